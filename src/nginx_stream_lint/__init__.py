@@ -1,4 +1,4 @@
-"""Says whether a streamed answer gets through an nginx configuration, and what holds it.
+"""Check whether streamed responses get through an nginx configuration, and what holds them.
 
     >>> from nginx_stream_lint import Workspace, lint
     >>> text = "location /events { proxy_pass http://127.0.0.1:8000; }"
@@ -8,8 +8,8 @@
     >>> result.findings[0].rule, result.findings[0].place.source.name
     ('response-buffering', 'app.conf')
 
-What is here is for other programs to use: it prints nothing, writes nothing, starts no process, and
-has no state but the workspace. The command is a client of it.
+This is the interface for other programs: it prints nothing, writes nothing, starts no process, and
+keeps no state except in the workspace. The command uses it, too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
     "lint",
 ]
 
-# Where each name is from. They are loaded when they are first asked for: the command needs little.
+# The module of each name. Modules are imported on first access: the command needs few of them.
 _FROM = {
     "Explanation": "analysis.explain",
     "Finding": "rules.finding",

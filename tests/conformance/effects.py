@@ -197,7 +197,7 @@ async def asked_twice(lab: Lab) -> Shown:
     await asyncio.sleep(1)
     return Shown(
         len(seen) > 1 or len(again) > 1,
-        f"one POST reaches an app {_times(len(seen))}, one that fails {_times(len(again))}",
+        f"an accepted POST reaches an app {_times(len(seen))}, a failed one {_times(len(again))}",
     )
 
 
@@ -264,11 +264,11 @@ async def cut_while_client_is_silent(lab: Lab) -> Shown:
         await requests.wait(silence)
         if one.ended:
             quiet = one.ended - one.began
-            return Shown(True, f"cut after the client has sent nothing for {quiet:.2f} s")
+            return Shown(True, f"cut after {quiet:.2f} s without data from the client")
         await requests.end(one)
         await until(lambda: bool(one.ended))
     assert one.status == 200
-    return Shown(False, f"survives {silence:.2f} s in which the client sends nothing")
+    return Shown(False, f"survives {silence:.2f} s without data from the client")
 
 
 async def events_end_late(lab: Lab) -> Shown:
@@ -279,7 +279,7 @@ async def events_end_late(lab: Lab) -> Shown:
     lag = statistics.median(
         at - sent for (_, at), sent in zip(arrivals.times, seen.emitted, strict=True)
     )
-    return Shown(late, f"events, 50 ms apart, are complete after {max(lag, 0) * 1000:.0f} ms")
+    return Shown(late, f"events sent every 50 ms are complete after {max(lag, 0) * 1000:.0f} ms")
 
 
 async def slowed_down(lab: Lab) -> Shown:
@@ -287,7 +287,7 @@ async def slowed_down(lab: Lab) -> Shown:
     arrivals, (seen, *_) = await lab.ask(drip_of(lab, tokens=20, bytes=230), timeout=30)
     late = arrivals.times[-1][1] - seen.emitted[-1]
     return Shown(
-        late > 1, f"the last of 20 tokens comes {max(late, 0):.1f} s after the app sent it"
+        late > 1, f"the last of 20 tokens arrives {max(late, 0):.1f} s after the app sent it"
     )
 
 

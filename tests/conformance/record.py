@@ -146,7 +146,7 @@ def _changed(jobs: Iterable[tuple[str, Job]], change: str) -> Iterator[tuple[str
 
 async def _effects(named: Named, number: int, binary: NginxBinary, folder: Path) -> list[Row]:
     shown = await effect(named, binary, folder)
-    return [Row(number, kind, "a client", one.said) for kind, one in shown.items()]
+    return [Row(number, kind, "", one.said) for kind, one in shown.items()]
 
 
 async def _default_silence(
@@ -162,7 +162,7 @@ async def _default_silence(
             run = runnable(texts(named)[kind], inside, upstream.ports)
             async with Nginx(binary, run.text, inside) as nginx:
                 shown = await cut_by_silence(Lab(run, upstream, nginx), 75.0, 90.0)
-        return Row(number, kind, "a client", shown.said)
+        return Row(number, kind, "", shown.said)
 
     return list(await asyncio.gather(one("bad"), one("fixed")))
 

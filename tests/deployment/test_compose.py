@@ -308,12 +308,12 @@ def test_replicas() -> None:
         ("services:\n  web: {image: nginx}\n  web: {image: nginx}\n", "two services are named web"),
         ("services: {web: {extends: web}, x: {image: nginx}}", "web extends itself, or"),
         ("services: {a: {extends: b}, b: {extends: a}}", "extends itself, or"),
-        ("services: {a: {extends: {file: none.yml, service: x}}}", "the file that a extends is not there"),
-        ("services: {a: {extends: none}}", "the service that a extends is not there"),
-        ("include: [compose.yaml]\nservices: {}", "leads back to itself, or too deep"),
-        ("include: [none.yml]\nservices: {}", "none.yml is not there"),
+        ("services: {a: {extends: {file: none.yml, service: x}}}", "the file that a extends does not exist"),
+        ("services: {a: {extends: none}}", "the service that a extends does not exist"),
+        ("include: [compose.yaml]\nservices: {}", "forms a cycle or nests too deep"),
+        ("include: [none.yml]\nservices: {}", "none.yml does not exist"),
         ("include: ['https://example.com/x.yml']", "not a file of the repository"),
-        ("include: ['../x.yml']", "is not there"),
+        ("include: ['../x.yml']", "does not exist"),
         ("services: {web: {image: nginx", "this compose file is not valid YAML"),
         ("services: {{ nginx }}: x: y", "this compose file is not valid YAML"),
         ("services: {nginx: {build: ./none}}", None),
@@ -376,3 +376,26 @@ def test_a_repository_without_such_files_is_not_read() -> None:
     before = workspace.budget.left("files")
     assert read_deployment(workspace, ".", list(texts), []).instances == ()
     assert workspace.budget.left("files") == before
+
+
+def test_of_an_image_without_nginx_only_the_base_is_read() -> None:
+    found = deployment(
+        {
+            "compose.yaml": """\
+                services:
+                  llm: {build: {context: ., dockerfile: llm.Dockerfile}}
+                  web: {build: {context: ., dockerfile: web.Dockerfile, args: {BASE: linuxserver/swag}}}
+                  edge:
+                    build: {context: ., dockerfile: edge.Dockerfile}
+                    command: [nginx, -c, /srv/edge.conf]
+                """,
+            "llm.Dockerfile": "FROM ollama/ollama AS start\nFROM start\nCOPY a.conf /x\n",
+            "web.Dockerfile": "ARG BASE\nFROM $BASE\nCOPY a.conf /x\n",
+            "edge.Dockerfile": "FROM debian:12\nCOPY edge.conf /srv/\n",
+            "a.conf": "",
+            "edge.conf": "",
+        }
+    )
+    assert {one.name: one.app for one in found.services}["llm"] == "Ollama"
+    placed = {one.name: files(one) for one in found.instances}
+    assert placed == {"web": {"/x": "a.conf"}, "edge": {"/srv/edge.conf": "edge.conf"}}

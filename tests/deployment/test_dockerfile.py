@@ -276,7 +276,7 @@ def test_a_program_may_write_anything() -> None:
     assert not instance(found).is_start_known
     assert notes(found) == [
         "Dockerfile:1:1: Dockerfile starts with python3 /x.py, which may write configuration files;"
-        " what they hold is unknown"
+        " their contents are unknown"
     ]
 
 
@@ -289,8 +289,8 @@ def test_what_is_ignored_or_not_there_is_unknown() -> None:
     )  # fmt: skip
     assert files(instance(found)) == {"/etc/nginx/b.conf": "b.conf"}
     assert notes(found) == [
-        "Dockerfile:2:1: a.conf is left out by .dockerignore;"
-        " take it out of .dockerignore, or do not copy it"
+        "Dockerfile:2:1: a.conf is excluded by .dockerignore;"
+        " remove it from .dockerignore, or do not copy it"
     ]
     found = deployment({"Dockerfile": "FROM nginx:1.27.0\nCOPY made.conf /etc/nginx/nginx.conf\n"})
     assert files(instance(found)) == {"/etc/nginx/nginx.conf": None}

@@ -249,8 +249,8 @@ def test_what_a_kustomization_changes_otherwise_is_a_note() -> None:
     text = "\n".join(notes(found))
     assert "helmCharts of this kustomization are not read" in text
     assert "a resource is not in the repository" in text
-    assert "the resource none.yaml is not there" in text
-    assert "leads back to itself" in text
+    assert "the resource none.yaml does not exist" in text
+    assert "includes itself" in text
 
 
 @pytest.mark.parametrize(

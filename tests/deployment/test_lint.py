@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -272,6 +273,18 @@ def test_files_of_config_maps_are_not_those_of_the_image() -> None:
     assert ("k8s/edge.yaml", 1) in read
     labels = {one.level.directive.args[0] for one in found.served if one.level.directive}
     assert labels == {"/", "/v1/chat/completions"}
+
+
+def test_a_dockerfile_is_named_by_its_path_in_the_repository(tmp_path: Path) -> None:
+    for name, text in {
+        ".git/HEAD": "",
+        "web/Dockerfile": "FROM nginx:1.27.3\nCOPY site.conf /etc/nginx/conf.d/default.conf\n",
+        "web/site.conf": SITE,
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = lint(Workspace.on_disk(str(tmp_path)), [str(tmp_path / "web" / "site.conf")])
+    assert {one.instance for one in found.findings} == {"web/Dockerfile"}
 
 
 def test_a_location_that_several_nginx_read_counts_once() -> None:

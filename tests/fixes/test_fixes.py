@@ -142,7 +142,7 @@ def test_a_file_that_several_blocks_include_is_left_alone(tmp_path: Path) -> Non
     assert fixes
     assert all(fix is not None and fix.applicability == "manual" for fix in fixes)
     place = f"{tmp_path}/shared.inc:1"
-    advice = f"# change {place}; 2 locations include this file: proxy_buffering off"
+    advice = f"# set proxy_buffering off in {place} (2 locations include this file)"
     assert all(fix is not None and fix.snippet == advice for fix in fixes)
     assert fixed(path) == {} or "shared.inc" not in fixed(path)
 

@@ -379,7 +379,7 @@ def test_defaults_of_the_controller_do_not_speak_for_a_stream(tmp_path: Path) ->
     assert checked(written(tmp_path, SHOP)).streams == 0
     report = checked(written(tmp_path, SHOP.replace("body-size: '1m'", "buffering: 'off'")))
     assert report.streams == 1
-    assert "proxy_buffering off is set there" in report.findings[0].thought
+    assert "it sets proxy_buffering off" in report.findings[0].thought
 
 
 def test_the_lines_that_change_are_shown(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ PROBE = """
 import asyncio, sys
 from pathlib import Path
 from nginx_stream_lint.config import read
-from nginx_stream_lint.probe import Upstream, Nginx, inspect
+from nginx_stream_lint.probe import DrippingUpstream, Nginx, inspect
 from nginx_stream_lint.probe.copy import copy_of
 from nginx_stream_lint.probe.folders import temporary_folder
 from nginx_stream_lint.probe.adapt_copy import adapt_copy
@@ -33,7 +33,7 @@ from nginx_stream_lint.probe.adapt_copy import adapt_copy
 async def run():
     binary = inspect(Path(sys.argv[1]))
     with temporary_folder() as folder:
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             copy = copy_of(read(sys.argv[2]), binary.version, upstream.ports, folder)
             text, wall = await adapt_copy(copy, binary, folder)
             async with Nginx(binary, text, folder, wall) as nginx:

@@ -119,10 +119,14 @@ def test_right_examples(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "says"),
     [
-        ("timeout 2h", "timeout 20m", "good, line 7: short-limit: The limit is 20m"),
-        ("timeout 10m", "timeout 2h", "bad has no finding short-limit"),
+        ("timeout 2h", "timeout 20m", "good, line 7: unexpected short-limit: The limit is 20m"),
+        ("timeout 10m", "timeout 2h", "short-limit reports nothing in bad"),
         ("timeout 1h", "timeout 30m", "+        proxy_read_timeout 1h;"),
-        ("proxy_buffering off", "proxy_buffering on", "bad, line 6: response-buffering: "),
+        (
+            "proxy_buffering off",
+            "proxy_buffering on",
+            "bad, line 6: unexpected response-buffering: ",
+        ),
         ("timeout 2h;", "timeout 2h", 'good, line 8: unexpected "}"'),
         ("stream sse\n", "stream see\n", 'good, line 3: kind "see" is unknown'),
     ],
@@ -141,7 +145,7 @@ def test_good_has_to_be_about_a_stream(folder: Path) -> None:
     _write(folder, RULE.replace(good, "  - good: 'events {}'\n"))
     done = _test(folder)
     assert done.returncode == 1
-    assert "has no finding only because nothing in it seems to stream" in done.stdout
+    assert "has no findings, but nothing in it seems to stream" in done.stdout
 
 
 def test_a_rule_without_examples_is_not_tested(folder: Path) -> None:
@@ -450,7 +454,7 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "NUL": (RULE.replace("We", "W\0e"), "14:7", "control characters are not allowed"),
     "empty": ("", "1:1", "expected a mapping"),
     "large": (RULE + "#" * 300_000, "1:1", "is larger than 256 KB"),
-    "name": (RULE.replace("name: s", "name: ../s"), "1:7", "does not look like"),
+    "name": (RULE.replace("name: s", "name: ../s"), "1:7", "is not a rule name"),
     "shipped name": (
         RULE.replace("name: short-limit", "name: nagle-delay"),
         "1:7",

@@ -93,7 +93,7 @@ def test_a_whole_statement_may_be_anything(tmp_path: Path) -> None:
     text = site(PASS + "\n${EXTRA}\n")
     [finding] = buffering(tmp_path, text, "nginx.conf.template")
     assert finding.severity == "warning"
-    assert "because the template decides what is set at" in finding.message
+    assert "because the template may change the settings at" in finding.message
 
 
 def test_a_condition_says_so(tmp_path: Path) -> None:

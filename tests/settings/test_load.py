@@ -152,17 +152,20 @@ YAML = [
     ("markdown: true\nmarkdown: false", '2:1: "markdown" is set twice: see line 1'),
     ("streams:\n  - {path: /a, path: /b}", '2:16: "path" is set twice: see line 2'),
     ("severity:\n  nagle-delay: note\n  nagle-delay: off", '3:3: "nagle-delay" is set twice'),
-    ("streams: !!python/object/apply:os.system [echo]", '1:10: the tag "!!python/object/apply:os'),
+    (
+        "streams: !!python/object/apply:os.system [echo]",
+        '1:10: the YAML tag "!!python/object/apply:os',
+    ),
     (
         "!!python/object:builtins.int {}",
-        '1:1: the tag "!!python/object:builtins.int" has no meaning',
+        '1:1: the YAML tag "!!python/object:builtins.int" is not supported',
     ),
-    ("roots: !include x", '1:8: the tag "!include" has no meaning here; remove it'),
+    ("roots: !include x", '1:8: the YAML tag "!include" is not supported; remove it'),
     ("? [a]\n: b", "1:3: a key must be a word"),
     ("<<: {markdown: true}", '1:1: unknown key "<<"'),
     ("&a {streams: *a}", '1:5: unknown key "streams" of a stream'),
-    ("--- a\n--- b", "2:1: but found another document"),
-    ("roots: " + "[" * 50_000, "1:207: it is nested deeper than 200"),
+    ("--- a\n--- b", "2:1: cannot be read as YAML: but found another document"),
+    ("roots: " + "[" * 50_000, "1:207: cannot be read as YAML: it is nested deeper than 200"),
     ("a: *x", "1:4: "),
     ('roots: "a\\0b"', '1:8: "a\\x00b" has an invisible character; remove it'),
     ('"\\e[31m": x', '1:1: unknown key "\\x1b[31m"'),
@@ -192,8 +195,8 @@ TOML = [
     ),
     ("[[tool.nginx-stream-lint.overrides]]\npaths = 'a'\nignor = 'x'", '4:1: unknown key "ignor"'),
     ("[[tool.nginx-stream-lint.overrides]]\nignore = 'nagle-delay'", "2:1: an override needs"),
-    ("markdown = tru", "2:12: Invalid value"),
-    ("markdown = true\nmarkdown = true", "3:16: Cannot overwrite a value"),
+    ("markdown = tru", "2:12: cannot be read as TOML: Invalid value"),
+    ("markdown = true\nmarkdown = true", "3:16: cannot be read as TOML: Cannot overwrite a value"),
 ]
 
 
@@ -259,7 +262,7 @@ def test_what_cannot_be_a_file(tmp_path: Path) -> None:
     assert run("nginx.conf", cwd=tmp_path).returncode == 1
     done = run("--config", "pyproject.toml", "nginx.conf", cwd=tmp_path)
     assert done.returncode == 2
-    assert "there is no [tool.nginx-stream-lint] in it" in done.stderr
+    assert "it has no table [tool.nginx-stream-lint]" in done.stderr
 
 
 def test_mistakes_that_only_the_run_can_see(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_where_a_location_is_for_the_streams_the_others_are_not(tmp_path: Path) 
 def test_an_app_that_the_server_or_file_is_named_after(tmp_path: Path) -> None:
     assert likely(tmp_path, server(API, PAGES), "ollama.conf")["/api/"] == "chunked"
     one = found(tmp_path, server(API, name="ollama.example.com"))["/api/"].streams[0]
-    assert one.because.startswith("it handles /api/generate of Ollama, and its server is called")
+    assert one.because.startswith("it handles /api/generate (Ollama), and its server is called")
     mcp = "location /sse { proxy_pass http://backend:8000; }"
     assert likely(tmp_path, server(mcp, PAGES), "mcp.conf") == {"/sse": "sse"}
     assert likely(tmp_path, server(PAGES), "mcp.conf") == {"/": "sse"}

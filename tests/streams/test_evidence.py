@@ -240,10 +240,11 @@ def test_an_endpoint_with_a_slash(tmp_path: Path) -> None:
 
 def test_reasons_are_plain(tmp_path: Path) -> None:
     texts = {
-        at("/x", more="proxy_buffering off;"): "proxy_buffering off is set there",
+        at("/x", more="proxy_buffering off;"): "it sets proxy_buffering off",
         at("/v2/events"): 'its path says "events"',
+        at("/chat/events"): 'its path says "events" and "chat"',
         at("/x", "http://llm-gateway"): '"http://llm-gateway" says "llm"',
-        at("/ollama/"): "its path is called like Ollama",
+        at("/ollama/"): "its path is named after Ollama",
     }
     for text, because in texts.items():
         (one,) = found(tmp_path, text).values()

@@ -219,7 +219,7 @@ def test_an_answer_is_shown_in_known_words(text: str, said: str) -> None:
         ("/hunter2", "redirects to another path of this host (status 302)"),
         ("//hunter2/", "redirects to another host (status 302)"),
         ("/Sign-In?next=hunter2", "redirects to another path of this host, to sign in (status"),
-        ("http://[hunter2", "redirects to no URL (status 302)"),
+        ("http://[hunter2", "redirects to an invalid URL (status 302)"),
         ("", "redirects (status 302)"),
     ],
 )

@@ -161,7 +161,7 @@ def test_the_verdict_in_words() -> None:
     swallowed = said(app, plain, held)
     assert "streams at layer 2 but stalls at layer 3" in swallowed
     assert f"If this layer is nginx, {setting}" in swallowed
-    assert "Layer 2: this layer removes X-Accel-Buffering: no" in swallowed
+    assert "Layer 2: this layer removes the previous layer's X-Accel-Buffering: no" in swallowed
     assert "ignores it" not in swallowed
 
 
@@ -169,4 +169,4 @@ def test_a_known_timeout_is_named_in_words() -> None:
     cut = recording(streamed(5), headers={"cf-ray": "1"}, ended="cut", tail=100.2)
     words = said(recording(streamed()), cut)
     assert "is cut at layer 2 (http://layer-2/): after 100.2 s of silence" in words
-    assert "Cloudflare cuts after 100 s by default (Proxy Read Timeout)." in words
+    assert "Cloudflare cuts streams after 100 s by default (Proxy Read Timeout)." in words

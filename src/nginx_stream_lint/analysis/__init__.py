@@ -1,1 +1,1 @@
-"""From paths to findings and explanations: the other parts put together."""
+"""The stages combined: from paths to findings and explanations."""

@@ -1,4 +1,4 @@
-"""`lint` as other programs get it: with fixes as `--fix` would write them."""
+"""`lint` for other programs: with fixes as `--fix` would write them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def lint(
 ) -> Result:
     """Check all configurations that paths (files and folders) lead to.
 
-    Without `paths`, those that the workspace was made of; without `options`, with the shipped rules
-    and nothing that anybody says about these files: settings are the command's. The edits of all
-    safe fixes together, each once, are what `--fix` writes.
+    `paths` defaults to those of the workspace, `options` to the shipped rules without settings:
+    only the command reads a settings file. The edits of all safe fixes, each applied once, give the
+    files that `--fix` writes.
 
     >>> from nginx_stream_lint import Workspace, lint
     >>> text = "location /v1/chat/completions { proxy_pass http://127.0.0.1:8000; }"
@@ -34,7 +34,7 @@ def lint(
 def complete_fixes(result: Result, workspace: Workspace, options: Options) -> None:
     """Give the findings of a result the fixes that `--fix` would write.
 
-    That takes one more check of the files, with their fixes in them.
+    That takes another check of the files, with their fixes applied.
     """
 
     def checked(changed: Mapping[str, str]) -> Result:

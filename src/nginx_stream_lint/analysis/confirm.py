@@ -31,10 +31,10 @@ _HANDSHAKES = "websocket-upgrade"
 
 
 class MeasuredDelivery(Struct, frozen=True):
-    """Measurements of a location: the clients it streams for, and the others.
+    """Measurements of a location: the clients that get a stream, and the others.
 
-    `handshake` is what a WebSocket handshake gets, in words: empty where none was sent, or where it
-    gets through (`accepted`).
+    `handshake` describes the result of a WebSocket handshake: empty if none was sent, or if it
+    succeeds (`accepted`).
     """
 
     streams: tuple[Client, ...]
@@ -51,7 +51,7 @@ def measure_locations(
 ) -> dict[Level, MeasuredDelivery]:
     """Measure each location that a plain request or a handshake can reach, on a real nginx.
 
-    Raises `probe.NginxError` where the configuration's copy does not run.
+    Raises `probe.NginxError` if nginx cannot run the copy.
     """
     requests = {one.level: _request(one) for one in locations if _can_be_asked(one, version)}
     handshakes = {
@@ -98,7 +98,7 @@ def with_measurements(
 ) -> list[Finding]:
     """Return the findings with their measurements; a refuted one becomes a note.
 
-    Behind them, those about handshakes that fail though no rule says so.
+    After them, findings about handshakes that fail although no rule reports it.
     """
     about = {rule.name for rule in rules if rule.evidence in _ABOUT_DELIVERY}
     version = ".".join(map(str, binary.version))
@@ -166,7 +166,7 @@ def _unreported(
     measured: dict[Level, MeasuredDelivery],
     version: str,
 ) -> list[Finding]:
-    """Findings about handshakes that fail on a real nginx, and that no rule has found."""
+    """Findings about handshakes that fail on a real nginx although no rule reports it."""
     known = {
         (one.location.place.source, one.location.place.start)
         for one in findings
@@ -200,7 +200,7 @@ def _can_be_asked(proxied: ProxiedLocation, version: Version) -> bool:
 
 
 def _can_get_handshakes(proxied: ProxiedLocation, version: Version) -> bool:
-    """Whether a WebSocket handshake that nothing diverts ends in the location."""
+    """Whether a WebSocket handshake certainly ends in the location."""
     if (
         proxied.level.kind != "location"
         or match_of(proxied.level).is_regex
@@ -220,7 +220,7 @@ def _websocket(proxied: ProxiedLocation) -> Stream | None:
 
 
 def _path(proxied: ProxiedLocation, stream: Stream) -> str:
-    """The path of a WebSocket: that of the stream as far as it is known, else the location's."""
+    """The path of a WebSocket: that of the stream if it is known, otherwise the location's."""
     return (stream.path or match_of(proxied.level).pattern).partition("*")[0]
 
 

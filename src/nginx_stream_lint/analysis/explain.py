@@ -59,12 +59,12 @@ from nginx_stream_lint.util.remembering import remembered
 class Explanation(Struct, frozen=True):
     """The explanation of one URL.
 
-    `settings` are the directives that matter where it lands, `read_timeout_s` the longest silence
-    there in seconds (of the app, of a client that still sends, and on HTTP/3 connections), and
-    `deliveries` every scenario for the clients that the server lets in: none where nobody passes
-    the request on, and only HTTP/1.1 for a WebSocket, which nginx has over nothing else. `tiers`
-    are the servers of this configuration that it passes, nearest the app first: the last one is
-    where the URL lands.
+    `settings` are the relevant directives where it ends, `read_timeout_s` the longest silence there
+    in seconds (of the app, of a client that keeps sending, and on HTTP/3 connections), and
+    `deliveries` every scenario for the clients that the server accepts: none if the request is not
+    proxied, and only HTTP/1.1 for a WebSocket, because nginx supports no other. `tiers` are the
+    servers of this configuration that it passes, nearest the app first: the URL ends in the last
+    one.
     """
 
     url: str
@@ -77,14 +77,14 @@ class Explanation(Struct, frozen=True):
 
 
 class UnexplainedUrl(Struct, frozen=True):
-    """A URL that no server takes, or that is none, and why."""
+    """A URL that no server accepts, or that is invalid, with the reason."""
 
     url: str
     why: str
 
 
 class _Question(Struct, frozen=True):
-    """A question about a place: `target` is a path with its query that is taken to stream there."""
+    """A question about a place: `target` is a path with its query, assumed to stream there."""
 
     server: Level
     level: Level
@@ -114,10 +114,10 @@ def explain(
     method: str = "GET",
     documents: str | None = None,
 ) -> list[Explanation]:
-    """Say where URLs land in a configuration, one after the other.
+    """Explain which location handles each URL in a configuration, and what happens there.
 
-    `conf` is the main file, or whatever `lint` reads; `documents` a folder of the workspace that
-    stands for every `root`. Raises `BadUrl`, and `NoServer` where there is no server to ask.
+    `conf` is the main file, or any input of `lint`; `documents` a folder of the workspace to use as
+    every `root`. Raises `BadUrl`, and `NoServer` if the configuration has no server.
 
     >>> from nginx_stream_lint import Workspace, explain
     >>> text = "server { location /api/ { proxy_pass http://127.0.0.1:8000; } }"
@@ -161,7 +161,7 @@ def make_explainer(
 class Explainer:
     """Explains URLs in one configuration.
 
-    `files` are those behind every `root`. With `streams`, what is asked about is taken to stream.
+    `files` are those behind every `root`. With `streams`, each requested URL is assumed to stream.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class Explainer:
         streams: bool = False,
         budget: Budget | None = None,
     ) -> None:
-        # Of a tag that may be on either side of a change of defaults, the older one is shown.
+        # For a tag that may be on either side of a change of defaults, show the older version.
         options = by_version(configuration, options)[0]
         self.budget = budget or Budget(Limits())
         self.root = build(configuration)
@@ -186,8 +186,8 @@ class Explainer:
         self._clients = {} if http is None else clients(http, self.version)
         self._ways = StreamPaths(http, self.version)
         self._streams = streams
-        # The places that were asked about, and what streams there. New ones are looked into when
-        # that is wanted, many at once, but none of them changes what is said of another.
+        # The requested places, and the streams there. New ones are examined on demand, many at
+        # once, and do not affect the results of others.
         self._asked: dict[_Question, None] = {}
         self._served: dict[_Question, ProxiedLocation | None] = {}
         self._deliveries: dict[tuple[Way, tuple[Client, ...]], list[Delivery]] = {}
@@ -197,7 +197,7 @@ class Explainer:
 
     @property
     def servers(self) -> Sequence[Level]:
-        """The servers that requests may go to."""
+        """The servers that may get requests."""
         return list(self._clients)
 
     def explain(self, url: str, request: Request) -> Explanation:
@@ -220,7 +220,7 @@ class Explainer:
         return explanation
 
     def _with_tiers(self, explanation: Explanation) -> Explanation:
-        """The explanation of a request that other servers here may pass on again."""
+        """Complete the explanation of a request that other servers here may pass on again."""
         ways, circles = self._ways.of(explanation.route)
         explanation.route.unknown.extend(circles)
         if ways == [[explanation.route]]:
@@ -245,7 +245,7 @@ class Explainer:
         return self._configuration.deployed
 
     def app_behind(self, explanation: Explanation) -> str | None:
-        """The name of the app that the deployment runs behind a URL; None where it is not known."""
+        """The name of the app that the deployment runs behind a URL; None if unknown."""
         level, handler, http = (
             explanation.route.location,
             explanation.route.handler,
@@ -288,8 +288,8 @@ class Explainer:
     def explain_all(self, requests: Iterable[tuple[str, Request]]) -> list[Explanation]:
         """Explain several URLs, in their order.
 
-        Where the client goes on sending, the longest silence is also that of its body. A WebSocket
-        has the deliveries of its handshake.
+        If the client keeps sending, the longest silence is also that of its body. A WebSocket has
+        the deliveries of its handshake.
         """
         found = [self.explain(url, request) for url, request in requests]
         return [self._as_websocket(self._with_client_silence(one)) for one in found]
@@ -381,7 +381,7 @@ class Explainer:
     def _delivered(
         self, explanation: Explanation, route: Route, level: Level, handler: Handler
     ) -> Explanation:
-        """The explanation with the read timeout and the delivery in each scenario."""
+        """Add the read timeout and the delivery in each scenario to an explanation."""
         assert route.server is not None
 
         def in_force(name: str) -> Effective:

@@ -1,7 +1,7 @@
-"""The main job, end to end: paths in, findings out. Prints nothing, writes nothing.
+"""The complete check: from paths to findings. Prints nothing, writes nothing.
 
-One stage follows the other, each a function: `read`, `detect`, `judge_all`, `suppress`, the policy,
-the baseline, `with_fixes`. Fixes are planned for what is left.
+The stages are functions, in this order: `read`, `detect`, `judge_all`, `suppress`, the policy, the
+baseline, `with_fixes`. Fixes are planned only for the remaining findings.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ MIN_READ_TIMEOUT_S = 300.0
 class Options(Struct, frozen=True):
     """Options of a check. `nginx_version` None: unknown, older defaults are assumed.
 
-    `policy` says what findings are worth, and what is otherwise in some files; `baseline` has the
-    findings that are known. `isolated`: comments ignore nothing, and the streams that they declare
-    excuse nothing.
+    `policy` sets the severities of findings, and overrides for some files; `baseline` has the known
+    findings. `isolated`: comments ignore nothing, and the streams that they declare weaken no
+    check.
     """
 
     rules: tuple[Rule, ...] = field(default_factory=shipped_rules)
@@ -86,20 +86,19 @@ class Options(Struct, frozen=True):
 
     @property
     def known_rules(self) -> tuple[str, ...]:
-        """The names of all rules there are, those that are not applied included."""
+        """The names of all rules, including those that are not applied."""
         return self.all_rules or tuple(rule.name for rule in self.rules)
 
 
 class Result(Struct):
     """The result of a check: the findings and the files.
 
-    `problems` are what could not be read, `notes` what had to be guessed while reading; `served` is
-    everything that hands requests on; `suppressed` are findings that somebody does not want to see;
-    `files` is all that was read; `stale` are entries of the baseline that nothing is left of;
-    `details` are notes for people who ask for more.
-    `unchecked` are the locations that nothing suggests to stream. `locations` is how many locations
-    proxy, `streams` how many of them are thought to stream. `deployed` is each nginx of the
-    deployment that findings are about.
+    `problems` are unreadable inputs, `notes` assumptions while reading; `served` are all proxied
+    levels; `suppressed` are findings that a comment or the baseline hides; `files` are all that
+    were read; `stale` are baseline entries whose findings no longer occur; `details` are notes that
+    are only shown with -v. `unchecked` are the locations without evidence of a stream. `locations`
+    counts proxied locations, `streams` those that probably stream. `deployed` is each nginx of the
+    deployment with findings.
     """
 
     inputs: list[str] = field(default_factory=list)
@@ -124,25 +123,25 @@ class Result(Struct):
 
     @property
     def assumed_fragments(self) -> list[str]:
-        """The files with findings that rest on the defaults of outer blocks that are not there."""
+        """The files whose findings depend on the defaults of absent outer blocks."""
         names = (one.place.source.name for one in self.findings if one.assumes_defaults)
         return list(dict.fromkeys(names))
 
     @property
     def would_stall(self) -> list[Unchecked]:
-        """The unchecked locations that a stream would not get through."""
+        """The unchecked locations in which a stream would stall."""
         return [one for one in self.unchecked if one.verdict != "streams"]
 
     @property
     def all_findings(self) -> list[Finding]:
-        """The findings, and behind them the suppressed ones."""
+        """The findings, followed by the suppressed ones."""
         return [*self.findings, *(one.finding for one in self.suppressed)]
 
     def release(self) -> None:
         """Free the directives and levels of the configurations; all but `served` stays usable.
 
         They refer to one another, so only a garbage collection would free them, and the command
-        switches that off: for 20,000 locations it takes 0.5 s, and this 0.1 s.
+        disables that: for 20,000 locations it takes 0.5 s, and this 0.1 s.
         """
         self.served = []
         for detected in self._detected:
@@ -152,7 +151,7 @@ class Result(Struct):
         self._detected = []
 
     def count(self, severity: str) -> int:
-        """How many findings have a severity."""
+        """Count the findings with a severity."""
         return sum(finding.severity == severity for finding in self.findings)
 
     def reaches(self, severity: str) -> bool:
@@ -164,7 +163,7 @@ class Result(Struct):
 class Detected(Struct, frozen=True):
     """One configuration with its proxied locations and its problems.
 
-    `answers` is what nginx does with the declared streams; see
+    `answers` are nginx's responses to declared streams that are not proxied; see
     `streams.unproxied.unproxied_reasons`.
     """
 
@@ -175,8 +174,8 @@ class Detected(Struct, frozen=True):
     answers: dict[Declaration, list[UnproxiedReason]]
 
 
-# Gives the findings of a configuration with what was measured, in their order; behind them, those
-# that only the measurement gave. See `analysis/confirm.py`.
+# Returns the findings of a configuration with their measurements, in order; after them, those that
+# only the measurement found. See `analysis/confirm.py`.
 Confirm = Callable[[Detected, list[Finding]], list[Finding]]
 
 
@@ -186,9 +185,9 @@ def lint(
     options: Options | None = None,
     confirm: Confirm | None = None,
 ) -> Result:
-    """Check all configurations once: each fix is for its own finding; see `analysis.complete.lint`.
+    """Check all configurations once, without combining fixes; see `analysis.complete.lint`.
 
-    `confirm` has the last word on the findings of a configuration.
+    `confirm` may change the findings of a configuration by measurement.
     """
     options = options or Options()
     paths = list(dict.fromkeys(workspace.paths if paths is None else paths))
@@ -196,9 +195,9 @@ def lint(
     judged: dict[_Said, FindingWithContext] = {}
     caches: VerdictCaches = {}
     findings: dict[_Said, Finding] = {}
-    running: dict[_Said, list[Deployed]] = {}  # which nginx of the deployment they are about
+    running: dict[_Said, list[Deployed]] = {}  # instances by finding
     fates: dict[Declaration, list[list[UnproxiedReason]]] = {}
-    whole: set[str] = set()  # keys of the files of configurations that are read as a whole
+    whole: set[str] = set()  # keys of files in configurations that are read completely
     files: list[File] = []
     with spending(workspace.budget):
         for configuration in read(workspace, paths, options.around):
@@ -252,7 +251,7 @@ def lint(
 def _name_instances(
     findings: dict[_Said, Finding], running: Mapping[_Said, Sequence[Deployed]]
 ) -> list[Deployed]:
-    """Put the names of what runs it into each finding; gives each nginx that has a finding."""
+    """Name the nginx instances in each finding; returns the instances with a finding."""
     found: list[Deployed] = []
     for said, several in running.items():
         instance = ", ".join(dict.fromkeys(one.name for one in several))
@@ -268,7 +267,7 @@ def _check(
     confirm: Confirm | None,
     caches: VerdictCaches,
 ) -> tuple[Detected, list[FindingWithContext], list[Finding]]:
-    """What is in a configuration, and what the rules say of it: for each nginx that may run it."""
+    """Detect streams in a configuration and apply the rules, for each nginx that may run it."""
     checked: list[Detected] = []
     found: list[list[FindingWithContext]] = []
     remarked: list[Finding] = []
@@ -278,7 +277,7 @@ def _check(
         checked.append(detected)
         found.append(judged)
         remarked = remarked or [*judge_remarks(detected, each), *measured]
-    # What one of them takes is not refused.
+    # A problem counts only if every version refuses it.
     problems = [one for one in checked[0].problems if all(one in each.problems for each in checked)]
     return replace(checked[0], problems=problems), of_all_versions(found), remarked
 
@@ -289,9 +288,9 @@ def _as_note(problem: Problem) -> Note:
 
 
 def read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> list[Configuration]:
-    """All configurations that paths lead to, those that a controller would make included.
+    """Read all configurations for paths, including those that a controller would generate.
 
-    A run begins here: what was remembered for an earlier one is forgotten.
+    This begins a run: results cached by an earlier one are cleared.
     """
     forget()
     return configurations(workspace, paths, around, _manifests, _deployments)
@@ -328,7 +327,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
         found, mistakes = detect_streams(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]
         return Detected(configuration, root, found, problems, declared)
-    # Only a few files of the configuration were named.
+    # Only some files of the configuration were named.
     wanted = {id(file) for file in _asked_for(configuration)}
 
     @cache
@@ -339,7 +338,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
         return any(id(row.file) in wanted for row in rows)
 
     def is_asked_for(level: Level) -> bool:
-        """Whether a level or one around it does."""
+        """Whether that is so for a level or one around it."""
         return any(map(is_partly, level.outward()))
 
     def has_asked_for(server: Level) -> bool:
@@ -366,8 +365,8 @@ def judge_all(
 ) -> tuple[list[FindingWithContext], list[Finding]]:
     """Return the findings of a configuration that concern the named files.
 
-    The second list is what `confirm` adds. `caches` are those of the other configurations of a
-    run, which must be there as long.
+    The second list has the findings that `confirm` adds. `caches` are those of the run's other
+    configurations, which must exist as long.
     """
     judged = judge_places(detected.served, options, caches)
     findings = [one.finding for one in judged]
@@ -410,8 +409,8 @@ def _unproxied(
 def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: Workspace) -> bool:
     """Whether a run over `paths` reads everything that a settings file covers.
 
-    It does where a folder around that is named, or where the files that it reads as a `whole` are
-    all main files of its repository.
+    It does if a folder around that is named, or if the files that it reads as a `whole` are all
+    main files of its repository.
     """
     folders = (path for path in paths if workspace.is_folder(path))
     if any(workspace.is_below(settings, folder) for folder in folders):
@@ -433,10 +432,10 @@ def _said(finding: Finding) -> _Said:
 def suppress(
     findings: Sequence[Finding], files: Sequence[File], result: Result, options: Options
 ) -> list[Finding]:
-    """The findings that no comment ignores, with those about comments.
+    """Return the findings that no comment ignores, with those about comments.
 
-    `files` are all that were read, those of the `result` the ones that somebody asked for. The
-    ignored findings go to the result.
+    `files` are all that were read; the `result` has the requested ones. The ignored findings are
+    added to the result.
     """
     if options.isolated:
         return list(findings)
@@ -449,7 +448,7 @@ def suppress(
 def _without_known(
     findings: Sequence[Finding], result: Result, options: Options, workspace: Workspace
 ) -> list[Finding]:
-    """The findings that the baseline does not know; the known ones go to the result."""
+    """Return the findings that are not in the baseline; the others are added to the result."""
     from nginx_stream_lint.suppress.baseline import without_known
 
     assert options.baseline is not None
@@ -470,8 +469,7 @@ def with_fixes(
 ) -> tuple[list[Finding], list[Problem]]:
     """Return the findings with their fixes, and the files in which planning failed (a bug).
 
-    Findings about comments have their fix already. No fix edits more of the `files` than nginx's
-    text.
+    Findings about comments already have their fix. Fixes only edit nginx text of the `files`.
     """
     findings = list(findings)
     if not findings:
@@ -500,7 +498,7 @@ def with_fixes(
 
 
 def _in_repository(finding: Finding) -> Finding:
-    """A finding that points at files of the repository, not at what an image brings."""
+    """Keep findings that point at files of the repository, not at those of an image."""
     place = finding.location.place if finding.place.source.is_from_image else finding.place
     related = tuple(one for one in finding.related if not one.place.source.is_from_image)
     if place is finding.place and len(related) == len(finding.related):
@@ -521,7 +519,7 @@ def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
 
 
 def _unchecked(detected: Detected, options: Options) -> list[Unchecked]:
-    """The locations that nothing suggests to stream, by the version of the file they are in."""
+    """The locations without evidence of a stream, by the version of the file they are in."""
     by_version: dict[Version | None, list[ProxiedLocation]] = {}
     for one in detected.served:
         file = (one.level.directive or one.handler.directive).source.name
@@ -554,9 +552,9 @@ def detect_streams(
     only: Callable[[Level], bool] | None = None,
     asked: Asked | None = None,
 ) -> tuple[list[ProxiedLocation], list[Problem]]:
-    """Detect proxied locations and their streams, in all servers or those where `only` is true.
+    """Detect proxied locations and their streams, in all servers or those that `only` accepts.
 
-    And declarations gone wrong. `asked` is as in `streams.detect.find_proxied`.
+    Also returns problems with declarations. `asked` is as in `streams.detect.find_proxied`.
     """
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
     return find_proxied(

@@ -73,7 +73,7 @@ def _failures(case: Case, rules: Sequence[Rule], version: Version | None) -> Ite
         report = lint_text(example.good, rules, version)
         yield from _said("good", report, None, version)
         if not report.streams:
-            yield "good has no finding only because nothing in it seems to stream"
+            yield "good has no findings, but nothing in it seems to stream; declare a stream in it"
     if example.bad is not None and example.fixed is not None:
         report = lint_text(example.bad, rules, version)
         yield from _said("bad", report, case.rule.name, version)
@@ -91,9 +91,9 @@ def _said(text: str, report: Result, wanted: str | None, version: Version | None
     for finding in report.findings:
         if finding.rule != wanted:
             line = finding.place.source.position(finding.place.start)[0]
-            yield f"{text}, line {line}{when}: {finding.rule}: {finding.message}"
+            yield f"{text}, line {line}{when}: unexpected {finding.rule}: {finding.message}"
     if wanted is not None and all(finding.rule != wanted for finding in report.findings):
-        yield f"{text} has no finding {wanted}{when}"
+        yield f"{wanted} reports nothing in {text}{when}"
 
 
 def fixed_text(text: str, rules: Sequence[Rule], version: Version | None) -> str | None:

@@ -37,7 +37,7 @@ def say_stale(report: Result, path: str | None) -> None:
             " --write-baseline removes it"
         )
     if len(report.stale) > _MOST_STALE:
-        say(f"{path}: {len(report.stale) - _MOST_STALE} more no longer occur")
+        say(f"{path}: {len(report.stale) - _MOST_STALE} more entries no longer occur")
 
 
 def write_baseline(workspace: Workspace, report: Result, path: str, options: Options) -> None:

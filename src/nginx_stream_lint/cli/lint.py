@@ -71,8 +71,8 @@ if TYPE_CHECKING:
         "nginx-stream-lint --format github --format sarif=lint.sarif .": "Report in a CI job:",
     },
     exit_codes={
-        0: "No finding is as severe as --fail-on.",
-        1: "At least one finding is as severe as --fail-on, or more.",
+        0: "No finding reaches the --fail-on severity.",
+        1: "At least one finding reaches the --fail-on severity.",
         2: "The command line or the settings are wrong, or a file could not be checked completely.",
         130: "Interrupted.",
     },
@@ -180,7 +180,7 @@ if TYPE_CHECKING:
     "-v",
     "--verbose",
     is_flag=True,
-    help="Also explain each rule that reports, and list files that look like nginx configuration"
+    help="Also explain each reported rule, and list files that look like nginx configuration"
     " and were not checked.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print only findings and errors.")

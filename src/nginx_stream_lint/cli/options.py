@@ -157,7 +157,7 @@ mount_option = click.option(
     multiple=True,
     metavar="PATH=FOLDER",
     callback=mounts_option,
-    help="Look for includes of the absolute path PATH in FOLDER, a folder or file; repeatable.",
+    help="Read includes of the absolute path PATH from FOLDER (a folder or file); repeatable.",
 )
 min_read_timeout_option = click.option(
     "--min-read-timeout",

@@ -483,7 +483,8 @@ class _IncludeReader:
             self._note(
                 directive,
                 f'include "{name}" is not in this repository, so its contents are unknown;'
-                " copy it, name its folder with --mount, or list it under absent_includes",
+                " copy it, name its folder with --mount, or list it under absent_includes in the"
+                " settings",
             )
         return []
 

@@ -176,13 +176,8 @@ class _Gathering:
         done: set[str] = set()
         readings: set[int] = set()
         made: list[Configuration] = []
+        yaml = [next(iter(blocks.values())).source.text for blocks in self.in_yaml.values()]
         for top, files in self._files_around().items():
-            yaml = [
-                block.source.text
-                for key, blocks in self.in_yaml.items()
-                if workspace.root_of(key) == top
-                for block in list(blocks.values())[:1]
-            ]
             found, notes = deployments(workspace, top, files, yaml, self._block)
             if any(nginx.has(key) for nginx in found for key in asked):
                 self.deployed += found

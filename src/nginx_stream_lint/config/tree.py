@@ -1,7 +1,7 @@
 """The directive tree of one file, and the contexts that allow each directive.
 
 crossplane's parser builds the tree, from our tokens: its own lexer reads some texts differently
-from nginx. crossplane's analyzer, with a corrected table, knows what may stand where. This is the
+from nginx. crossplane's analyzer, with a corrected table, knows the contexts. This is the
 only module that uses crossplane; tests/config/test_tree.py fails when a release of crossplane
 changes what is used here.
 """

@@ -204,7 +204,7 @@ class _ComposeReader:
             self.note(
                 deployed_at(source, services.entries[name].key.start),
                 f"two services are named {name}",
-                "rename one; Compose refuses the file, so both are unknown",
+                "rename one, because Compose rejects the file; both are unknown",
             )
         entries = {
             name: one
@@ -310,12 +310,12 @@ class _Project:
             around = self.around | {self.workspace.key(file.source.name)}
             if self.depth >= _MAX_DEPTH or keys & around or len(self.included) > _MAX_FILES:
                 self.reader.note(
-                    origin, "this include leads back to itself, or too deep", "remove it"
+                    origin, "this include forms a cycle or nests too deep", "remove it"
                 )
                 continue
             missing = [one for one in paths if not self.workspace.is_file(one)]
             if missing:
-                self.reader.note(origin, f"{missing[0]} is not there", "its services are unknown")
+                self.reader.note(origin, f"{missing[0]} does not exist", "its services are unknown")
                 continue
             folder = os.path.dirname(paths[0]) or os.curdir
             own = mapping.word("project_directory") if mapping is not None else None
@@ -364,8 +364,8 @@ class _Project:
                 if not is_known(target) or not self.workspace.is_file(target):
                     self.reader.note(
                         origin,
-                        f"the file that {name} extends is not there",
-                        "what it says of the service is unknown",
+                        f"the file that {name} extends does not exist",
+                        "its settings for the service are unknown",
                     )
                     return None
                 found = self.reader.file(target)
@@ -377,7 +377,7 @@ class _Project:
         before = self._spec(other, base, there, (*chain, here))
         if before is None:
             self.reader.note(
-                origin, f"the service that {name} extends is not there", "check its name"
+                origin, f"the service that {name} extends does not exist", "check its name"
             )
             return None
         return replace(_merged(before, own), name=name, origin=origin)
@@ -418,7 +418,9 @@ class _Project:
 
         def nothing(message: str) -> dockerfile.BuiltImage:
             place = origin.file, origin.line, origin.column
-            unknown = Problem(*place, f"{message} {spec.name} is not there", "its image is unknown")
+            unknown = Problem(
+                *place, f"{message} {spec.name} does not exist", "its image is unknown"
+            )
             return dockerfile.BuiltImage(None, origin, unknown=(unknown,))
 
         if context is None or not is_known(context):
@@ -432,16 +434,30 @@ class _Project:
                     context,
                     build.arguments,
                     build.target,
+                    _mentions_nginx(spec),
                 )
                 return made, context, source.name
             path = os.path.normpath(os.path.join(context, build.dockerfile or "Dockerfile"))
             if not is_known(path) or not self.workspace.is_file(path):
                 return nothing("the Dockerfile of"), context, None
-            made = dockerfile.build(self.workspace, path, context, build.arguments, build.target)
+            made = dockerfile.build(
+                self.workspace,
+                path,
+                context,
+                build.arguments,
+                build.target,
+                _mentions_nginx(spec),
+            )
         except Unreadable as error:
             self.reader.notes.append(error.problem)
             return nothing("the Dockerfile of"), context, None
         return made, context, path
+
+
+def _mentions_nginx(spec: _Spec) -> bool:
+    """Whether what a service says beside its Dockerfile may mean that it runs nginx."""
+    words = *(spec.entrypoint or ()), *(spec.command or ()), *spec.mounts, spec.image or ""
+    return any(map(MENTIONS.search, words))
 
 
 class _ServiceParser:

@@ -7,6 +7,7 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from msgspec import DecodeError, Struct, json
 from msgspec.structs import replace
@@ -14,7 +15,13 @@ from msgspec.structs import replace
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.deployment.images import base_files, server_image, system_of
 from nginx_stream_lint.deployment.interpolation import substituted
-from nginx_stream_lint.deployment.model import DeployedAt, PlacedFile, PublishedPort, is_known
+from nginx_stream_lint.deployment.model import (
+    MENTIONS,
+    DeployedAt,
+    PlacedFile,
+    PublishedPort,
+    is_known,
+)
 from nginx_stream_lint.deployment.shell import (
     Installed,
     Layers,
@@ -151,12 +158,15 @@ def build(
     context: str | None = None,
     arguments: Mapping[str, str | None] = {},
     target: str | None = None,
+    is_nginx: bool = True,
 ) -> BuiltImage:
     """Evaluate the Dockerfile at a path.
 
-    `context` is the folder that COPY reads from; None if it is unknown. Raises `Unreadable`.
+    `context` is the folder that COPY reads from; None if it is unknown. `is_nginx` False: nothing
+    outside the Dockerfile says that nginx runs there. If the Dockerfile does not mention nginx
+    either, only its base image is evaluated, which is many times quicker. Raises `Unreadable`.
     """
-    return build_text(workspace, text_of(workspace, path), context, arguments, target)
+    return build_text(workspace, text_of(workspace, path), context, arguments, target, is_nginx)
 
 
 def build_text(
@@ -165,10 +175,12 @@ def build_text(
     context: str | None = None,
     arguments: Mapping[str, str | None] = {},
     target: str | None = None,
+    is_nginx: bool = True,
 ) -> BuiltImage:
     """Evaluate the text of a Dockerfile, which may be part of another file."""
     found = instructions(source)
-    return _Build(workspace, source, found, context, arguments).image(target)
+    is_nginx = is_nginx or MENTIONS.search(source.text) is not None
+    return _Build(workspace, source, found, context, arguments).image(target, is_nginx)
 
 
 def context_of(
@@ -238,7 +250,6 @@ class _Build:
         self.globals: dict[str, str | None] = {}
         self.stages: list[_Stage] = []
         self.made: dict[int, BuiltImage] = {}
-        self.ignored = self._ignore_patterns()
         for one in found:
             if one.name == "FROM":
                 words = one.text.split()
@@ -250,8 +261,8 @@ class _Build:
             elif one.name == "ARG":
                 self._declare(one, self.globals, {})
 
-    def image(self, target: str | None) -> BuiltImage:
-        """Evaluate the target stage, or the last one."""
+    def image(self, target: str | None, is_nginx: bool) -> BuiltImage:
+        """Evaluate the target stage, or the last one; without nginx only its base image."""
         if not self.stages:
             return BuiltImage(None, DeployedAt(self.source.name, 1))
         number = len(self.stages) - 1
@@ -260,6 +271,9 @@ class _Build:
             if known is None:
                 return BuiltImage(None, self.stages[-1].origin)
             number = known
+        first = self.stages[self._chain(number)[-1]]
+        if not is_nginx and server_image(first.base) is None:
+            return self._start(first)
         return self._image(number)
 
     def _number(self, name: str, before: int) -> int | None:
@@ -271,14 +285,18 @@ class _Build:
             return int(name)
         return None
 
-    def _image(self, number: int) -> BuiltImage:
-        # Start with the first stage of the chain: a file may have thousands.
+    def _chain(self, number: int) -> list[int]:
+        """A stage, the stage that it starts from, and so on."""
         chain = [number]
         while (before := self._number(self.stages[chain[-1]].base, chain[-1])) is not None:
             chain.append(before)
             if before in self.made:
                 break
-        for one in reversed(chain):
+        return chain
+
+    def _image(self, number: int) -> BuiltImage:
+        # From the first stage of the chain on: a file may have thousands.
+        for one in reversed(self._chain(number)):
             if one not in self.made:
                 before = self._number(self.stages[one].base, one)
                 start = self._start(self.stages[one]) if before is None else self.made[before]
@@ -305,7 +323,8 @@ class _Build:
                 values[name] = inherited[name]
             # An argument without a default is unset: `${NAME:-default}` yields the default.
 
-    def _ignore_patterns(self) -> list[tuple[str, bool]]:
+    @cached_property
+    def ignored(self) -> list[tuple[str, bool]]:
         if self.context is None:
             return []
         found: list[tuple[str, bool]] = []
@@ -522,8 +541,8 @@ class _Run:
             if self.build.ignored and relative != "." and self.build.is_ignored(relative):
                 self._unsure(
                     one,
-                    f"{relative} is left out by .dockerignore",
-                    "take it out of .dockerignore, or do not copy it",
+                    f"{relative} is excluded by .dockerignore",
+                    "remove it from .dockerignore, or do not copy it",
                 )
                 continue
             if workspace.is_folder(found) and not workspace.is_file(found):

@@ -167,9 +167,9 @@ class _Assembly:
         for one in self.layers.files:
             if one.path is not None or not is_configuration_path(one.inside):
                 continue
-            verb = {"mount": "mounted at", "copy": "copied to", "config": "mounted at"}.get(one.how)
+            verb = {"mount": "mounted", "copy": "copied", "config": "mounted"}.get(one.how)
             if verb is not None and self.layers.at(one.inside) == one:
-                what = f"what is {verb} {one.inside} in {self.container.name}"
+                what = f"the file {verb} as {one.inside} in {self.container.name}"
                 self._note(one.origin, f"{what} is not in the repository", "its content is unknown")
 
     def _words(self) -> tuple[list[str], bool]:
@@ -240,7 +240,7 @@ class _Assembly:
             self._note(
                 origin,
                 f"{self.container.name} starts with {program}, which may write configuration files",
-                "what they hold is unknown",
+                "their contents are unknown",
             )
 
     def _run_programs(self) -> None:

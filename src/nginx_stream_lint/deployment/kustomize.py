@@ -76,7 +76,7 @@ class Kustomizations:
         path = os.path.normpath(os.path.join(folder, name))
         key = self.workspace.key(folder)
         if key in around or len(around) > _MAX_DEPTH or len(self.used) > _MAX_FOLDERS * 20:
-            self._note(DeployedAt(path, 1), "this kustomization leads back to itself")
+            self._note(DeployedAt(path, 1), "this kustomization includes itself")
             return None
         loaded = self._mapping(path)
         if loaded is None:
@@ -102,9 +102,7 @@ class Kustomizations:
         return made
 
     def _note(self, origin: DeployedAt, message: str) -> None:
-        note = Problem(
-            origin.file, origin.line, origin.column, message, "what it changes is unknown"
-        )
+        note = Problem(origin.file, origin.line, origin.column, message, "its changes are unknown")
         if note not in self.notes:
             self.notes.append(note)
 
@@ -138,7 +136,7 @@ class Kustomizations:
                 made.objects += inner.objects
                 made.made.update(inner.made)
         else:
-            self._note(deployed_at(source, item.start), f"the resource {item.text} is not there")
+            self._note(deployed_at(source, item.start), f"the resource {item.text} does not exist")
 
     def _objects(self, path: str) -> list[ManifestObject]:
         key = self.workspace.key(path)
@@ -176,7 +174,7 @@ class Kustomizations:
                         here = os.path.normpath(os.path.join(folder, one.text))
                         entries.update(variables_in(self.workspace, here))
                     except Unreadable:
-                        self._note(deployed_at(source, one.start), f"{one.text} is not there")
+                        self._note(deployed_at(source, one.start), f"{one.text} does not exist")
             made.made[name.text] = entries
 
     def _patch(self, made: ObjectSet, folder: str, root: Mapping, source: Source) -> None:
@@ -209,7 +207,7 @@ class Kustomizations:
             text = re.sub("[\ud800-\udfff]", "?", source.text)
             found, problems = manifest.documents(source, text)
         except Unreadable:
-            self._note(origin, f"the patch {word.text} is not there")
+            self._note(origin, f"the patch {word.text} does not exist")
             return []
         if problems:
             self._note(origin, "a patch of this kustomization cannot be read")

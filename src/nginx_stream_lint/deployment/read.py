@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from nginx_stream_lint.deployment import compose, dockerfile, kubernetes, kustomize
+from nginx_stream_lint.deployment.images import server_image
 from nginx_stream_lint.deployment.instance import Container, instance_of, service_of
-from nginx_stream_lint.deployment.model import DeployedAt, Deployment, Instance
+from nginx_stream_lint.deployment.model import MENTIONS, DeployedAt, Deployment, Instance
 from nginx_stream_lint.deployment.names import (
     is_compose,
     is_dockerfile,
@@ -94,6 +96,9 @@ def _of_dockerfile(
     """The container of a Dockerfile that no compose file builds."""
     try:
         source = text_of(workspace, path)
+        made = dockerfile.build_text(workspace, source, is_nginx=False)
+        if made.base is not None and not (MENTIONS.search(source.text) or server_image(made.base)):
+            return None
         found = dockerfile.instructions(source)
         context = dockerfile.context_of(workspace, path, found, root)
         made = dockerfile.build_text(workspace, source, context)
@@ -101,4 +106,6 @@ def _of_dockerfile(
         notes.append(error.problem)
         return None
     origin = DeployedAt(path, 1)
-    return Container(path, path, origin, None, made.base_origin, made, context, path)
+    name = os.path.relpath(path, root)
+    name = path if name.startswith(os.pardir) else name.replace(os.sep, "/")
+    return Container(name, path, origin, None, made.base_origin, made, context, path)

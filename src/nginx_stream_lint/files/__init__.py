@@ -1,4 +1,4 @@
-"""The files of a run: `Workspace` is the only way to them."""
+"""The files of a run: all access goes through `Workspace`."""
 
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace

@@ -14,7 +14,7 @@ from nginx_stream_lint.files.storage import IsFolder, Kind, NotRegular
 
 _CHUNK = 64 * 1024  # bytes
 
-# A FIFO or a device that took the place of a file must not make us wait, nor a link lead elsewhere.
+# A FIFO or device that replaced a file must not block, and a link must not lead elsewhere.
 _FLAGS = os.O_RDONLY
 for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"):
     _FLAGS |= getattr(os, _name, 0)
@@ -36,7 +36,7 @@ class DiskStorage:
         return path.removeprefix(os.path.join(os.getcwd(), ""))
 
     def real(self, path: str) -> str:
-        """The absolute path that a path leads to, links followed as far as they exist."""
+        """The absolute path that a path leads to, with links followed as far as they exist."""
         return os.path.realpath(path)
 
     def is_link(self, path: str) -> bool:
@@ -44,7 +44,7 @@ class DiskStorage:
         return os.path.islink(path)
 
     def exists(self, path: str) -> bool:
-        """Whether a path is there; a link that leads nowhere is, too."""
+        """Whether a path exists; a broken link does, too."""
         return os.path.lexists(path)
 
     def kind(self, real: str) -> Kind | None:
@@ -64,8 +64,8 @@ class DiskStorage:
     def read(self, real: str, limit: int) -> bytes:
         """The content of a regular file, at most `limit` bytes and one more.
 
-        Raises `IsFolder`, `NotRegular` and what the system says, also where the path leads
-        elsewhere by now.
+        Raises `IsFolder`, `NotRegular` and errors of the system, also if the path now leads
+        elsewhere.
         """
         before = _regular(os.lstat(real))
         with open(os.open(real, _FLAGS), "rb", buffering=0) as stream:
@@ -73,20 +73,20 @@ class DiskStorage:
             is_same = (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino)
             if not is_same or _opened(stream.fileno(), real) != real:
                 raise OSError("it was replaced while it was being read")
-            # The buffer is allocated in full, and nearly all files are small. Those of
-            # /proc say that they are empty.
+            # The buffer is allocated in full, and nearly all files are small. Those of /proc report
+            # a size of 0.
             data = more = stream.read(min(now.st_size, limit) + 1)
             while more and len(data) <= limit:
                 more = stream.read(min(_CHUNK, limit + 1 - len(data)))
                 data += more or b""
         if data is None or more is None:
-            raise NotRegular  # such as /proc/kmsg: it would block
+            raise NotRegular  # such as /proc/kmsg, which would block
         return data
 
     def entries(self, folder: str) -> Iterator[tuple[str, bool]]:
-        """The names in a folder as the system gives them, each with whether it is a folder.
+        """The names in a folder in the system's order, each with whether it is a folder.
 
-        A link is none, wherever it leads. Raises OSError.
+        Links never count as folders. Raises OSError.
         """
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -96,7 +96,7 @@ class DiskStorage:
 def _opened(descriptor: int, path: str) -> str:
     """The real path of an opened file."""
     try:
-        # A tenth of what it costs to follow the path once more, and nobody can change it between.
+        # A tenth of the cost of resolving the path again, and safe from concurrent changes.
         return os.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:
         return os.path.realpath(path)
@@ -105,7 +105,7 @@ def _opened(descriptor: int, path: str) -> str:
 def _regular(status: os.stat_result) -> os.stat_result:
     if stat.S_ISDIR(status.st_mode):
         raise IsFolder
-    if stat.S_ISLNK(status.st_mode):  # a real path ends in none, but where links lead in a circle
+    if stat.S_ISLNK(status.st_mode):  # only for circular links: a real path has no other
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if not stat.S_ISREG(status.st_mode):
         raise NotRegular

@@ -10,7 +10,7 @@ _SAID = r"nginx: .*\n?"
 
 
 def split_dump(text: str) -> dict[str, str] | None:
-    """The texts of a dump by the names of their files, the main one first; None if it is none."""
+    """The texts of a dump by file name, the main one first; None for any other text."""
     if "# configuration file " not in text:
         return None
     headers = list(re.finditer(_HEADER, text))
@@ -20,7 +20,7 @@ def split_dump(text: str) -> dict[str, str] | None:
     found: dict[str, str] = {}
     for header, after in zip(headers, [*headers[1:], None], strict=True):
         body = text[header.end() + 1 : len(text) if after is None else after.start()]
-        # nginx ends each file with a line end of its own.
+        # nginx adds a line end to each file.
         body = re.sub(r"\r?\n(?:nginx: [^\n]*\n)*\Z", "", body)
         found.setdefault(header[1], body)
     return found

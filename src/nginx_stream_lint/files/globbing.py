@@ -1,7 +1,7 @@
-"""Patterns of paths, as glob(3) reads them, walked one component after the other.
+"""Path patterns as in glob(3), walked one component after the other.
 
-Python's `glob` follows links in circles: ten links to their own folder and six asterisks make a
-million paths. Here a folder is looked into once for each component, whatever the path to it.
+Python's `glob` follows circular links: ten links to their own folder and six asterisks make a
+million paths. Here each folder is listed once per component, whatever the path to it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 
-_MAX_PATH = 4096  # characters: no system opens a longer one
+_MAX_PATH = 4096  # characters: no system opens a longer path
 _WILD = re.compile(r"[*?\[]")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
-# The names in a folder, each with whether it is a folder itself; nothing where it cannot be listed.
+# The names in a folder, each with whether it is a folder itself; empty if it cannot be listed.
 Entries = Callable[[str], Iterator[tuple[str, bool]]]
 
 
@@ -25,7 +25,7 @@ def is_pattern(path: str) -> bool:
 
 
 def literal_folder(pattern: str) -> str:
-    """The folder in which the first wildcard of a pattern is looked for."""
+    """The folder in which the first wildcard of a pattern is matched."""
     found = _WILD.search(pattern)
     return os.path.dirname(pattern if found is None else pattern[: found.start()])
 
@@ -39,17 +39,17 @@ def matching_paths(
 ) -> list[str]:
     """The paths that a pattern matches, in order; with `deep`, `**` is any number of folders.
 
-    `key` gives the real path of a path; `entries` lists the folder at a real path, `is_there` tells
-    whether the name at the end of one is there. A backslash takes a wildcard its meaning, `[^a]` is
-    `[!a]`.
+    `key` returns the real path of a path; `entries` lists the folder at a real path, `is_there`
+    returns whether the last name of a real path exists. A backslash makes a wildcard literal,
+    `[^a]` is `[!a]`.
     """
     head, *parts = re.split(r"[/\\]" if os.sep == "\\" else "/", _plain(pattern))
     start = "" if head and not head.endswith(":") else f"{head}/"
     parts = [part for part in ([head] if not start else []) + parts if part]
     found: set[str] = set()
     seen: set[tuple[str, int]] = set()
-    # Paths as they are given and as they really are, with the number of the part that comes next.
-    # From a long path to the real one is a long way, so it goes on from the last one.
+    # Paths as given and as real paths, with the index of the next component. Resolving a long path
+    # is expensive, so each step starts from the last real path.
     work = [(start, key(start or os.curdir), 0)]
     while work:
         folder, real, at = work.pop()
@@ -59,7 +59,7 @@ def matching_paths(
         name, is_last = parts[at], at == len(parts) - 1
         if not is_pattern(name):
             path, real = os.path.join(folder, name), os.path.join(real, name)
-            if not is_last:  # what is behind it tells whether it is there
+            if not is_last:  # the next component tells whether it exists
                 work.append((path, key(real), at + 1))
             elif is_there(real):
                 found.add(path)
@@ -86,7 +86,7 @@ def matching_paths(
 
 
 def _plain(pattern: str) -> str:
-    """The pattern as `fnmatch` knows it."""
+    """The pattern in the syntax of `fnmatch`."""
     if os.sep != "\\":
         pattern = _ESCAPED.sub(lambda one: f"[{one[1]}]" if one[1] in "*?[" else one[1], pattern)
     return pattern.replace("[^", "[!")

@@ -1,4 +1,4 @@
-"""The files below a folder, as far as git does not ignore them. git itself is never started."""
+"""The files below a folder that git does not ignore. git itself is never started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 _MAX_IGNORE_BYTES = 1024 * 1024
 
-# The patterns of a file, and how many characters of a path come before where theirs start.
+# The patterns of a file, and the length of the folder that they are relative to.
 _Ignored = tuple[Patterns, int]
 
 
@@ -25,14 +25,13 @@ def list_files(
 ) -> Iterator[str]:
     """The paths of the files below a folder.
 
-    What git would ignore is left out, also where git tracks it: the names of such files are only in
-    git's index. Folders with a `.git` are other repositories, and left out, too; `root` is what
-    somebody asked for, and read in any case. Links to folders are not followed. A folder that
-    cannot be read counts as empty. Raises `Unreadable` where there are more entries than the run
-    has left.
+    Ignored files are omitted, even if git tracks them: the names of such files are only in git's
+    index. Folders with a `.git` are other repositories, and omitted, too; `root` is always read,
+    because the caller named it. Links to folders are not followed. An unreadable folder counts as
+    empty. Raises `Unreadable` if there are more entries than the run has left.
     """
     real = workspace.key(root)
-    # From the folder outwards: the patterns that hold there, and where their paths start.
+    # From the folder outwards: the patterns that apply there, and the folder they are relative to.
     outer = [] if git_root is None else _patterns_above(workspace, real, git_root, steps)
     waiting = [(root, real, outer)]
     while waiting:
@@ -67,7 +66,7 @@ def list_files(
 def _patterns_above(workspace: Workspace, folder: str, top: str, steps: Steps) -> list[_Ignored]:
     """The patterns of the folders from `top` down to the parent of `folder`, the nearest first.
 
-    What git calls excludes of the repository comes last; those of a user or machine do not count.
+    The repository's exclude file comes last; those of a user or machine do not count.
     """
     found: list[_Ignored] = []
     at = folder
@@ -83,7 +82,7 @@ def _patterns_above(workspace: Workspace, folder: str, top: str, steps: Steps) -
 
 
 def _patterns(workspace: Workspace, path: str, steps: Steps) -> Patterns | None:
-    """The patterns of a file. Like git, this follows no link."""
+    """The patterns of a file. Links are not followed, as in git."""
     if workspace.is_link(path) or not workspace.is_file(path):
         return None
     try:
@@ -103,5 +102,5 @@ def _is_ignored(path: str, is_folder: bool, patterns: list[_Ignored]) -> bool:
 
 
 def _slashed(folder: str) -> str:
-    """A folder as git has it, with one character for each byte and a slash behind it."""
+    """A folder in git's form: one character for each byte, and a final slash."""
     return as_bytes(os.path.join(folder, "")).replace(os.sep, "/")

@@ -12,17 +12,17 @@ from msgspec import Struct
 from nginx_stream_lint.util.problems import Problem, Unreadable
 from nginx_stream_lint.util.sinks import MARKS, printable
 
-# With more lookups than this, an index of line starts is quicker.
+# With more lookups than this, an index of line starts is faster.
 _FEW = 20
 _BLOCK = 1024  # characters whose bytes are counted at once
 
-# nginx reads bytes. This decoding loses none: invalid UTF-8 is written back unchanged.
+# nginx reads bytes. This decoding is lossless: invalid UTF-8 is written back unchanged.
 ENCODING = "utf-8"
 ERRORS = "surrogateescape"
 
-# A character of the source that nginx does not get to see, such as an escape of the outer language.
+# A character of the source that nginx does not see, such as an escape of the outer language.
 FILLER = "\ufdd2"
-# A file that has one of these itself: its bytes are kept as those are that are not UTF-8.
+# If a file contains one of these itself, its bytes are kept like invalid UTF-8.
 _OWN = {ord(mark): mark.encode().decode("ascii", ERRORS) for mark in (*MARKS, FILLER)}
 _INDENTED = re.compile(r"\{[^\n]*\n([ \t]+)\S")
 _OWN_START = b"\xef\xb7"
@@ -31,12 +31,11 @@ _OWN_START = b"\xef\xb7"
 class Source(Struct, eq=False, dict=True):
     """The text of one file.
 
-    `name` is the path as it is shown to people, `text` the decoded content with its line ends
-    untouched. Offsets are in characters from the start of `text`. `on_disk` is false for what came
-    some other way: standard input, a dump of another machine's files. `key` tells the file from all
-    others of its workspace, whatever the path to it; see `Workspace.key`. `is_yaml` tells that its
-    nginx text stands in YAML, `is_from_image` that it comes with a container's image and is no file
-    of the repository.
+    `name` is the displayed path, `text` the decoded content with its original line ends. Offsets
+    are in characters from the start of `text`. `on_disk` is false for other origins: standard
+    input, a dump of another machine's files. `key` identifies the file in its workspace, whatever
+    the path to it; see `Workspace.key`. `is_yaml`: its nginx text is embedded in YAML.
+    `is_from_image`: it comes with a container's image and is no file of the repository.
     """
 
     name: str
@@ -46,7 +45,7 @@ class Source(Struct, eq=False, dict=True):
     is_yaml: bool = False
     is_from_image: bool = False
 
-    _asked: int = 0  # how many positions were looked up
+    _asked: int = 0  # number of position lookups
     _last: tuple[int, int] = (0, 1)  # the offset of the last one, and its line
 
     @cached_property
@@ -73,13 +72,13 @@ class Source(Struct, eq=False, dict=True):
         return line, offset - self._line_starts[line - 1] + 1
 
     def offset(self, line: int, column: int) -> int:
-        """The offset of a line and column (both from 1), or the nearest that there is."""
+        """The offset of a line and column (both from 1), or the nearest existing one."""
         starts = self._line_starts
         return min(starts[min(line, len(starts)) - 1] + column - 1, len(self.text))
 
     @property
     def lines(self) -> int:
-        """How many lines there are."""
+        """The number of lines."""
         return len(self._line_starts)
 
     def line_span(self, line: int) -> tuple[int, int]:
@@ -88,7 +87,7 @@ class Source(Struct, eq=False, dict=True):
         return starts[line - 1], starts[line] - 1 if line < len(starts) else len(self.text)
 
     def blanks_before(self, offset: int) -> tuple[int, bool]:
-        """Where the white space right before an offset begins, and whether its line does there."""
+        """The start of the white space before an offset, and whether its line starts there."""
         start = self.line_span(self.position(offset)[0])[0]
         at = offset
         while at > start and self.text[at - 1].isspace():
@@ -96,9 +95,9 @@ class Source(Struct, eq=False, dict=True):
         return at, at == start
 
     def blanks_behind(self, offset: int) -> tuple[int, bool]:
-        """Where the white space right behind an offset ends, and whether its line does there.
+        """The end of the white space right after an offset, and whether its line ends there.
 
-        The line's end is none of it.
+        The line end itself is excluded.
         """
         end = self.line_span(self.position(offset)[0])[1]
         at = offset
@@ -107,10 +106,10 @@ class Source(Struct, eq=False, dict=True):
         return at, at == end
 
     def removal(self, start: int, end: int) -> tuple[int, int]:
-        """What to remove so that nothing is left of `[start, end)`.
+        """The span to remove so that nothing of `[start, end)` is left.
 
-        Its line if nothing else is on it, otherwise the blanks before it, or behind the first on
-        its line.
+        The whole line if nothing else is on it, otherwise the blanks before it, or those after the
+        first word on its line.
         """
         before, is_first = self.blanks_before(start)
         behind, is_last = self.blanks_behind(end)
@@ -121,7 +120,7 @@ class Source(Struct, eq=False, dict=True):
         return before + len(self.text[before:start].rstrip(" \t")), end
 
     def bytes_before(self, offset: int) -> int:
-        """How many bytes of UTF-8 the text before an offset takes."""
+        """The number of UTF-8 bytes in the text before an offset."""
         if self.text.isascii():
             return offset
         at = offset // _BLOCK
@@ -144,9 +143,9 @@ def _bytes(text: str) -> int:
 
 
 def decode(name: str, data: bytes) -> Source:
-    """The source for a file's bytes.
+    """Decode a file's bytes.
 
-    Raises `Unreadable` where nginx would read something else than a person sees: a byte order mark,
+    Raises `Unreadable` if nginx would read something else than people see: a byte order mark,
     UTF-16, or NUL bytes.
     """
 

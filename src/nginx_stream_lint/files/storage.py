@@ -17,9 +17,9 @@ class NotRegular(OSError):
 
 
 class Storage(Protocol):
-    """A place where files are. Real paths are absolute and have no links in them.
+    """A place that stores files. Real paths are absolute and have no links in them.
 
-    `on_disk` tells that they are files of this machine; `nothing` is the path of the empty device.
+    `on_disk`: they are files of this machine; `nothing` is the path of the empty device.
     """
 
     @property

@@ -1,8 +1,8 @@
 """The files of a run, and which of them may be read.
 
-Everything that `lint` and `explain` read comes from here: configurations and what they include,
-settings, baselines, rules, templates' values. So there is one place that keeps a run inside the
-repository (`Workspace.source` of what leads out raises) and within its budget.
+Everything that `lint` and `explain` read comes from here: configurations with their includes,
+settings, baselines, rules, template values. So one place keeps a run inside the repository
+(`Workspace.source` raises for other paths) and within its budget.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nginx_stream_lint.util.problems import Absent, LeadsOut, NotAFile, Problem,
 if TYPE_CHECKING:
     from nginx_stream_lint.files.storage import Storage
 
-# Where nginx itself looks for its main file.
+# The default places of nginx's main file.
 HOST_FOLDERS = (
     "/etc/nginx",
     "/usr/local/nginx/conf",
@@ -40,7 +40,7 @@ _OF_PARTS = re.compile(
     r"snippets|templates|servers?|includes?|locations|modules-\w+|proxy-confs|vhosts?|upstreams?"
 )
 
-_MAX_FOLDERS = 100  # of a path that is looked at folder by folder
+_MAX_FOLDERS = 100  # of a path that is resolved folder by folder
 
 _LEADS_OUT = (
     "leads out of the repository, so it was not read",
@@ -57,12 +57,12 @@ class Workspace:
     >>> workspace.matching("conf.d/*.conf")
     ['conf.d/a.conf']
 
-    On disk, only what lies below a root is read: below the git root of each path that was named,
-    or where there is none below the folder. In host mode (`host`) every file of the machine is, as
-    nginx would. What leads out raises `LeadsOut` and is otherwise as if it were not there.
+    On disk, only files below a root are read: the git root of each named path or, without one, its
+    folder. In host mode (`host`) every file of the machine may be read, as by nginx. Reading a path
+    that leads out raises `LeadsOut`; all other methods treat it as absent.
 
     A workspace reads each file once; make a new one when files have changed. All methods that read
-    raise `Unreadable` for what cannot be, and where the budget is used up.
+    raise `Unreadable` if a file cannot be read, or if the budget is used up.
     """
 
     def __init__(
@@ -81,12 +81,12 @@ class Workspace:
         self.budget = Budget(limits or Limits(), paths[0] if paths else ".")
         self.is_dump = False
         self.notes: dict[str, str] = {}  # notes about a folder, by its path
-        self.kept: dict[object, object] = {}  # what was found out about these files
+        self.kept: dict[object, object] = {}  # cached results about these files
         self._storage = storage
         self._named = named
         self._prefix = ""  # prefix of keys: separates the files of a dump from others
         self._texts: dict[str, bytes] = {}  # by key, in place of stored texts
-        self._given: dict[str, str] = {}  # keys of what is no file, by name
+        self._given: dict[str, str] = {}  # keys of texts that are no files, by name
         self._sources: dict[str, Source] = {}
         self._keys: dict[str, str] = {}
         self._listings: dict[str, list[str]] = {}
@@ -99,10 +99,10 @@ class Workspace:
         limits: Limits | None = None,
         host: bool | None = None,
     ) -> Workspace:
-        """The files around the paths that a person names.
+        """The files around the paths that the user names.
 
-        `also` are files and folders that are read, too, but nothing around them. `host` None: as
-        nginx reads them if all paths lie where nginx looks for its main file.
+        `also` are files and folders that are read, too, but nothing around them. `host` None: like
+        nginx if all paths are in a default folder of nginx.
         """
         storage = DiskStorage()
         if host is None:
@@ -199,7 +199,7 @@ class Workspace:
 
     def _real(self, path: str) -> str:
         folder, name = os.path.split(path)
-        is_deep = path.count(os.sep) > _MAX_FOLDERS  # this calls itself for each
+        is_deep = path.count(os.sep) > _MAX_FOLDERS  # `real` recurses for each folder
         if (
             is_deep
             or not folder
@@ -207,7 +207,7 @@ class Workspace:
             or self._storage.is_link(path)
         ):
             return self._storage.real(path)
-        # Of a thousand files in a folder the way there is looked at once.
+        # A thousand files in a folder share the resolved folder.
         parent = self.key(folder).removeprefix(self._prefix)
         return parent.rstrip(self._storage.separator) + self._storage.separator + name
 
@@ -223,7 +223,7 @@ class Workspace:
         return found
 
     def read(self, path: str, limit: int | None = None) -> bytes:
-        """A file's bytes. `limit` is how many there may be, where that is less than usual."""
+        """A file's bytes; `limit` lowers the usual size limit."""
         key = self.key(path)
         limit = self.budget.limits.file_bytes if limit is None else limit
         data = self._texts.get(key)
@@ -257,7 +257,7 @@ class Workspace:
             return kind(Problem(path, 1, 1, message, advice))
 
         if real == self._storage.nothing:
-            return b""  # as good as an empty file to nginx, and used as one
+            return b""  # like an empty file to nginx, and used as one
         if not self._may_read(real):
             raise refuse(*_LEADS_OUT, LeadsOut)
         left = self.budget.left("run_bytes")
@@ -303,7 +303,7 @@ class Workspace:
         return self.is_dump or self._kind(path) == "folder"
 
     def is_program(self, path: str) -> bool:
-        """Whether something is there that may be executed, or looked into."""
+        """Whether the path is an executable file or an accessible folder."""
         real = self.key(path).removeprefix(self._prefix)
         return self._kind(path) is not None and self._storage.is_program(real)
 
@@ -312,7 +312,7 @@ class Workspace:
         return self._storage.is_link(path)
 
     def exists(self, path: str) -> bool:
-        """Whether anything is there."""
+        """Whether anything exists at the path."""
         return self.key(path) in self._texts or self._kind(path) is not None
 
     def is_gone(self, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Apply fixes to texts: whole or not at all, in rounds until none is left."""
+"""Apply fixes to texts, completely or not at all, in rounds until none is left."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
 from nginx_stream_lint.util.problems import REPORT_IT
 
-# Each round mends all that do not overlap, and at least one. This many means that fixes undo one
-# another.
+# Each round applies all fixes that do not overlap, and at least one. More rounds mean that fixes
+# undo one another.
 _MAX_ROUNDS = 50
 
 
@@ -45,11 +45,11 @@ class CheckedFiles(Protocol):
 
 
 class FixedFiles(NamedTuple):
-    """Sources (before, after) by key; and why the fixes of other files are left out.
+    """Sources (before, after) by key; and why the fixes of other files were not applied.
 
-    `refused` has a sentence with its place for each of them. `edits` are all the edits that lead
-    from before to after, by the index of the first round's finding that they belong to;
-    `safe_edits` those that safe fixes lead to.
+    `refused` has a sentence with its place for each of these. `edits` are all edits from before to
+    after, by the index of the first round's finding that they belong to; `safe_edits` those of safe
+    fixes.
     """
 
     changed: dict[str, tuple[Source, Source]]
@@ -59,7 +59,7 @@ class FixedFiles(NamedTuple):
 
 
 def compatible(fixes: Iterable[Fix]) -> list[Edit]:
-    """The edits of as many fixes as fit together, in order; a fix that overlaps is left out whole.
+    """The edits of as many fixes as are compatible, in order; an overlapping fix is skipped.
 
     Identical edits count once, and insertions at one place follow each other.
     """
@@ -84,7 +84,7 @@ def compatible(fixes: Iterable[Fix]) -> list[Edit]:
 
 
 def _stretches(edit: Edit) -> list[tuple[Source, int]]:
-    """The stretches of a file, of 256 characters each, that an edit touches."""
+    """The blocks of 256 characters of a file that an edit touches."""
     return [(edit.source, at) for at in range(edit.start >> 8, (edit.end >> 8) + 1)]
 
 
@@ -99,9 +99,9 @@ def _overlaps(edit: Edit, spans: Mapping[tuple[int, int], set[str]]) -> bool:
 
 
 def apply_edits(text: str, edits: Iterable[Edit], start: int = 0) -> str:
-    """A text, which begins at `start` of its file, with edits that do not overlap applied.
+    """Apply edits that do not overlap to a text, which begins at `start` of its file.
 
-    Of insertions at one place, the first one is first.
+    Insertions at one place keep their order.
     """
     parts: list[str] = []
     at = 0
@@ -111,8 +111,8 @@ def apply_edits(text: str, edits: Iterable[Edit], start: int = 0) -> str:
     return "".join((*parts, text[at:]))
 
 
-# By the identity of a source: where the regions that nginx sees of it begin, in order, and how far
-# the longest of those that begin there or before reaches.
+# By the identity of a source: the starts of the regions that nginx sees, in order, and the largest
+# end of those up to each start.
 VisibleRegions = Mapping[int, tuple[list[int], list[int]]]
 
 
@@ -150,15 +150,15 @@ def with_complete_fixes(
 ) -> list[Finding]:
     """Return the findings with fixes whose combined edits are what `--fix` writes.
 
-    A fix gets the edits that only come up once it is applied, such as those for a finding that it
-    uncovers. `lint` is as in `fix_checked`, and gives these findings for no texts. A fix that would
-    be refused becomes `manual`.
+    A fix gets the edits that become necessary once it is applied, such as those for a finding that
+    it uncovers. `lint` is as in `fix_checked`, and returns these findings for no texts. A fix that
+    would be refused becomes `manual`.
     """
     kinds = {one.fix.applicability for one in findings if one.fix is not None and one.fix.edits}
     if not kinds & {"safe", "unsafe"}:
         return list(findings)
     done = fix_checked(lint, unsafe="unsafe" in kinds)
-    safe: dict[int, list[Edit]] = {}  # by where they begin
+    safe: dict[int, list[Edit]] = {}  # by their start
     for edit in dict.fromkeys(edit for own in done.safe_edits.values() for edit in own):
         safe.setdefault(edit.start, []).append(edit)
 
@@ -177,9 +177,9 @@ def with_complete_fixes(
 
 
 def _safe_part(edits: Sequence[Edit], safe: Mapping[int, Sequence[Edit]]) -> str:
-    """The lines of an unsafe fix that safe ones also write, in words; empty without any.
+    """Describe the lines of an unsafe fix that safe ones also write; empty without any.
 
-    `safe` are their edits, by where they begin.
+    `safe` are their edits, by their start.
     """
     within = [one for edit in edits for one in safe.get(edit.start, ()) if includes_edit(edit, one)]
     parts = [line.rstrip(";") for line in snippet(within).splitlines()]
@@ -237,10 +237,9 @@ def snippet(edits: Iterable[Edit]) -> str:
 
 
 def fix_checked(lint: Callable[[Mapping[str, str]], CheckedFiles], unsafe: bool) -> FixedFiles:
-    """Fix all files that this breaks nothing in; see `fix_all`.
+    """Fix all files in which that causes no new problems; see `fix_all`.
 
-    A file whose fixes do not end, or after whose fixes something cannot be read that could be
-    before, keeps its text.
+    A file stays unchanged if its fixes do not end, or if they make something unreadable.
     """
     refused: dict[str, str] = {}
     rounds: list[CheckedFiles] = []
@@ -271,7 +270,7 @@ def fix_checked(lint: Callable[[Mapping[str, str]], CheckedFiles], unsafe: bool)
 
 
 def _new_problems(before: Sequence[Problem], after: Sequence[Problem]) -> list[Problem]:
-    """The problems that were not there before, wherever in their file they were."""
+    """The problems that are new, wherever in their file they are."""
     known = Counter(map(_without_lines, before))
     new: list[Problem] = []
     for problem in after:
@@ -295,9 +294,9 @@ def fix_all(
 ) -> dict[str, tuple[Source, Source]]:
     """Apply all safe fixes until none is left; then, with `unsafe`, all others.
 
-    `lint` gives the findings where some files have other texts, by key (see `Workspace.overlaid`).
-    Files of the keys `without` are left alone. Returns (before, after) by key; nothing is written.
-    `history` is told what is changed, and for which finding. Raises NotConverging.
+    `lint` returns the findings if some files have other texts, by key (see `Workspace.overlaid`).
+    Files with the keys `without` are not changed. Returns (before, after) by key; nothing is
+    written. `history` records the changes, and their findings. Raises NotConverging.
     """
     history = FixHistory() if history is None else history
     allowed = ["safe"]
@@ -334,8 +333,8 @@ def _keys(fix: Fix) -> set[str]:
 class _Stretch(NamedTuple):
     """A span of a changed text, and its span in the text before all changes.
 
-    `text` is None for what was there before; else it is what stands in its place now. `owners` are
-    the findings that this is for.
+    `text` is None for unchanged text; otherwise it is the new text. `owners` are the findings that
+    it is for.
     """
 
     start: int
@@ -345,7 +344,7 @@ class _Stretch(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many characters of the changed text it is."""
+        """Its length in the changed text."""
         return self.end - self.start if self.text is None else len(self.text)
 
     def part(self, start: int, end: int) -> _Stretch:
@@ -356,7 +355,7 @@ class _Stretch(NamedTuple):
 
 
 class _Owned(NamedTuple):
-    """An edit of the text as it is now, with the findings that it is for."""
+    """An edit of the current text, with the findings that it is for."""
 
     start: int
     end: int
@@ -368,7 +367,7 @@ class FixHistory:
     """The changes of all rounds, as edits of the texts before the first round.
 
     Each change belongs to findings of the first round, by their index: its own, or those that
-    brought it about.
+    caused it.
     """
 
     def __init__(self) -> None:
@@ -387,7 +386,7 @@ class FixHistory:
         return {path: (before, self._now[path]) for path, before in self._before.items()}
 
     def begin_round(self, findings: Sequence[Finding]) -> None:
-        """Take in the findings whose fixes come next."""
+        """Add the findings whose fixes come next."""
         self._round = findings
         if self._first is not None:
             return
@@ -398,7 +397,7 @@ class FixHistory:
                 self._at_location.setdefault(_location(finding), number)
 
     def end_safe(self) -> None:
-        """Note the edits so far as those of the safe fixes."""
+        """Record the edits so far as those of the safe fixes."""
         self.safe_edits = self.edits()
         for number, finding in enumerate(self._first or ()):
             if finding.fix is not None and finding.fix.applicability == "unsafe":
@@ -417,7 +416,7 @@ class FixHistory:
                 for edit in fix.edits:
                     owners[edit].add(owner)
                 continue
-            # Another fix is in its way. What is left of it comes later, if anything is.
+            # Another fix is in the way. The rest of it comes later, if it is still necessary.
             for edit in left_out:
                 for other, of in owners.items():
                     if _meet(edit, other):
@@ -461,10 +460,10 @@ class FixHistory:
         return owner
 
     def _replaced(self, stretches: list[_Stretch], edits: list[_Owned]) -> list[_Stretch]:
-        """Stretches after edits, which are sorted and do not overlap."""
+        """Apply sorted edits that do not overlap to spans."""
         found: list[_Stretch] = []
         at = next_edit = 0
-        begun = False  # whether the text of the next edit is in already
+        begun = False  # whether the text of the next edit was already inserted
         for stretch in stretches:
             cursor, stop = at, at + stretch.size
             while next_edit < len(edits) and edits[next_edit].start < stop:
@@ -502,11 +501,11 @@ class FixHistory:
     def edits(self) -> dict[int, tuple[Edit, ...]]:
         """The edits so far by finding, of the texts before the first round.
 
-        All of them together, in the order of the findings, make the texts of now.
+        All of them together, in the order of the findings, produce the current texts.
         """
         for path, before in self._before.items():
             if apply_edits(before.text, self._all_edits(path)) != self._now[path].text:
-                # Edits of several findings in one place whose order matters: they are one.
+                # Edits of several findings in one place depend on their order, so they are merged.
                 for gap in self._gaps(path):
                     owners = sorted({owner for one in gap for owner in one.owners})
                     for one in owners[1:]:
@@ -523,7 +522,7 @@ class FixHistory:
         return {number: tuple(edits) for number, edits in found.items()}
 
     def _all_edits(self, path: str) -> list[Edit]:
-        """The edits of one file as those get them who apply the fixes of all findings."""
+        """The edits of one file that result from applying the fixes of all findings."""
         by_owner: dict[int, list[Edit]] = {}
         for edit, owners in self._edits_of(path):
             for owner in owners:

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.files.source import ENCODING, ERRORS
 
-# What git does not write as it is, and what C has letters for.
+# Characters that git escapes, and those with a C escape.
 _ODD = re.compile(r"[^ !#-\[\]-~]")
 _LETTERS = dict(zip('"\\\a\b\t\n\v\f\r', '"\\abtnvfr', strict=True))
 
 _CONTEXT = 3  # unchanged lines shown around a change
-# Up to so many lines difflib is quick enough by itself: 0.2 s for 13,000 lines, 1,200 of them new.
+# Up to this many lines difflib is fast enough: 0.2 s for 13,000 lines, 1,200 of them new.
 _MANY_LINES = 20_000
 
 
@@ -40,10 +40,10 @@ def _lines(text: str) -> list[str]:
 
 
 def _name(path: str) -> str:
-    """A file's name as git writes it in a diff: in quotes, as in C, where it has to be."""
+    """A file's name as git writes it in a diff: quoted as in C if necessary."""
     data = path.encode(ENCODING, ERRORS).decode("latin-1")  # a character for each byte
     if not _ODD.search(data):
-        return f"{path}\t" if " " in path else path  # the tab tells where the name ends
+        return f"{path}\t" if " " in path else path  # the tab marks the end of the name
     return f'"{_ODD.sub(_as_in_c, data)}"'
 
 
@@ -53,11 +53,11 @@ def _as_in_c(byte: re.Match[str]) -> str:
 
 
 def _unified(old: list[str], new: list[str], name: str, new_name: str) -> Iterator[str]:
-    """A unified diff in linear time; difflib's grows with the square of the changes.
+    """A unified diff in linear time; that of difflib is quadratic in the number of changes.
 
-    Lines that there are once, before and after, are where they were: what is between changes is
-    alike, and difflib sees the changes alone. Where lines around a change repeat, it may be told
-    otherwise than by difflib, and as rightly.
+    Lines that occur once, both before and after, are unchanged, and difflib only gets the parts
+    between them. If lines around a change repeat, the result may differ from difflib's but is
+    equally correct.
     """
     groups = list(_ChangedLines(old, new).get_grouped_opcodes(_CONTEXT))
     if groups:
@@ -82,7 +82,7 @@ def _range(start: int, end: int) -> str:
 
 
 class _ChangedLines(difflib.SequenceMatcher[str]):
-    """Lines before and after, of which difflib itself sees the changed ones only."""
+    """Lines before and after, of which difflib itself only gets the changed ones."""
 
     def __init__(self, old: list[str], new: list[str]) -> None:
         super().__init__()

@@ -15,9 +15,9 @@ from nginx_stream_lint.util.remembering import latest_remembered
 def setting_edits(
     author: Author, settings: Sequence[tuple[str, str]], offset: int
 ) -> list[SourceEdit] | None:
-    """Return the edits that give directives their values at the location that begins at an offset.
+    """The edits that give directives their values at the location that begins at an offset.
 
-    None if they must be made by hand: placeholders, flow mappings, anchors.
+    None if they must be made manually: placeholders, flow mappings, anchors.
     """
     assert isinstance(author, ControllerAuthor)
     return _SettingEdits(author).changes(settings, offset)
@@ -92,7 +92,7 @@ class _SettingEdits:
         return SourceEdit(value.start, value.end, f'"{text}"')
 
     def _is_own(self, entry: MappingEntry) -> bool:
-        """Whether an annotation is written in this mapping, and not taken over from an anchor."""
+        """Whether an annotation is written in this mapping, not merged from an anchor."""
         assert isinstance(self.author.resource, Ingress)
         home = self.author.resource.home
         return home is not None and any(one is entry for one in home.own)
@@ -102,7 +102,7 @@ class _SettingEdits:
         return self.author.resource.document.text
 
     def _snippet(self, lines: list[str]) -> SourceEdit | list[str] | None:
-        """More lines for the snippet; a change, or new lines for the annotations."""
+        """Add lines to the snippet: an edit, or new lines for the annotations."""
         key = self.author.controller.prefixes[0] + self.author.controller.snippets["location"]
         entry = self._entry(key)
         if entry is None:
@@ -136,7 +136,7 @@ class _SettingEdits:
             at, indent = where
             more = "".join(f"{newline}{indent}{line}" for line in lines)
             if has_snippet:
-                # Two of these in one place would give one key twice.
+                # Two of these in one place would repeat a key.
                 return _not_twice(text, at, more, is_safe)
             return SourceEdit(at, at, more, is_safe)
         parent = resource.parent
@@ -166,11 +166,11 @@ class _SettingEdits:
         return _not_twice(text, at, more, is_safe)
 
     def _behind(self, mapping: Mapping) -> tuple[int, str] | None:
-        """Where a new line of a block mapping goes, and how far in.
+        """The offset for a new line of a block mapping, and its indentation.
 
-        Behind the last entry that is no mapping, since a mapping may get lines at its own end; in
-        front of the first where there is none, and in a template, since entries may stand under a
-        condition.
+        After the last entry that is no mapping, because a mapping may get lines at its own end.
+        Before the first entry if there is none, and in a template, because entries may be
+        conditional.
         """
         text = self._text
         first = mapping.own[0]
@@ -228,7 +228,7 @@ class _SettingEdits:
 
 
 def _not_twice(text: str, offset: int, more: str, is_safe: bool) -> SourceEdit | None:
-    """An insertion that another one in the same place does not go with."""
+    """An insertion that excludes another one in the same place."""
     if not offset:
         return None
     return SourceEdit(offset - 1, offset, text[offset - 1] + more, is_safe)
@@ -247,7 +247,7 @@ def _end_of_line(text: str, offset: int) -> int:
 
 
 def _indent(text: str, offset: int) -> str | None:
-    """The indentation of a key; of one behind a dash, blanks."""
+    """The indentation of a key; for a key after a dash, blanks."""
     before = text[text.rfind("\n", 0, offset) + 1 : offset]
     if re.fullmatch(r"[ ]*(?:- +)*", before) is None:
         return None

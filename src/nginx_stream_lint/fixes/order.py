@@ -6,8 +6,7 @@ import re
 
 from nginx_stream_lint.util.remembering import remembered
 
-# How requests go to the app, what they have with them, what happens to responses, how long it may
-# take; then everything else.
+# The handler, then its request, then its response, then its timeouts; then everything else.
 _GROUPS = (
     re.compile(r"\w+_http_version|\w+_keep_conn"),
     re.compile(r"\w+_(?:set|pass)_header|\w+_pass_request_\w+"),
@@ -28,6 +27,6 @@ def rank(name: str) -> int:
 
 
 def rank_of_line(text: str) -> int:
-    """The place of a line such as `proxy_buffering off;`."""
+    """The rank of a line such as `proxy_buffering off;`."""
     words = text.split(maxsplit=1)
     return rank(words[0].strip("\"':")) if words else LAST

@@ -31,9 +31,9 @@ _SAFETY: tuple[Applicability, ...] = ("safe", "unsafe", "manual")
 
 
 class _ManualOnlyError(Exception):
-    """The step would change other locations, so it must be done manually.
+    """The step must be done manually, because it would change other locations.
 
-    `advice` says what to change instead, where that is known.
+    `advice` says what to change instead, if that is known.
     """
 
     def __init__(self, advice: str = "") -> None:
@@ -44,9 +44,9 @@ class _ManualOnlyError(Exception):
 def place_fix(judged: FindingWithContext) -> Fix | None:
     """The fix of a finding; None if its rule has none.
 
-    A fix that would touch a file which several places include becomes `manual`: it says what to
-    change there, and the files are left alone. One that changes how other paths behave is `unsafe`,
-    and its title says what else it changes, and how to avoid that.
+    A fix in a file that several places include becomes `manual`: it says what to change there. A
+    fix that changes the behaviour of other paths is `unsafe`; its title says what else it changes,
+    and how to avoid that.
     """
     verdict, served = judged.verdict, judged.served
     rule, remedy = verdict.rule, verdict.remedy
@@ -96,10 +96,10 @@ def _lines_of_all(site: _FixSite) -> str:
 
 
 def _by_author(author: Author, applicability: Applicability, site: _FixSite) -> Fix:
-    """The fix where a controller makes the configuration: the settings that make it do so.
+    """The fix for generated configuration: settings for the controller.
 
-    What stands in a snippet as nginx text is fixed there. The title is only what is to be added to
-    the rule's: which other paths the settings are for.
+    nginx text in a snippet is fixed there. The title only has the addition to the rule's title: the
+    other paths that the settings affect.
     """
     title = ""
     lines: list[str] = []
@@ -129,7 +129,7 @@ def _by_author(author: Author, applicability: Applicability, site: _FixSite) -> 
         elif (
             target is level
             and action in ("set", "reset", "set_row")
-            # Directives that the controller writes itself would occur twice.
+            # Directives that the controller writes itself would be duplicates.
             and (not rows or (action != "set_row" and author.has_setting(name, value)))
         ):
             settings[name] = value
@@ -155,7 +155,7 @@ def _by_author(author: Author, applicability: Applicability, site: _FixSite) -> 
     return Fix(title, worst, "\n".join(dict.fromkeys(lines)), tuple(dict.fromkeys(edits)))
 
 
-# At most this many paths are named; the rest are counted.
+# Name at most this many paths, and count the others.
 _MOST_PATHS = 4
 
 
@@ -189,7 +189,7 @@ def _is_in_snippet(level: Level) -> bool:
 
 
 class _FixSite(Struct, frozen=True):
-    """A place where a remedy is to be brought about."""
+    """A place where a fix is to be applied."""
 
     served: ProxiedLocation
     version: Version
@@ -214,7 +214,7 @@ class _FixSite(Struct, frozen=True):
             return [_insert_map(value, self.served.server)]
         level = self.target(move)
         if not value and action != "restore_rows":
-            raise _ManualOnlyError  # the template says nothing here
+            raise _ManualOnlyError  # the template renders nothing here
         if action == "reset" and self._inherits(move, level):
             return [_remove_row(row, level, anyway=True) for row in level.rows[name]]
         if action in ("set", "reset"):
@@ -231,7 +231,7 @@ class _FixSite(Struct, frozen=True):
         ]
 
     def _inherits(self, move: Move, level: Level) -> bool:
-        """Whether a directive that is set at a level would have the wanted value without."""
+        """Whether a directive that is set at a level would inherit the wanted value without it."""
         outer = level.parent
         if not level.rows.get(move.name) or outer is None:
             return False
@@ -276,7 +276,7 @@ class _FixSite(Struct, frozen=True):
         return doubt if doubt is not None and doubt in target.unknowns else None
 
     def target(self, move: Move) -> Level:
-        """The level to change: the nearest of the step's scope where the directive may stand."""
+        """The level to change: the nearest one of the step's scope that allows the directive."""
         served, scope = self.served, move.step.scope
         if move.step.action == "add_map":
             raise _ManualOnlyError
@@ -297,7 +297,7 @@ class _FixSite(Struct, frozen=True):
             if level.kind in contexts:
                 return level
             if level.rows.get(move.name):
-                raise _ManualOnlyError  # it is at a level where nginx refuses it
+                raise _ManualOnlyError  # nginx refuses it at this level
         raise _ManualOnlyError
 
     def _outer_rows(self, name: str) -> list[Directive]:
@@ -320,7 +320,7 @@ def _unseen(directive: Directive) -> str:
 
 
 def _set(name: str, value: str, level: Level) -> Edit:
-    """Give a one-value directive its value: in place where it is set at this level, else new."""
+    """Set a directive with one value: in place if it is set at this level, otherwise new."""
     rows = level.rows.get(name)
     if not rows:
         return _insert(f"{name} {value};", level, None)
@@ -332,7 +332,7 @@ def _set(name: str, value: str, level: Level) -> Edit:
 def _set_row(
     name: str, value: str, level: Level, replaced: frozenset[tuple[str, str]]
 ) -> list[Edit]:
-    """Give a list directive a row at this level without losing the rows it has or inherits."""
+    """Add a row to a list directive at a level without losing the rows it has or inherits."""
     line = f"{name} {value};"
     same = _rows_named(level, name, value.split(maxsplit=1)[0])
     if len(same) > 1:
@@ -342,7 +342,7 @@ def _set_row(
     own = level.rows.get(name, [])
     if own:
         return [_insert(line, level, own[-1])]
-    # The first row of a level drops all outer ones: bring those along that stay true.
+    # The first row of a level drops all outer ones: copy those that remain valid.
     outer: list[Directive] = []
     for other in level.outward():
         if other.rows.get(name):
@@ -354,13 +354,13 @@ def _set_row(
 
 
 def _remove_row(row: Directive, level: Level, anyway: bool = False) -> Edit:
-    """Take a row out; with `anyway` also where blocks inside inherit it."""
+    """Remove a row; with `anyway` also if inner blocks inherit it."""
     _check_own(row)
     outer = [other for other in level.outward() if other is not level and other.rows.get(row.name)]
     if len(level.rows[row.name]) == 1 and outer and table()[row.name].merge == "rows":
-        raise _ManualOnlyError  # the last row of a level: without it the outer rows come back
+        raise _ManualOnlyError  # without the last row of a level, the outer rows apply again
     if level.children and table()[row.name].merge == "nearest" and not anyway:
-        raise _ManualOnlyError  # a block inside may inherit it
+        raise _ManualOnlyError  # an inner block may inherit it
     return Edit(row.source, *row.source.removal(row.start, row.end), "")
 
 
@@ -389,7 +389,7 @@ def _replace_args(row: Directive, value: str, level: Level | None = None) -> Edi
 def _elsewhere(row: Directive, value: str, level: Level | None) -> str:
     """Advice about a file that several places include; empty for other reasons.
 
-    A second line of the same directive would be refused by nginx, so none is shown.
+    nginx would refuse a second line of the same directive, so none is shown.
     """
     file = row.file
     if not file.shared or not _is_text(row):
@@ -401,7 +401,7 @@ def _elsewhere(row: Directive, value: str, level: Level | None) -> str:
         else f"several {kind}s include this file"
     )
     place = f"{row.source.name}:{row.line}"
-    return f"# change {place}; {users}: {row.name} {value}"
+    return f"# set {row.name} {value} in {place} ({users})"
 
 
 def _check_own(directive: Directive) -> None:
@@ -422,7 +422,7 @@ def _map_lines(value: str, indent: str) -> list[str]:
 
 
 def _insert_map(value: str, server: Level) -> Edit:
-    """A new `map` before the first server of a server's file, and before the comments on that."""
+    """Insert a `map` before the first server of a server's file, and before its comments."""
     http = server.parent
     opening = server.directive
     if http is None or opening is None:
@@ -450,7 +450,7 @@ def _insert_map(value: str, server: Level) -> Edit:
 
 
 def _insert(line: str, level: Level, after: Directive | None) -> Edit:
-    """A new directive in a level's block: behind `after`, or where an expert would write it."""
+    """Insert a directive in a level's block: after `after`, or in the usual order."""
     if after is not None and _is_inside(after, level) and _stays(after, level):
         anchor: Directive | None = after
     else:
@@ -502,7 +502,7 @@ def _anchor(level: Level, place: int) -> Directive | None:
 def _stays(row: Directive, level: Level) -> bool:
     """Whether no rule removes a row, so that lines inserted after it stay.
 
-    They take out what does nothing: directives of another family, X-Accel-Buffering for the app.
+    Rules remove directives without effect: those of another family, X-Accel-Buffering to the app.
     """
     handler = level.handler
     family = row.name.partition("_")[0]
@@ -513,12 +513,12 @@ def _stays(row: Directive, level: Level) -> bool:
 
 
 def _insert_behind(source: Source, start: int, end: int, line: str, opening: bool) -> Edit:
-    """Insert a line behind a directive (`opening`: the `{` of a block), in the style around it."""
+    """Insert a line after a directive (`opening`: the `{` of a block), in the surrounding style."""
     text = source.text
     line_start, is_first = source.blanks_before(start)
     rest, is_last = source.blanks_behind(end)
     if not is_first or not (is_last or text[rest] == "#"):
-        # Something else is on the line: stay on it.
+        # Something else is on the line, so stay on it.
         return Edit(source, end, end, f" {line}")
     indent = text[line_start:start]
     stop = source.line_span(source.position(end)[0])[1]

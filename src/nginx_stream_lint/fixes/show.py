@@ -12,12 +12,12 @@ from nginx_stream_lint.rules.finding import Edit, Finding, LocationInfo
 from nginx_stream_lint.util.remembering import latest_remembered
 
 _CONTEXT = 3  # unchanged lines shown around a change
-# Of a location longer than this, or on a line with so much before it, only what is near its first
-# words and its changes is looked at: where a thousand locations share a line, or stand inside one
-# another, each would show all of them.
+# In a longer location, or on a line with so much before it, only the text near its first words and
+# its changes is processed. Otherwise a thousand locations on one line, or nested in one another,
+# would each process all of it.
 _LARGE = 4_000
 _BEFORE = 500
-_NEAR = 100  # characters of a long line that are shown around a change
+_NEAR = 100  # characters of a long line shown around a change
 _LEFT_OUT = "    ..."
 _CUT = "..."
 
@@ -38,7 +38,7 @@ def shown_fixes(location: LocationInfo, findings: Sequence[Finding]) -> list[Sho
     safe = [one for one in fixable if one.fix is not None and one.fix.applicability == "safe"]
     others = [one for one in fixable if one not in safe]
     unsafe = [_caution(one) for one in others]
-    # Where the order matters, an unsafe fix has the safe ones in it.
+    # If the order matters, an unsafe fix contains the safe ones.
     has = [edit for one in others if one.fix is not None for edit in one.fix.edits]
     fixable = [one for one in fixable if one in others or not _is_within(one, has)]
     found: list[ShownFix] = []
@@ -66,7 +66,7 @@ def _is_within(finding: Finding, edits: Sequence[Edit]) -> bool:
 
 
 def location_with_fixes(location: LocationInfo, findings: Iterable[Finding]) -> str:
-    """A location with the fixes of its findings in it, changed lines marked; empty without any."""
+    """Render a location with its findings' fixes, changed lines marked; empty without any."""
     edits = compatible([one.fix for one in findings if one.fix is not None])
     if not edits:
         return ""
@@ -89,21 +89,30 @@ def location_with_fixes(location: LocationInfo, findings: Iterable[Finding]) -> 
         before = source.text[start:end]
         lines = _compared(before, apply_edits(before, inside, start))
     lines += [
-        f"and in {edit.source.name}:{edit.source.position(edit.start)[0]}: {edit.text.strip()}"
+        f"and in {edit.source.name}:{edit.source.position(edit.start)[0]}: {_changed_line(edit)}"
         for edit in elsewhere
     ]
     return "\n".join(lines).rstrip("\n")
 
 
+def _changed_line(edit: Edit) -> str:
+    """The line that an edit changes, as it is afterwards; of an edit of several lines its text."""
+    text = edit.source.text
+    if "\n" in edit.text or "\n" in text[edit.start : edit.end]:
+        return edit.text.strip()
+    start, end = edit.source.line_span(edit.source.position(edit.start)[0])
+    return f"{text[start : edit.start]}{edit.text}{text[edit.end : end]}".strip()
+
+
 def _elsewhere(edits: list[Edit], source: Source, start: int, end: int) -> list[Edit]:
-    """The edits that do not begin in a stretch of a file."""
+    """The edits that do not begin in a span of a file."""
     return [edit for edit in edits if edit.source is not source or not start <= edit.start <= end]
 
 
 def _around(source: Source, edits: list[Edit]) -> tuple[int, int] | None:
-    """The lines of a file that edits change; none where they are in other files as well.
+    """The lines of a file that edits change; None if other files are edited as well.
 
-    Annotations stand elsewhere than the location that they are about.
+    Annotations are outside of the location that they affect.
     """
     if any(edit.source is not source for edit in edits):
         return None
@@ -134,7 +143,7 @@ def _parts(source: Source, spans: list[tuple[int, int]], edits: list[Edit]) -> l
 
 
 def _near(source: Source, start: int, end: int) -> tuple[int, int]:
-    """A stretch of a file with a few lines around it, of long ones only the nearest characters."""
+    """A span of a file with a few lines around it; of long lines only the nearest characters."""
     first, last = source.position(start)[0], source.position(end)[0]
     begin = source.line_span(max(1, first - _CONTEXT))[0]
     stop = source.line_span(min(last + _CONTEXT, source.lines))[1]
@@ -145,9 +154,9 @@ def _near(source: Source, start: int, end: int) -> tuple[int, int]:
 
 
 def _compared(before: str, after: str) -> list[str]:
-    """The lines of a text as it should be; those that come are marked +, those that go -."""
+    """The lines of the new text; added lines are marked +, removed ones -."""
     lines, behind = _dedented(before.replace("\r\n", "\n"), after.replace("\r\n", "\n"))
-    # Lines are compared for being equal and nothing else: equal ones get equal numbers.
+    # Lines are only compared for equality, so equal ones get equal numbers.
     numbers = {line: at for at, line in enumerate(lines)}
     shown = _shown(tuple(map(numbers.__getitem__, lines)), behind)
     lines.append(_LEFT_OUT)
@@ -155,17 +164,17 @@ def _compared(before: str, after: str) -> list[str]:
 
 
 def _dedented(before: str, after: str) -> tuple[list[str], int]:
-    """The lines of two texts, one after the other, and how many are the first's.
+    """The lines of two texts, one after the other, and the number of the first's.
 
-    Each text goes without the indentation that its lines share.
+    The common indentation of each text is removed.
     """
     margin = before[: len(before) - len(before.lstrip(" \t"))]
     both = f"\n{before}\n{after}"
     text = both.replace(f"\n{margin}", "\n")[1:]
     lines, behind = text.split("\n"), before.count("\n") + 1
     if (
-        # The usual block: the first line has the least indentation, no line is blank, and nothing
-        # but LF ends one.
+        # The usual block: the first line has the least indentation, no line is blank, and only LF
+        # ends a line.
         both.count(f"\n{margin}") == len(lines)
         and all(map(str.strip, lines))
         and not lines[behind][0].isspace()
@@ -180,11 +189,10 @@ def _dedented(before: str, after: str) -> tuple[list[str], int]:
 
 @latest_remembered(1024)
 def _shown(lines: tuple[int, ...], behind: int) -> list[tuple[str, int]]:
-    """The lines to show of a text before and after, where numbers stand for them.
+    """The lines to show of a text before and after, represented by numbers.
 
     `lines` are those before and, from the index `behind` on, those after. Each line to show comes
-    with its mark and its index, which is one more than there are for the sign that some are left
-    out.
+    with its mark and its index; an index past the end is the sign for omitted lines.
     """
     import difflib
 

@@ -1,4 +1,4 @@
-"""Write fixed files: prepare all first, and none outside the named folders."""
+"""Write fixed files: prepare all first, and write none outside the named folders."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _HOST_FOLDERS = (
 
 
 class NotWritten(Exception):
-    """Not all files could be written. The message starts with the place of the one that stopped it.
+    """Not all files could be written. The message starts with the place of the failed one.
 
-    It ends with which files were changed and which were not.
+    It ends with the names of the changed and unchanged files.
     """
 
     def __init__(self, name: str, why: str, written: Sequence[str], left: Sequence[str]) -> None:
@@ -34,9 +34,9 @@ class NotWritten(Exception):
 
 
 def roots_of(paths: Iterable[str]) -> tuple[str, ...]:
-    """The folders below which files may be written, for the paths that a person named.
+    """The folders below which files may be written, for the paths that the user named.
 
-    Each is the root of the repository, or the folder. A file that is a link counts where it stands.
+    Each is the root of the repository, or the folder. A link counts by its own place.
     """
     roots: dict[str, None] = {}
     for path in paths:
@@ -47,11 +47,11 @@ def roots_of(paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def write(changed: Mapping[str, tuple[Source, Source]], roots: Sequence[str]) -> Iterator[str]:
-    """Write fixed files: (before, after) by path. Gives the name of each once it is written.
+    """Write fixed files: (before, after) by path. Yields the name of each written file.
 
-    First all new texts are written beside the old ones, then each takes its place. A file that is
-    not as it was read, or does not lie below one of the `roots`, stays, and so do those after it.
-    Raises NotWritten.
+    First all new texts are written beside the old ones, then each takes its place. A file that has
+    changed since it was read, or that is not below one of the `roots`, stays, and so do those after
+    it. Raises NotWritten.
     """
     names = {os.path.realpath(path): after.name for path, (_, after) in changed.items()}
     at = ""

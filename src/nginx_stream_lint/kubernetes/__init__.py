@@ -1,4 +1,4 @@
-"""Kubernetes: the nginx configuration that ingress controllers make, with its place in the YAML.
+"""Kubernetes: the nginx configuration that ingress controllers generate, with places in the YAML.
 
-`translate.configurations` is the way in; `manifest` reads the YAML.
+`translate.configurations` is the entry point; `manifest` reads the YAML.
 """

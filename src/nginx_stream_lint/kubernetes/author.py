@@ -29,8 +29,8 @@ from nginx_stream_lint.kubernetes.resources import (
 class ControllerAuthor(Struct, frozen=True, eq=False):
     """The `Author` of the nginx text that an ingress controller generates from a resource.
 
-    `by_class` tells that nothing but the name of its class assigns the resource to the controller;
-    `assumed` that not even that does.
+    `by_class`: only the name of its class assigns the resource to the controller; `assumed`:
+    nothing does.
     """
 
     controller: Controller
@@ -40,7 +40,7 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
     _upstreams: dict[int, Mapping] = field(default_factory=dict)  # see `upstreams_of`
     _sharing: dict[int, dict[str, None]] = field(default_factory=dict)  # see `paths_by_upstream`
     _routes: dict[int, str] = field(default_factory=dict)  # see `paths_of_routes`
-    # The paths of an Ingress, each once; and where each of them is written: start, end, path.
+    # The paths of an Ingress, each once; and the place of each: start, end, path.
     _paths: dict[str, None] = field(default_factory=dict)
     _spans: list[tuple[int, int, str]] = field(default_factory=list)
 
@@ -50,7 +50,7 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
 
     @property
     def notes(self) -> tuple[int, int]:
-        """Where comments are about all of the resource's locations: among the annotations."""
+        """The span for comments about all of the resource's locations: among the annotations."""
         resource = self.resource
         if isinstance(resource, Ingress) and resource.home is not None:
             text = resource.document.text
@@ -70,7 +70,7 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
         return self.resource.document.span
 
     def line(self, name: str, value: str) -> str:
-        """A directive as it is written for this controller."""
+        """A directive as written for this controller."""
         if isinstance(self.resource, VirtualServer):
             field = self.field_for(name, value)
             return f"{field[0]}: {field[1]}" if field else f"{name} {value};"
@@ -93,7 +93,7 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
     def others(self, offset: int, most: int) -> tuple[list[str], int]:
         """The paths that share annotations or an upstream with the one at an offset.
 
-        As many as `most` of them, and how many there are.
+        Returns at most `most` of them, and their total number.
         """
         resource = self.resource
         if isinstance(resource, VirtualServer):
@@ -131,13 +131,13 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
         return self._upstreams.get(offset)
 
     def has_setting(self, name: str, value: str) -> bool:
-        """Whether a directive's value has an annotation or a field; a snippet sets others."""
+        """Whether a directive's value has an annotation or a field; others need a snippet."""
         if isinstance(self.resource, VirtualServer):
             return self.field_for(name, value) is not None
         return self.annotation_for(name, value) is not None
 
     def annotation_for(self, name: str, value: str) -> tuple[str, str] | None:
-        """Name and value of the annotation for a directive; None where there is none."""
+        """Name and value of the annotation for a directive; None if there is none."""
         row = self.controller.setting(name)
         if row is None or row.annotation is None:
             return None
@@ -156,7 +156,7 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
         return None
 
     def field_for(self, name: str, value: str) -> tuple[str, str] | None:
-        """Name and value of the upstream's field for a directive; None without one."""
+        """Name and value of the upstream's field for a directive; None if there is none."""
         row = self.controller.setting(name)
         if row is None or row.field is None:
             return None

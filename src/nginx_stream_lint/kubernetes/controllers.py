@@ -24,7 +24,7 @@ _CONDITION = (
     r"(?:error|timeout|denied|invalid_header|http_(?:403|404|429|500|502|503|504)"
     r"|non_idempotent|updating|off)"
 )
-# An argument that ends where it seems to end.
+# An unambiguous argument of nginx.
 _TOKEN = r"""(?:"[^"\\\r\n]*"|'[^'\\\r\n]*'|[^\s;{}"'#\\][^\s;{}\\]*)"""
 _VALUES = {
     "seconds": _NUMBER,
@@ -96,10 +96,10 @@ def is_true(text: str) -> bool:
 class Controller(Struct, frozen=True):
     """A controller: its name, its annotation prefixes, and its settings by level.
 
-    `class_controllers` are the names it has in an IngressClass, `config_maps` matches the usual
-    names of its ConfigMap, `snippets` are its annotations for nginx text by level, `http2` is the
-    key of the ConfigMap for HTTP/2. `code` are annotations read by code, `left_out` those without
-    an effect that we follow.
+    `class_controllers` are its names in an IngressClass, `config_maps` matches the usual names of
+    its ConfigMap, `snippets` are its annotations for nginx text by level, `http2` is the
+    ConfigMap's key for HTTP/2. `code` are annotations that this package converts in code,
+    `left_out` those that it ignores.
     """
 
     name: str

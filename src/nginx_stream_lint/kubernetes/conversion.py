@@ -28,7 +28,7 @@ from nginx_stream_lint.util.problems import Problem, Unreadable
 
 _PLACEHOLDER = "placeholder"
 _MAX_PORT = 65535
-# Where a real nginx finds a certificate when the text is made to run; see `translate.runnable`.
+# Path of the certificate if a real nginx runs the text; see `translate.runnable`.
 CERTIFICATE = "/etc/nginx/secrets/tls.pem"
 KEY = "/etc/nginx/secrets/tls.key"
 
@@ -36,7 +36,7 @@ KEY = "/etc/nginx/secrets/tls.key"
 class Converter:
     """Converts a resource to nginx configuration; `problems` are values that it cannot read.
 
-    With `runs` it writes for a real nginx that is not to know of placeholders.
+    With `runs` it writes text without placeholders for a real nginx.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Converter:
 
     @property
     def ingress(self) -> Ingress:
-        """The resource, where it is an Ingress."""
+        """The resource, which must be an Ingress."""
         assert isinstance(self.resource, Ingress)
         return self.resource
 
@@ -104,7 +104,7 @@ class Converter:
         return word_of(entry).text.strip() if entry is not None else ""
 
     def is_on(self, name: str, default: bool = False) -> bool:
-        """A boolean of the annotations, or else of the ConfigMap."""
+        """A boolean from the annotations, otherwise from the ConfigMap."""
         for entry in (self.entry(name), self.data.get(name)):
             if entry is not None and isinstance(entry.value, Scalar):
                 return is_true(entry.value.text)
@@ -121,7 +121,7 @@ class Converter:
     def rows(
         self, level: str, fields: Mapping[str, MappingEntry] | None = None, grpc: bool = False
     ) -> None:
-        """The directives of a level that the controller's table has.
+        """Write the directives of a level that have a setting in the controller's table.
 
         `fields` are those of a VirtualServer's upstream, which has no annotations.
         """
@@ -198,7 +198,7 @@ class Converter:
     # Snippets
 
     def snippet(self, entry: MappingEntry | None) -> None:
-        """Write the nginx text of a snippet; leave it out if it would break the rest."""
+        """Write the nginx text of a snippet; omit it if it would break the rest."""
         if entry is None or not isinstance(entry.value, Scalar) or not entry.value.text.strip():
             return
         word = entry.value
@@ -206,7 +206,7 @@ class Converter:
         if self.runs:
             lines = tuple((re.sub(f"{PLACEHOLDER}+", "1", text), span) for text, span in lines)
         mistakes = self._mistakes.get(word.start)
-        if mistakes is None:  # it is put into every location
+        if mistakes is None:  # first use: a snippet is inserted into every location
             mistakes = self._mistakes[word.start] = self._mistakes_in(lines)
             self.problems += mistakes
         if not mistakes:
@@ -232,7 +232,7 @@ class Converter:
         return Span(self.resource.place, self.resource.place + len(line.rstrip()))
 
     def servers(self, hosts: Sequence[Host]) -> list[list[Host]]:
-        """Hosts with one name together, as they make one server."""
+        """Group hosts with equal names, because they form one server."""
         found: dict[str, list[Host]] = {}
         for host in hosts:
             name = host.name
@@ -252,7 +252,7 @@ class Converter:
         return [IngressPath(None, "Prefix", None, None, span)]
 
     def upstream_names(self, paths: list[IngressPath]) -> dict[tuple[str, str], str]:
-        """A name for every service and port: the service's own, with the port where it has two."""
+        """A name for every service and port: the service's own, with the port if it has several."""
         ports: dict[str, set[str]] = {}
         for path in paths:
             service, port = backend_key(path)
@@ -271,7 +271,7 @@ def backend_key(path: IngressPath) -> tuple[str, str]:
 
 
 def word_of(entry: MappingEntry) -> Scalar:
-    """The value of an entry that is known to be a word."""
+    """The value of an entry, which must be a word."""
     assert isinstance(entry.value, Scalar)
     return entry.value
 

@@ -1,7 +1,8 @@
-"""The nginx configuration that ingress-nginx makes of an Ingress.
+"""The nginx configuration that ingress-nginx generates from an Ingress.
 
-Follows rootfs/etc/nginx/template/nginx.tmpl of release 1.15.1. What the controller does in Lua is
-written as nginx would: the balancer as an upstream for each service, the redirect to HTTPS as `if`.
+Follows rootfs/etc/nginx/template/nginx.tmpl of release 1.15.1. Lua code of the controller is
+replaced by nginx directives: the balancer by an upstream for each service, the redirect to HTTPS by
+`if`.
 """
 
 from __future__ import annotations
@@ -382,7 +383,7 @@ class IngressNginxConverter(Converter):
             words.append("non_idempotent")
         self.text.line("proxy_next_upstream", *words, at=entry.span if entry is not None else None)
 
-    # What is asked, limited, answered otherwise
+    # Subrequests, limits, other responses
 
     def _auth_path(self, path: IngressPath) -> str:
         own = path.path.text if path.path is not None else "/"
@@ -511,7 +512,7 @@ class IngressNginxConverter(Converter):
             self.text.line("error_page", code, "=", f"@custom_{code.text}", at=entry.span)
 
     def _error_locations(self) -> None:
-        """Where errors end: pages of the default backend, which are no streams."""
+        """The locations for errors: pages of the default backend, which are no streams."""
         given = (self.entry("custom-http-errors"), self.data.get("custom-http-errors"))
         codes = {code.text: code for entry in given for code in self._codes(entry)}
         for text, code in codes.items():

@@ -1,4 +1,4 @@
-"""YAML manifests with the place of every word kept."""
+"""YAML manifests, with the place of every word."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.problems import Problem
 from nginx_stream_lint.util.yamlfile import FORBIDDEN, YamlMistake, compose, place
 
-# Manifests nest ten deep. PyYAML calls itself once per level.
+# Manifests nest ten deep. PyYAML recurses once per level.
 _MAX_DEPTH = 100
 # Compose files have hundreds of aliases. Each anchor is read once, so only merges cost more.
 _MAX_ALIASES = 2000
-_MAX_MERGED = 100_000  # keys that merges put in
-# YAML 1.1's booleans, which `yamlfile` leaves as words and Kubernetes does not.
+_MAX_MERGED = 100_000  # keys that merges add
+# YAML 1.1 booleans, which are words in `yamlfile` and booleans in Kubernetes.
 _BOOLEAN = re.compile(r"(?i)y|n|yes|no|on|off|true|false")
 _DOCUMENT = re.compile(r"^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)[ \t]*", re.MULTILINE)
-# Nothing but directives, such as %YAML: they are about the document behind the next `---`.
+# Only directives, such as %YAML, which belong to the document after the next `---`.
 _DIRECTIVES = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*(?:%[^\n]*\n(?:[ \t]*(?:#[^\n]*)?\n)*)+")
 _COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
-# Statements that a template puts in: a line with nothing else on it.
+# Statements that a template inserts: a line with nothing else on it.
 _ONLY_HOLES = re.compile(
     rf"^([ \t]*){PLACEHOLDER}({PLACEHOLDER}[{PLACEHOLDER} \t]*)(?=\r?$)", re.MULTILINE
 )
@@ -35,17 +35,17 @@ _AS_COMMENT = r"\1#\2"
 
 
 class Span(NamedTuple):
-    """A stretch of a source; offsets in characters, `end` behind the last one."""
+    """A span of a source; offsets in characters, `end` is exclusive."""
 
     start: int
     end: int
 
 
 class Scalar(Struct, frozen=True, eq=False):
-    """A scalar: its value, its place without quotes, and how it is written.
+    """A scalar: its value, its place without quotes, and its style.
 
-    `style` is a quote, `|` or `>` for blocks, or empty. `is_exact` tells that value and place
-    correspond character by character. `lines` are those of a literal block: text and place.
+    `style` is a quote, `|` or `>` for blocks, or empty. `is_exact`: value and place correspond
+    character by character. `lines` are those of a literal block: text and place.
     """
 
     text: str
@@ -128,9 +128,9 @@ class Document(Struct, eq=False):
 
 
 def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]:
-    """The documents of a YAML text (`text`: the source, placeholders masked); JSON is YAML, too.
+    """Parse the documents of a YAML text (`text`: the source, placeholders masked), or JSON.
 
-    A document that is no YAML is a problem, and the others are read.
+    An invalid document becomes a problem, and the others are read.
     """
     starts = [0]
     ends: list[int] = []
@@ -152,7 +152,7 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
         try:
             _check(part)
             reader = _NodeReader(part, start)
-            # A comment for the time being: in a block of text that stays a line.
+            # Make it a comment for now: in a block of text that stays a line.
             root = reader.read(compose(_ONLY_HOLES.sub(_AS_COMMENT, part), _MAX_ALIASES))
         except YamlMistake as mistake:
             lines = part.splitlines(keepends=True)
@@ -200,7 +200,7 @@ def _check(part: str) -> None:
 
 
 class _NodeReader:
-    """PyYAML's nodes as ours; an anchor is read once, however often it is used."""
+    """Converts PyYAML's nodes; an anchor is read once, however often it is used."""
 
     def __init__(self, text: str, base: int) -> None:
         self.text = text
@@ -208,7 +208,7 @@ class _NodeReader:
         self.known: dict[int, Node] = {}
         self.open: set[int] = set()
         self.words: list[tuple[int, int]] = []
-        self.merged = 0  # keys that merges put in
+        self.merged = 0  # keys that merges added
 
     def is_in_word(self, offset: int) -> bool:
         """Whether an offset lies in a word; valid only after the whole document was read."""
@@ -240,7 +240,7 @@ class _NodeReader:
         return found
 
     def _span(self, node: yaml.Node) -> Span:
-        # The end of a collection or block is where the next token begins.
+        # PyYAML ends a collection or block where the next token begins.
         start, end = node.start_mark.index, node.end_mark.index
         if isinstance(node, yaml.CollectionNode):
             words = self.text[start:end]
@@ -311,7 +311,7 @@ class _NodeReader:
 
 
 def _outer(node: Node) -> Span:
-    """The place of a node, quotes included."""
+    """The place of a node, including quotes."""
     if isinstance(node, Scalar) and node.style in ("'", '"'):
         return Span(node.start - 1, node.end + 1)
     return node.span

@@ -1,4 +1,4 @@
-"""The nginx configuration that the NGINX Ingress Controller makes.
+"""The nginx configuration that the NGINX Ingress Controller generates.
 
 Follows internal/configs/version1/nginx.ingress.tmpl and version2/nginx.virtualserver.tmpl of
 release 5.6.0.
@@ -341,7 +341,7 @@ class NginxOrgConverter(Converter):
         self._headers("proxy_set_header")
 
     def _snippets(self) -> None:
-        """Location snippets: the annotation's, or else those of the ConfigMap."""
+        """Write location snippets: the annotation's, otherwise those of the ConfigMap."""
         self.snippet(self.entry("location-snippets") or self.data.get("location-snippets"))
 
     def _headers(self, directive: str) -> None:
@@ -537,7 +537,7 @@ def _upstream_name(name: Scalar, node: Mapping) -> str:
 
 
 def _action(node: Mapping) -> tuple[Mapping | None, Scalar | None]:
-    """A route's action, or the first of its splits, or the one after its matches; and upstream."""
+    """A route's action, or that of its first split or after its matches; and its upstream."""
     action = node.mapping("action")
     if action is None:
         for split_ in node.items("splits"):
@@ -549,7 +549,7 @@ def _action(node: Mapping) -> tuple[Mapping | None, Scalar | None]:
 
 
 def _virtual_path(path: Scalar) -> list[Arg]:
-    """`/x`, `=/x`, `~ ^/x`, `~* ^/x` as a location takes them."""
+    """Convert `/x`, `=/x`, `~ ^/x`, `~* ^/x` to the arguments of a location."""
     found = re.match(r"(=|~\*|~)\s*", path.text)
     if found is None:
         return [quoted(path)]
@@ -561,7 +561,7 @@ def _virtual_path(path: Scalar) -> list[Arg]:
 
 
 def upstreams_of(resource: VirtualServer) -> dict[int, Mapping]:
-    """The upstreams that the routes pass to, by the offsets at which the routes begin."""
+    """The upstreams that the routes pass to, by the offsets of the routes."""
     by_name = _upstreams(resource)
     found: dict[int, Mapping] = {}
     for route in _routes(resource):
@@ -572,9 +572,9 @@ def upstreams_of(resource: VirtualServer) -> dict[int, Mapping]:
 
 
 def paths_by_upstream(resource: VirtualServer) -> dict[int, dict[str, None]]:
-    """The paths of the routes that may pass to each upstream, by the offset of its start.
+    """The paths of the routes that may pass to each upstream, by the upstream's offset.
 
-    A route may share its requests out (`splits`), or look at them first (`matches`).
+    A route may split its requests (`splits`), or distribute them by condition (`matches`).
     """
     by_name = _upstreams(resource)
     found: dict[int, dict[str, None]] = {}
@@ -588,7 +588,7 @@ def paths_by_upstream(resource: VirtualServer) -> dict[int, dict[str, None]]:
 
 
 def paths_of_routes(resource: VirtualServer) -> dict[int, str]:
-    """The paths of the routes, by the offsets at which the routes begin."""
+    """The paths of the routes, by the offsets of the routes."""
     paths = ((route.span.start, route.word("path")) for route in _routes(resource))
     return {start: path.text for start, path in paths if path is not None}
 
@@ -600,7 +600,7 @@ def _routes(resource: VirtualServer) -> Iterator[Mapping]:
 
 
 def _upstreams(resource: VirtualServer) -> dict[str, Mapping]:
-    """The upstreams by name; of several the first."""
+    """The upstreams by name; the first one of each name."""
     found: dict[str, Mapping] = {}
     for node in resource.spec.items("upstreams"):
         name = node.word("name") if isinstance(node, Mapping) else None

@@ -1,4 +1,4 @@
-"""nginx text under construction, with the place in the source of every token."""
+"""Build nginx text with the source place of every token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Arg: TypeAlias = Part | list[Part]
 # A part of a text, with its pieces by offsets into it.
 Stretch: TypeAlias = tuple[str, list[SourceMapping]]
 
-# Words that end where they seem to end; a # would begin a comment.
+# Unquoted words that are unambiguous; a # would begin a comment.
 _WORD = (
     r"""(?:"[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'"""
     r"""|(?:[^\s;{}"'\#\\]|\\.|\$\{)(?:[^\s;{}\\]|\\.|\$\{|(?<=\w)\})*)"""
@@ -25,15 +25,14 @@ _NEEDS_QUOTES = re.compile(r"""[\s;{}"'#]|\A\Z""")
 
 
 class TooLong(Exception):
-    """A text has grown longer than it may."""
+    """A text has grown beyond its limit."""
 
 
 class NginxText:
     """nginx text that grows line by line.
 
-    What nobody wrote has a place without extent, `nowhere`. With `stand_in` placeholders are
-    replaced by it, so that a real nginx can read the text. What makes it longer than `most`
-    characters raises TooLong.
+    Generated text has an empty span, `nowhere`. With `stand_in`, that replaces placeholders, so
+    that a real nginx can read the text. Raises TooLong above `most` characters.
     """
 
     def __init__(self, nowhere: int, stand_in: str | None = None, most: int | None = None) -> None:
@@ -63,7 +62,7 @@ class NginxText:
         self._add("\n")
 
     def open(self, name: str, *args: Arg, at: Span | None = None) -> None:
-        """The head of a block that begins where `at` does."""
+        """Write the head of a block that begins at the same place as `at`."""
         start = None if at is None else Span(at.start, at.start)
         end = self._head(name, args, start, at if all(isinstance(a, str) for a in args) else None)
         self._add(" ")
@@ -72,14 +71,14 @@ class NginxText:
         self._depth += 1
 
     def close(self, span: Span | None = None) -> None:
-        """The end of a block that ends where `span` does."""
+        """Write the end of a block that ends at the same place as `span`."""
         self._depth -= 1
         self._add("    " * self._depth)
         self._put("}", None if span is None else Span(max(span.start, span.end - 1), span.end))
         self._add("\n")
 
     def once(self, stretches: dict[str, Stretch], key: str, write: Callable[[], None]) -> None:
-        """Add the lines of `write`, or a copy of those it added for the same key before."""
+        """Append the lines of `write`, or a copy of the lines it wrote for the same key before."""
         known = stretches.get(key)
         if known is not None:
             self._copy(*known)
@@ -87,7 +86,7 @@ class NginxText:
         first, number, start = len(self._parts), len(self.pieces), self._length
         write()
         if number and self.pieces[number - 1].end > start:
-            number -= 1  # a piece that nobody wrote, and that began before
+            number -= 1  # a generated piece that began before
         pieces = [
             SourceMapping(max(at - start, 0), end - start, *span)
             for at, end, *span in self.pieces[number:]
@@ -104,16 +103,16 @@ class NginxText:
         self._add(text)
 
     def lines(self, texts: Iterable[tuple[str, Span]]) -> None:
-        """nginx text as it stands in the source, line by line."""
+        """Append nginx text from the source, line by line."""
         for text, span in texts:
             self._add("    " * self._depth)
             self._put(text, span)
             if text.strip(f"{PLACEHOLDER} \t") == "" and PLACEHOLDER in text:
-                self._add(";")  # whole statements, for all that is known
+                self._add(";")  # possibly complete statements
             self._add("\n")
 
     def raw(self, text: str) -> None:
-        """nginx text that nobody wrote, one directive a line."""
+        """Append generated nginx text, one directive a line."""
         for line in text.strip().splitlines():
             stripped = line.strip()
             self._depth -= stripped.startswith("}")
@@ -126,7 +125,7 @@ class NginxText:
     def _head(
         self, name: str, args: Sequence[Arg], at: Span | None, plain: Span | None
     ) -> int | None:
-        """A name and its arguments; plain text has the place `plain`. Gives the last place."""
+        """Write a name and arguments; plain text has the place `plain`. Returns the last place."""
         self._add("    " * self._depth)
         self._put(name, at)
         last = at.end if at is not None else None
@@ -145,13 +144,13 @@ class NginxText:
         start, end = span or self._nowhere
         if self.stand_in is not None and PLACEHOLDER in text:
             stand_in = self.stand_in
-            # Placeholders of several lengths are not the same one.
+            # Placeholders of different lengths are different.
             text = re.sub(f"{PLACEHOLDER}+", lambda hole: f"{stand_in}{len(hole[0])}", text)
         if not text:
             return
         at, length = self._length, self._length + len(text)
         if span is None and self.pieces and self.pieces[-1][2:] == self._nowhere:
-            at = self.pieces.pop()[0]  # they are many, and all have the same place
+            at = self.pieces.pop()[0]  # there are many of them, all with the same place
         self.pieces.append(SourceMapping(at, length, start, end))
         self._add(text)
 
@@ -163,22 +162,20 @@ class NginxText:
 
 
 def _whole(part: Part) -> list[Part]:
-    """A part that stays within its statement, whatever a stranger wrote there."""
+    """Escape a part so that it stays within its statement, even if untrusted."""
     if isinstance(part, str):
         return [part]
     text, span = (part.text, part.span) if isinstance(part, Scalar) else part
     if _WORDS.fullmatch(text):
         return [part]
     if PLACEHOLDER in text:
-        return [
-            (PLACEHOLDER, span)
-        ]  # no controller makes a directive of it that anybody could know
+        return [(PLACEHOLDER, span)]  # the controller's result would be unknown
     inside = in_quotes("", part)
     return inside if isinstance(inside, list) else [inside]
 
 
 def quoted(part: Part) -> Arg:
-    """A part as one argument of nginx, in quotes where it needs them."""
+    """Convert a part to one argument of nginx, quoted if necessary."""
     text = part if isinstance(part, str) else part.text if isinstance(part, Scalar) else part[0]
     if not _NEEDS_QUOTES.search(text):
         return part
@@ -186,7 +183,7 @@ def quoted(part: Part) -> Arg:
 
 
 def in_quotes(before: str, part: Part, after: str = "") -> Arg:
-    """A part in quotes, with text before and after it, as templates write `"^{{ path }}"`."""
+    """Quote a part with text before and after it, as templates write `"^{{ path }}"`."""
     if isinstance(part, str):
         return f'"{before}{escaped(part)}{after}"'
     text, span = (part.text, part.span) if isinstance(part, Scalar) else part
@@ -196,5 +193,5 @@ def in_quotes(before: str, part: Part, after: str = "") -> Arg:
 
 
 def escaped(text: str) -> str:
-    """Text as it goes between double quotes; backslashes inside stay as they are."""
+    """Escape text for double quotes; inner backslashes stay."""
     return re.sub(r'((?<!\\)(?:\\\\)*)("|\\\Z)', r"\1\\\2", text)

@@ -1,4 +1,4 @@
-"""What documents say about routes: Ingresses, Helm values, VirtualServers, settings."""
+"""Find resources with routes in documents: Ingresses, Helm values, VirtualServers, settings."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Host(Struct, frozen=True, eq=False):
 
 
 class Ingress(Struct, frozen=True, eq=False):
-    """An Ingress, or what a Helm chart makes one from.
+    """An Ingress, or the values from which a Helm chart renders one.
 
-    `place` is the place of its kind. New annotations go into `home`, or else into new
-    `annotations` of `parent`. `unknown` is a placeholder in the place of annotations.
-    `is_manifest` tells that Kubernetes itself reads it.
+    `place` is the place of its kind. New annotations are added to `home`, otherwise to new
+    `annotations` of `parent`. `unknown` is a placeholder that stands for annotations.
+    `is_manifest`: it is a manifest for Kubernetes itself.
     """
 
     document: Document
@@ -66,7 +66,7 @@ class Ingress(Struct, frozen=True, eq=False):
 
 
 class VirtualServer(Struct, frozen=True, eq=False):
-    """A VirtualServer or a VirtualServerRoute of k8s.nginx.org; `spec` as it is written."""
+    """A VirtualServer or a VirtualServerRoute of k8s.nginx.org; `spec` as written."""
 
     document: Document
     place: int
@@ -213,7 +213,7 @@ def _unknown(document: Document, parent: Mapping | None) -> Span | None:
             if has_placeholder(key):
                 return one.span  # a loop over annotations
     end = max(entry.span.end, value.span.end)
-    # Lines of placeholders belong to it as far as they are further in than its key.
+    # Lines of placeholders belong to it if they are indented more than its key.
     column = _column(document.text, entry.key.start)
     for hole in document.holes:
         if hole.start <= entry.key.start:
@@ -257,7 +257,7 @@ def _path(node: Node) -> IngressPath | None:
 
 
 def _backend(node: Mapping) -> tuple[Scalar | None, Scalar | None]:
-    """Service and port of a backend, in today's form and in that before Kubernetes 1.19."""
+    """Service and port of a backend, in the current form or that before Kubernetes 1.19."""
     service = node.word("service", "name") or node.word("serviceName") or node.word("service")
     port = node.word("service", "port", "number") or node.word("service", "port", "name")
     return service, port or node.word("servicePort") or node.word("service", "port")
@@ -266,7 +266,7 @@ def _backend(node: Mapping) -> tuple[Scalar | None, Scalar | None]:
 def _values(
     document: Document, node: Mapping, trail: tuple[str, ...], depth: int
 ) -> Iterator[Resource]:
-    """The Ingresses that a chart would make of its values, and bare annotations."""
+    """The Ingresses that a chart would render from its values, and bare annotations."""
     within = any("ingress" in key.lower() for key in trail)
     annotations = node.mapping("annotations")
     annotated = annotations is not None and _is_nginx(annotations)
@@ -289,7 +289,7 @@ def _values(
 
 
 def _is_nginx(node: Mapping) -> bool:
-    """Whether a mapping has annotations of a controller that is nginx."""
+    """Whether a mapping has annotations of an nginx-based controller."""
     controllers = (ingress_nginx(), nginx_org())
     return any(one.short(key) is not None for key in node.entries for one in controllers)
 
@@ -332,13 +332,13 @@ def _of_values(document: Document, node: Mapping, trail: tuple[str, ...]) -> Ing
 
 
 def _has_tls(node: Mapping) -> bool:
-    """Whether values ask for TLS: a list as in an Ingress, or `enabled`."""
+    """Whether values enable TLS: a list as in an Ingress, or `enabled`."""
     enabled = node.word("tls", "enabled")
     return bool(node.items("tls")) or (enabled is not None and enabled.text == "true")
 
 
 def _bare(document: Document, node: Mapping, trail: tuple[str, ...]) -> Ingress:
-    """Annotations alone, as documentation shows them."""
+    """Annotations alone, as in documentation."""
     return Ingress(
         document=document,
         place=node.span.start,

@@ -1,4 +1,4 @@
-"""From a YAML source to the nginx configurations that controllers would make of it."""
+"""Translate a YAML source to the nginx configurations that controllers would generate."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from nginx_stream_lint.kubernetes.resources import (
 from nginx_stream_lint.util.budget import in_force
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
-# What a YAML text says that is about one of the controllers.
+# A YAML text that matches concerns one of the controllers.
 _CONCERNS = re.compile(
     r"kind[\"']?\s*:\s*[\"']?(?:Ingress|IngressList|VirtualServer|VirtualServerRoute)\b"
     r"|name[\"']?\s*:\s*[\"']?[\w.-]*nginx[\w.-]*(?=[\s\"',}]|\Z)"
     r"|nginx\.ingress\.kubernetes\.io/|nginx\.(?:org|com)/|[iI]ngress\w*[\"']?:"
 )
-# Classes and annotations of controllers that are no nginx.
+# Classes and annotations of controllers that are not based on nginx.
 _OTHERS = re.compile(
     r"(?i)traefik|\balb\b|haproxy|kong|\bgce\b|gce-|istio|contour|cilium|apisix|ambassador|emissary"
     r"|application-gateway|tailscale|cloudflare|caddy|higress|voyager|skipper|openshift|envoy|gloo"
@@ -43,10 +43,9 @@ _OF_NGINX_ORG = re.compile(r"(?i)nginx-?(?:org|plus|inc)|\bnic\b|f5")
 
 
 class Translation(Struct, frozen=True, eq=False):
-    """What a controller makes of a resource: `reading` is the nginx configuration.
+    """The result of a controller for a resource: `reading` is the nginx configuration.
 
-    `by_class` tells that only the name of its class says which controller; `assumed` that nothing
-    does.
+    `by_class`: only the name of its class identifies the controller; `assumed`: nothing does.
     """
 
     controller: Controller
@@ -60,15 +59,15 @@ class Translation(Struct, frozen=True, eq=False):
 def translate_resources(
     source: Source, text: str, conditional: tuple[tuple[int, int], ...] = ()
 ) -> tuple[list[Translation], list[Problem]]:
-    """What controllers make of the resources in a YAML source, and documents that are no YAML.
+    """Translate the resources in a YAML source; also returns invalid documents as problems.
 
     `text` is the source's with placeholders masked, of the same length; `conditional` is as in
     `MappedText`. Problems of a resource are those of its reading. Resources for other controllers
-    than nginx are passed over.
+    are skipped.
     """
     if not _CONCERNS.search(text):
         return [], []
-    # A lone surrogate stands for a byte that is no UTF-8; YAML has none.
+    # A lone surrogate represents a byte that is not UTF-8; YAML has none.
     text = re.sub("[\ud800-\udfff]", "?", text)
     found, problems = documents(source, text)
     class_controllers = dict(pair for document in found for pair in classes(document))
@@ -86,7 +85,7 @@ def translate_resources(
                 given = settings.get(controller.name)
                 translations.append(_translation(one, controller, how, given, conditional))
     except Unreadable as stop:
-        problems.append(stop.problem)  # all that the run may make is made
+        problems.append(stop.problem)  # the run may generate no more text
     return translations, problems
 
 
@@ -106,7 +105,7 @@ def configurations(
 
 
 def runnable(translation: Translation, certificate: str, key: str) -> str:
-    """A translation as a real nginx takes it: no placeholders, modules of others, or includes.
+    """Convert a translation for a real nginx: no placeholders, modules of others, or includes.
 
     `certificate` and `key` are paths of a certificate chain and its key, PEM.
     """
@@ -132,7 +131,7 @@ def _made(
 
 
 def _is_for(resource: ControllerSettings, controller: Controller) -> bool:
-    """Whether settings are those of a controller."""
+    """Whether settings belong to a controller."""
     own, other = ingress_nginx(), nginx_org()
     if controller is other:
         own, other = other, own
@@ -148,7 +147,7 @@ def _is_for(resource: ControllerSettings, controller: Controller) -> bool:
 
 
 def _controllers(resource: Resource, classes_: dict[str, str]) -> Iterator[tuple[Controller, str]]:
-    """Which controllers a resource is for, and what says so: annotations, class, or nothing."""
+    """The possible controllers of a resource, and the evidence: annotations, class, or none."""
     both = (ingress_nginx(), nginx_org())
     if isinstance(resource, VirtualServer):
         yield nginx_org(), "kind"

@@ -1,4 +1,4 @@
 """How nginx interprets a configuration: levels, effective values, listeners, delivery.
 
-Facts only, and no opinions: what is good or bad about them is said in `rules/*.yaml`.
+Facts only: `rules/*.yaml` says which of them are faults.
 """

@@ -1,4 +1,4 @@
-"""Sizes of buffers that do not go together. Source: `ngx_http_proxy_merge_loc_conf`."""
+"""Combinations of buffer sizes that nginx refuses. Source: `ngx_http_proxy_merge_loc_conf`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _NAMES = frozenset(f"{family}_{what}" for family in _FAMILIES for what in _WHAT)
 
 
 class MismatchedBuffers:
-    """The buffer sizes in force at levels that nginx refuses together.
+    """Finds buffer sizes in force at levels that nginx refuses together.
 
-    nginx compares them where it merges levels: from a server inwards. What a server inherits it
-    compares as well, so a value at the level of `http` counts at each server.
+    nginx compares them when it merges levels, from the server inwards. It also compares inherited
+    values, so a value in `http` counts at each server.
     """
 
     def __init__(self) -> None:
-        # Blocks around, with what is set inside: many locations set the same.
+        # Combinations of outer block and own rows that were compared; many locations share one.
         self._seen: set[tuple[Level | None, tuple[tuple[str, ...], ...]]] = set()
 
     def look_at(self, level: Level, say: Say) -> None:
@@ -87,7 +87,7 @@ def _size(effective: Effective) -> int | None:
 
 
 def _buffers(effective: Effective) -> tuple[int | None, int | None]:
-    """The number of buffers and the size of one."""
+    """The number of buffers, and the size of each."""
     words = effective.rows[0] if effective.rows else ()
     if len(words) != 2 or any(map(has_placeholder, words)):
         return None, None

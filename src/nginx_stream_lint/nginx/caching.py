@@ -1,8 +1,9 @@
-"""Which responses nginx records on their way to the client, and which requests get a recording.
+"""Which responses nginx records while it sends them, and which requests get a recording.
 
 Only a buffered response is recorded. Source: `ngx_http_upstream_cache` and
 `ngx_http_upstream_send_response` in nginx's src/http/ngx_http_upstream.c, and
-src/http/ngx_http_file_cache.c. tests/nginx/test_recording.py and tests/conformance ask real nginx.
+src/http/ngx_http_file_cache.c. tests/nginx/test_recording.py and tests/conformance compare with a
+real nginx.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from nginx_stream_lint.util.numbers import whole_number
 _FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi")
 Truth = Literal["no", "yes", "unknown"]
 
-# Variables that are never empty when the app's response has begun, and empty before.
+# Variables that are never empty after the app's response has begun, and empty before.
 _IN_RESPONSES = frozenset(
     {
         "sent_http_content_type",
@@ -33,18 +34,18 @@ _IN_RESPONSES = frozenset(
     }
 )
 _OF_RESPONSES = ("sent_http_", "upstream_")
-# Headers with which an app may allow a cache to record a response.
+# Response headers with which an app may permit caching.
 _ALLOWING = frozenset(("cache-control", "expires", "x-accel-expires"))
-# Statuses that a row of `*_cache_valid` without any is about.
+# The statuses of a `*_cache_valid` row that lists none.
 _USUAL = ("200", "301", "302")
 
 
 class ResponseCaching(Struct, frozen=True):
     """What nginx caches when the same request is sent repeatedly, one after the other.
 
-    `first` and `second` tell whether nginx writes the response to that request to a file, if the
-    response comes from the app; `repeat` whether the second request gets the recording instead, and
-    `later` whether any later request does.
+    `first` and `second`: whether nginx writes the response to that request to a file, if the
+    response comes from the app. `repeat`: whether the second request gets the recording instead;
+    `later`: whether any later request does.
     """
 
     first: Truth = "no"
@@ -58,12 +59,12 @@ _STORED = ResponseCaching("yes", "yes")
 
 # Returns the effective value of a directive.
 Settings = Callable[[str], Effective]
-# Gives the request that decides what variables stand for; called only where some do.
+# Returns the request that gives variables their values; called only if there are variables.
 Asked = Callable[[], RequestState]
 
 
 def response_caching(settings: Settings, family: str, method: str, asked: Asked) -> ResponseCaching:
-    """Return what nginx caches of responses with status 200 from a handler of this family."""
+    """What nginx caches of responses with status 200 from a handler of this family."""
     if family not in _FAMILIES:
         return NOTHING
     if settings(f"{family}_store").text not in ("", "off"):
@@ -86,7 +87,7 @@ def depends_on_the_request(settings: Settings, family: str) -> bool:
 
 
 class _Cache:
-    """A cache as far as it decides about one request."""
+    """A cache's settings, evaluated for one request."""
 
     def __init__(self, settings: Settings, family: str, asked: Asked) -> None:
         self._settings = settings
@@ -108,7 +109,7 @@ class _Cache:
         first = _all(allows, _is_counted(1, uses, bypassed))
         second = _all(allows, _is_counted(2, uses, bypassed))
         if varies != "no" and first != second:
-            # Where each has a key of its own, each is the first of its kind.
+            # If each request has its own key, each is the first with its key.
             second = first if varies == "yes" else "unknown"
         return ResponseCaching(
             first=first,
@@ -132,9 +133,9 @@ class _Cache:
         return self._asked().expand(text) if variables_in(text) else text
 
     def _is_valid(self) -> Truth:
-        """Whether a response may be recorded at all: the first row about its status decides.
+        """Whether a response may be recorded: the first row for its status decides.
 
-        Without such a row, the app's own headers do.
+        Without such a row, the app's headers decide.
         """
         for *codes, time in self._rows("cache_valid"):
             if "200" in (codes or _USUAL) or "any" in codes:
@@ -161,7 +162,7 @@ class _Cache:
         return "unknown" if holds is None else _truth(holds)
 
     def _key_varies(self) -> Truth:
-        """Whether equal requests have different keys; nginx's own is the same for all."""
+        """Whether equal requests have different keys; nginx's default key is equal for them."""
         key = self._settings(f"{self._family}_cache_key")
         if key.is_default or not variables_in(key.text):
             return "no"
@@ -170,7 +171,7 @@ class _Cache:
 
 
 def _is_counted(number: int, uses: int | None, bypassed: Truth) -> Truth:
-    """Whether a request is one of so many that are recorded; one that bypasses always is."""
+    """Whether request `number` reaches `uses` (`*_cache_min_uses`) or bypasses the cache."""
     if uses is None or (uses > number and bypassed == "unknown"):
         return "unknown"
     return _truth(uses <= number or bypassed == "yes")

@@ -1,8 +1,8 @@
 """How nginx delivers a stream from the upstream to the client.
 
-Every line of it was measured on nginx 1.22 and 1.31, and tests/conformance/test_delivery.py does it
-again. A response passes the holds in turn. One rule carries most of it: a response that is not
-buffered is flushed through everything.
+Everything here was measured on nginx 1.22 and 1.31, and tests/conformance/test_delivery.py repeats
+it. A response passes the holds in turn. One rule matters most: a response that is not buffered is
+flushed through everything.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ FRAMINGS: tuple[Framing, ...] = ("chunked", "close", "length")
 _EVERY = frozenset(FRAMINGS)
 ACCEL_BUFFERINGS: tuple[AccelBuffering, ...] = ("absent", "no", "yes")
 ACCEPT_ENCODINGS: tuple[AcceptEncoding, ...] = ("identity", "gzip")
-# What common clients accept: programs often no compression, browsers and most SDKs gzip.
+# Usual Accept-Encoding: programs often send none, browsers and most SDKs accept gzip.
 USUAL_ENCODINGS = ACCEPT_ENCODINGS
 
-# The stream that waiting times are given for: an OpenAI-style chunk, and a quick model.
+# The stream for which waiting times are computed: OpenAI-style chunks from a fast model.
 TOKEN_BYTES = 230
 TOKENS_PER_SECOND = 30
-# The size of a whole response, where only its length matters; the probe sends as much.
+# Size of a whole response, where only its length matters; the probe sends the same.
 ANSWER_BYTES = 800
-# What a chunk of that size gains on its way to an HTTP/1.1 client: "e6" CR LF before, CR LF behind.
+# Chunk overhead of that size on the way to an HTTP/1.1 client: "e6" CR LF before, CR LF after.
 _CHUNK_OVERHEAD = 6
 
-# Data is passed on at once, whatever the settings are.
+# This much data is passed on at once, whatever the settings are.
 _UNBUFFERED = ("grpc", "tunnel")
 
-# How long the kernel holds data that does not fill a packet, with tcp_nopush.
+# Time that the kernel holds data that does not fill a packet, with tcp_nopush.
 _CORKED_S = 0.2
 BODY_FILTERS = (
     "body_filter_by_lua",
@@ -67,7 +67,7 @@ BODY_FILTERS = (
 
 
 class Scenario(Struct, frozen=True):
-    """One combination of client and response: how a stream is requested and sent."""
+    """A combination of client and response: how a stream is requested and sent."""
 
     client: Client = "h1"
     framing: Framing = "chunked"
@@ -78,12 +78,11 @@ class Scenario(Struct, frozen=True):
 class Delivery(Struct, frozen=True):
     """Result of one scenario, for the first request of a resource.
 
-    `repeat` is what happens to the second one, `is_replayed` whether any later one is answered from
-    a recording. `held_by` is the first hold, `held_bytes` how much is collected before anything
-    reaches the client, in the largest of all holds (None: the whole answer, or nothing is held),
-    `first_text_s` how long the first text waits for a stream of 230-byte tokens at 30 a second
-    (None: until the end of the answer; 0.0 when it streams), and `slowest` the hold that makes it
-    wait so long.
+    `repeat` is what happens to the second request, `is_replayed` whether any later one gets a
+    recording. `held_by` is the first hold, `held_bytes` the number of bytes that the largest hold
+    collects before the client gets anything (None: the whole response, or no hold), `first_text_s`
+    the delay of the first text for a stream of 230-byte tokens at 30 per second (None: until the
+    end of the response; 0.0 if it streams), and `slowest` the hold that causes this delay.
     """
 
     scenario: Scenario
@@ -97,19 +96,18 @@ class Delivery(Struct, frozen=True):
 
     @property
     def worst(self) -> Worst:
-        """The worst that happens to one of several requests."""
+        """The worst outcome of several requests."""
         return "replays" if self.is_replayed else self.verdict
 
 
 class DeliveryPath(Struct, frozen=True):
-    """Everything in a configuration that decides how a response of one kind is delivered.
+    """Everything in a configuration that affects the delivery of one kind of response.
 
-    Sizes are in bytes. `piecewise` are the upstream framings whose pieces a buffered response lets
-    through; `recording` tells what of a buffered response is recorded. `sub_filter` tells
-    whether the end of each event waits for the next one, `replaces` whether that filter takes part
-    at all: an answer then has no length any more. With `sendfile`, what is recorded is sent from
-    its file, unless a filter needs to read it; `tcp_nopush` then lets the kernel wait, too. `plain`
-    are the clients without TLS.
+    Sizes are in bytes. `piecewise` are the upstream framings whose pieces pass through a buffered
+    response; `recording` is what nginx records of it. `sub_filter`: the end of each event is held
+    until the next event; `replaces`: that filter is active, so a response has no length any more.
+    With `sendfile`, a recorded response is sent from its file, unless a filter has to read it; with
+    `tcp_nopush` the kernel may then wait, too. `plain` are the clients without TLS.
     """
 
     family: str
@@ -132,7 +130,7 @@ class DeliveryPath(Struct, frozen=True):
     plain: frozenset[Client] = PLAIN
 
     def is_buffered(self, x_accel_buffering: AccelBuffering) -> bool:
-        """Whether the response is buffered, given the upstream's X-Accel-Buffering header."""
+        """Whether the response is buffered, given the app's X-Accel-Buffering header."""
         if self.family in _UNBUFFERED:
             return False
         if x_accel_buffering != "absent" and not self.accel_ignored:
@@ -140,7 +138,7 @@ class DeliveryPath(Struct, frozen=True):
         return self.buffering
 
     def holds(self, scenario: Scenario) -> list[Hold]:
-        """Everything that holds the first response in a scenario, in the order it is passed."""
+        """All holds of the first response in a scenario, in order."""
         return self._holds(scenario, self.recording.first == "yes")
 
     def _holds(self, scenario: Scenario, is_recorded: bool) -> list[Hold]:
@@ -154,7 +152,7 @@ class DeliveryPath(Struct, frozen=True):
         compression = self.compression(scenario)
         if compression is not None:
             found.append(compression)
-        # A piece that fills the buffer goes on at once.
+        # A piece that fills the buffer passes at once.
         if self.body_filter and self.postpone_output > TOKEN_BYTES:
             found.append("body-filter")
         if is_recorded and self._sends_files(scenario, found):
@@ -164,9 +162,9 @@ class DeliveryPath(Struct, frozen=True):
         return found
 
     def compression(self, scenario: Scenario) -> Literal["brotli", "gzip"] | None:
-        """The compression of the response, buffered or not; None without any."""
+        """The compression of the response, buffered or not; None if there is none."""
         if scenario.accept_encoding == "gzip":
-            # The client of this scenario takes every compression; nginx prefers brotli.
+            # This scenario's client accepts every compression; nginx prefers brotli.
             if self.brotli and self._is_long_enough(scenario, self.brotli_min_length):
                 return "brotli"
             if self.gzip and self._is_long_enough(scenario, self.gzip_min_length):
@@ -189,7 +187,7 @@ class DeliveryPath(Struct, frozen=True):
         return scenario.framing != "length" or self.replaces or least <= ANSWER_BYTES
 
     def held_bytes(self, hold: Hold) -> int | None:
-        """How many bytes a hold collects before it releases them; None: the whole response."""
+        """The bytes that a hold collects before it releases them; None: the whole response."""
         if hold == "upstream-buffer":
             return self.buffer_size
         if hold == "tls-buffer":
@@ -201,7 +199,7 @@ class DeliveryPath(Struct, frozen=True):
         return None
 
     def deliver(self, scenario: Scenario) -> Delivery:
-        """Return what nginx does in a scenario."""
+        """The result of a scenario."""
         recording = self.recording if self.is_buffered(scenario.x_accel_buffering) else NOTHING
         first = self._live(scenario, recording.first == "yes")
         if recording is NOTHING:
@@ -210,14 +208,14 @@ class DeliveryPath(Struct, frozen=True):
         if recording.repeat == "yes":
             repeat = "replays"
         elif recording.repeat == "no":
-            # Whether it is recorded may be unknown, and change nothing.
+            # It may be unknown whether the response is recorded, without any effect.
             live = {"yes": (True,), "no": (False,), "unknown": (True, False)}[recording.second]
             verdicts = {self._live(scenario, is_recorded).verdict for is_recorded in live}
             repeat = verdicts.pop() if len(verdicts) == 1 else "unknown"
         return replace(first, repeat=repeat, is_replayed=recording.later == "yes")
 
     def _live(self, scenario: Scenario, is_recorded: bool) -> Delivery:
-        """Return what happens to a response that comes from the app, not from a cache."""
+        """The result for a response that comes from the app, not from a cache."""
         holds = self._holds(scenario, is_recorded)
         if not holds:
             return Delivery(scenario, "streams")
@@ -225,7 +223,7 @@ class DeliveryPath(Struct, frozen=True):
         known = [size for size in sizes if size is not None]
         if len(known) < len(sizes):
             return Delivery(scenario, "stalls", holds[0], None, None, holds[sizes.index(None)])
-        # The next hold collects what one releases, so the largest one sets the pace.
+        # Each hold collects what the previous one releases, so the largest one sets the pace.
         held = max(known)
         in_chunks = sizes[-1] == held and ("tls-buffer" in holds or holds == ["file-buffer"])
         token = TOKEN_BYTES + (_CHUNK_OVERHEAD if in_chunks and scenario.client != "h2" else 0)
@@ -247,10 +245,10 @@ def delivery_path_for(
     recorded: ResponseCaching = NOTHING,
     plain: frozenset[Client] = PLAIN,
 ) -> DeliveryPath:
-    """The delivery path of responses that a handler of this family gives where `settings` hold.
+    """The delivery path of responses from a handler of this family with these settings.
 
-    `content_types` are the types the answer may have; a filter that takes one of them counts.
-    `recorded` tells what nginx records, `plain` which clients come without TLS.
+    `content_types` are the possible types of the response; a filter for one of them counts.
+    `recorded` is what nginx records, `plain` are the clients without TLS.
     """
     unbuffered = family in _UNBUFFERED
     sends_files = recorded is not NOTHING and settings("sendfile").text.lower() == "on"
@@ -289,7 +287,7 @@ def _piecewise(settings: Settings, family: str) -> frozenset[Framing]:
         http_version = settings("proxy_http_version").text
         if http_version == "2":
             return _EVERY
-        # The value of a placeholder is assumed to be right.
+        # A placeholder's value is assumed to be right.
         passes = http_version == "1.1" or has_placeholder(http_version)
         return frozenset({"chunked"}) if passes else frozenset()
     if family == "fastcgi":

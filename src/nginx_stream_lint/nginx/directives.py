@@ -17,12 +17,12 @@ FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi", "grpc", "tunnel")
 
 
 class DirectiveEntry(Struct, frozen=True):
-    """One directive: `contexts` it may stand in, how values `merge`, the type of its `value`.
+    """A directive: its `contexts`, how values `merge`, the type of its `value`.
 
-    `defaults` are (since, arguments) pairs, oldest first; arguments are None where unset means
-    nothing. `stream_default` holds in `stream {}` where that differs. `since` and `until` are the
-    versions that brought the directive and that no longer have it, None where all do;
-    `context_since` are contexts that came later.
+    `defaults` are (since, arguments) pairs, oldest first; arguments are None if the default has no
+    effect. `stream_default` applies in `stream {}` if it differs there. `since` and `until` are the
+    versions that added and removed the directive, None if all have it; `context_since` are contexts
+    that were added later.
     """
 
     name: str
@@ -37,7 +37,7 @@ class DirectiveEntry(Struct, frozen=True):
     context_since: tuple[tuple[str, Version], ...] = ()
 
     def default(self, version: Version, in_stream: bool) -> tuple[str, ...] | None:
-        """The arguments nginx uses where nothing is written; None if that is nothing."""
+        """The arguments that nginx uses by default; None if there are none."""
         if in_stream and self.stream_default is not None:
             return self.stream_default
         found: tuple[str, ...] | None = None
@@ -48,7 +48,7 @@ class DirectiveEntry(Struct, frozen=True):
 
     @property
     def default_changed(self) -> bool:
-        """Whether the default is another in some nginx version."""
+        """Whether the default differs between nginx versions."""
         return len(self.defaults) > 1
 
 
@@ -59,7 +59,7 @@ def table() -> Mapping[str, DirectiveEntry]:
 
 
 def read() -> dict[str, DirectiveEntry]:
-    """The directives by name, from the YAML."""
+    """Read the directives by name from YAML."""
     from nginx_stream_lint.util.yamlfile import load_text
 
     return {name: _entry(name, raw) for name, raw in load_text(data_text(FILE)).items()}

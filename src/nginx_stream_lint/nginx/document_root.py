@@ -14,9 +14,9 @@ class DocumentRoot(Struct, frozen=True):
     folder: str
 
     def has(self, path: str, kind: str) -> bool:
-        """Whether a path is there as a file (f), a folder (d), either (e) or a program (x).
+        """Whether a path is a file (f), a folder (d), either (e) or a program (x).
 
-        What leads out of the workspace is not there. Behind a slash there is only a folder, as for
+        Paths outside the workspace do not exist. A path with a final slash must be a folder, as for
         the system.
         """
         if path.endswith("/") and not self.workspace.is_folder(path):

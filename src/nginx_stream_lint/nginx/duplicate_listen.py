@@ -1,4 +1,4 @@
-"""Sockets that two servers want to be the default of, or one server names twice.
+"""Duplicate `listen`: two default servers of a socket, or an address named twice by a server.
 
 Source: `ngx_http_add_listen` and `ngx_http_add_addresses`. The same address for TCP and for QUIC is
 two sockets; `[::]:80` and `80` are two as well.
@@ -17,7 +17,7 @@ Say = Callable[[Directive, str], None]
 
 
 def duplicate_listens(root: Level, say: Say) -> None:
-    """Say which `listen` makes a second default server, or names an address once more."""
+    """Report each `listen` that adds a second default server or repeats an address."""
     found: list[tuple[Directive, str]] = []
     defaults: set[tuple[str, bool]] = set()
     for http in root.children:
@@ -49,5 +49,5 @@ def _of(server: Level, defaults: set[tuple[str, bool]]) -> list[tuple[Directive,
 
 
 def _said(address: str) -> str:
-    """An address as nginx's error messages write it."""
+    """Format an address as in nginx's error messages."""
     return f"0.0.0.0{address[1:]}" if address.startswith("*:") else address

@@ -1,4 +1,4 @@
-"""Filters of nginx, as far as they decide when a piece of a stream reaches the client."""
+"""Filters of nginx that affect when a piece of a stream reaches the client."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ USER_AGENTS = (
     "Go-http-client/2.0",
     "curl/8.17.0",
 )
-# How events end, by the content type of the response. Most contain JSON.
+# The ends of events, by the content type of the response. Most events contain JSON.
 _EVENT_ENDS = {"text/event-stream": "}\n\n", "application/x-ndjson": "}\n"}
 
 
 def gzip_is_disabled(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether rows of `gzip_disable` name all usual clients.
+    """Whether rows of `gzip_disable` match all usual clients.
 
-    nginx ignores case. `msie6` stands for old browsers, which no longer exist.
+    nginx ignores case. `msie6` matches old browsers, which no longer exist.
     """
     patterns = [arg for row in rows for arg in row if arg not in ("msie6", "degradation")]
     if not patterns or any(map(has_placeholder, patterns)):
@@ -40,9 +40,9 @@ def gzip_is_disabled(rows: Sequence[Sequence[str]]) -> bool:
 def withholds_event_ends(
     patterns: Effective, types: Effective, content_types: Sequence[str]
 ) -> bool:
-    """Whether `sub_filter` keeps the end of each event until the next one comes.
+    """Whether `sub_filter` holds the end of each event until the next one arrives.
 
-    It keeps what may be the beginning of a text to replace. Whatever is flushed, this stays.
+    It holds text that may be the beginning of a match, even when the response is flushed.
     """
     known = {arg.lower() for row in types.rows for arg in row}
     for content_type in content_types:

@@ -1,8 +1,8 @@
-"""A WebSocket handshake through a location: what the app receives, and what the client gets back.
+"""A WebSocket handshake through a location: the app's request, and the client's response.
 
-Measured on nginx 1.22 and 1.31; tests/conformance/test_handshakes.py does it again. nginx tunnels
-what follows a 101, whatever it has asked the app in. It sends no Upgrade of its own accord, so the
-app gets what the rows of `proxy_set_header` in force give for this client.
+Measured on nginx 1.22 and 1.31; tests/conformance/test_handshakes.py repeats it. nginx tunnels
+everything after a 101, whatever the HTTP version to the app. It never adds Upgrade by itself, so
+the app gets the result of the `proxy_set_header` rows in force for this client.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TUNNELS = ("proxy", "uwsgi", "scgi", "tunnel")
 # nginx has no WebSockets over HTTP/2 and HTTP/3.
 HANDSHAKE_CLIENTS: tuple[Client, ...] = ("h1", "h1-tls")
 _KEY = "dGhlIHNhbXBsZSBub25jZQ=="
-# Headers that a client sends, in the order in which reports name them.
+# Request headers of a client, in the order in which reports name them.
 _SENT = {
     "Upgrade": "websocket",
     "Connection": "Upgrade",
@@ -31,17 +31,17 @@ _SENT = {
     "Sec-WebSocket-Version": "13",
 }
 CONNECTION = _SENT["Connection"]
-# That of Firefox.
+# Firefox's Connection header.
 LONG_CONNECTION = "keep-alive, Upgrade"
-# Without these headers of the answer a client ends the connection; nginx makes Connection itself.
+# A client needs these response headers; nginx creates Connection itself.
 _NEEDED = ("Upgrade", "Sec-WebSocket-Accept")
 
 
 class Handshake(Struct, frozen=True):
     """The handshake that the app receives, and the response headers that the client does not get.
 
-    `headers` are those that a handshake needs, empty where none is sent. Values are None where the
-    configuration does not decide them.
+    `headers` are those that a handshake needs, empty if none is sent. Values are None if the
+    configuration does not determine them.
     """
 
     http_version: str | None
@@ -51,7 +51,7 @@ class Handshake(Struct, frozen=True):
 
     @property
     def is_decided(self) -> bool:
-        """Whether the configuration decides every relevant header."""
+        """Whether the configuration determines every relevant header."""
         values = (self.http_version, self.method, *(value for _, value in self.headers))
         return None not in values
 
@@ -72,13 +72,13 @@ class Handshake(Struct, frozen=True):
 
     @property
     def fails(self) -> bool:
-        """Whether it fails with every app."""
+        """Whether the handshake fails with every app."""
         can_upgrade = self.http_version in ("1.0", "1.1", None)
         return bool(self.wrong_headers or self.hidden) or not (can_upgrade and self.is_get)
 
 
 def as_handshake(request: Request, connection: str = CONNECTION) -> Request:
-    """A request as the handshake of a client that sends this Connection header."""
+    """Convert a request to the handshake of a client with this Connection header."""
     headers: dict[str, str | None] = {_variable(name): value for name, value in _SENT.items()}
     headers |= {"connection": connection, "origin": None}
     return Request(
@@ -94,11 +94,11 @@ def handshake_at(
     scheme: str = "http",
     connection: str = CONNECTION,
 ) -> Handshake | None:
-    """Return the handshakes that the app receives through a proxied location.
+    """The handshake that the app receives through a proxied location.
 
-    `path` is that of the URL, for what rewrites it; without it the location's own is taken. What
-    variables say of the URL is unknown: a query may come with it. None where handshakes are not
-    passed on from there, or where that cannot be told.
+    `path` is that of the URL, for rewrites; default: the location's own. The values of variables
+    about the URL are unknown, because it may have a query. None if handshakes are not passed on, or
+    if that is unknown.
     """
     location = level.nearest("location") or server
     pattern = match_of(location).pattern
@@ -117,20 +117,20 @@ def handshake_at(
         if outcome.status is not None or outcome.changed:
             return None
         if outcome.unknown and any(one.own_handler is not None for one in _conditional(location)):
-            return None  # another block may get it
+            return None  # another block may handle it
         if outcome.entered and level.kind in ("location", "if-in-location"):
             place = outcome.entered[-1]
         if place is not level and (place.own_handler is not None or level is not location):
-            return None  # that block gets it
+            return None  # that block handles it
         if level.kind == "if-in-location" and not outcome.entered and not outcome.unknown:
             return None
     return received_handshake(place, state, version)
 
 
 def received_handshake(level: Level, state: RequestState, version: Version) -> Handshake | None:
-    """Return the handshake that the app receives, from the request's state at the handler.
+    """The handshake that the app receives, from the request's state at the handler.
 
-    None where the handler is not `proxy_pass`.
+    None if the handler is not `proxy_pass`.
     """
     handler: Handler | None = level.handler
     if handler is None or handler.family != "proxy":
@@ -163,7 +163,7 @@ def received_handshake(level: Level, state: RequestState, version: Version) -> H
 
 @cached_on_level
 def connection_variable(server: Level) -> str | None:
-    """A variable that is right for Connection here, of those that a map makes of `$http_upgrade`.
+    """A variable that suits Connection here, if a map derives one from `$http_upgrade`.
 
     It says upgrade for a handshake, and does not for other requests.
     """
@@ -184,7 +184,7 @@ def connection_variable(server: Level) -> str | None:
 
 
 def _doubt(level: Level, outcome: RewriteOutcome, state: RequestState) -> None:
-    """Forget variables that `set` may have assigned in blocks that may not apply."""
+    """Make variables unknown if `set` may have assigned them in conditional blocks."""
     if outcome.unknown:
         for block in _conditional(level):
             for row in block.rows.get("set", ()):
@@ -196,7 +196,7 @@ def _conditional(level: Level) -> list[Level]:
 
 
 def _variable(header: str) -> str:
-    """The name of a header in variables, behind `http_`."""
+    """The name of a header in a variable, after `http_`."""
     return header.lower().replace("-", "_")
 
 
@@ -212,7 +212,7 @@ def _joined(texts: list[str], state: RequestState) -> str | None:
 
 
 def _is_right(name: str, value: str | None) -> bool:
-    """Whether a header is as a handshake needs it; one that is unknown is taken to be."""
+    """Whether a header is valid for a handshake; an unknown value is assumed to be."""
     if value is None:
         return True
     if name == "Connection":
@@ -222,7 +222,7 @@ def _is_right(name: str, value: str | None) -> bool:
 
 
 def _hidden(level: Level, version: Version) -> tuple[str, ...]:
-    """The headers that a client needs and `proxy_hide_header` keeps from it."""
+    """The headers that a client needs but `proxy_hide_header` removes."""
 
     def named(directive: str) -> set[str]:
         return {arg.lower() for row in level.effective(directive, version).rows for arg in row}

@@ -1,4 +1,4 @@
-"""Host names with and without asterisks, as nginx looks them up.
+"""Host names with and without wildcards, as nginx looks them up.
 
 Source: `ngx_hash_add_key` and `ngx_hash_find_combined` in nginx's src/core/ngx_hash.c.
 """
@@ -13,22 +13,22 @@ _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
 def lower(text: str) -> str:
-    """A text in lower case as nginx makes it: ASCII only."""
+    """Convert a text to lower case as nginx does: ASCII only."""
     return text.translate(_LOWER)
 
 
 class HostnameTable(Generic[Value]):
     """Values by name: exact ones first, then the longest `*.x` or `.x`, then the longest `x.*`.
 
-    What is added first keeps its name; case does not count.
+    The first value added for a name wins; case does not matter.
     """
 
     def __init__(self) -> None:
         self._exact: dict[str, Value] = {}
-        # By what follows the asterisk; True for `.x`, which is also x itself.
+        # By the text after the asterisk; True for `.x`, which also matches x itself.
         self._leading: dict[str, tuple[Value, bool]] = {}
         self._trailing: dict[str, Value] = {}
-        # What `.x` keeps others from being, even where it came too late itself.
+        # Names that `.x` blocks for later ones, even if it was itself too late.
         self._taken: set[str] = set()
 
     def add(self, name: str, value: Value) -> None:
@@ -46,11 +46,11 @@ class HostnameTable(Generic[Value]):
             self._exact.setdefault(name, value)
 
     def add_exact(self, name: str, value: Value) -> None:
-        """Add a name whose dots and asterisks mean nothing."""
+        """Add a name whose dots and asterisks are literal."""
         self._exact.setdefault(lower(name), value)
 
     def find(self, host: str) -> Value | None:
-        """The value of the name that fits a host best."""
+        """The value of the name that matches a host best."""
         host = lower(host)
         if host in self._exact:
             return self._exact[host]

@@ -1,8 +1,8 @@
 """The levels of a configuration (http, server, location …) and the effective values at each.
 
-A level is a block that holds directives others may inherit: main, http, server, location, `if`,
-`limit_except`, and the same for `stream {}`. How a value travels from level to level is the `merge`
-of its entry in `directives.yaml`.
+A level is a block whose directives others may inherit: main, http, server, location, `if`,
+`limit_except`, and the same for `stream {}`. The `merge` of a directive's entry in
+`directives.yaml` determines how its value is inherited.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from nginx_stream_lint.util.remembering import remembered
 
 _PASS = {f"{family}_pass": family for family in FAMILIES}
 
-# Block directives that open a level, by the level they stand in. Anything else that has a block
-# (map, geo, types, upstream ...) holds data, not levels.
+# Block directives that open a level, by the level that contains them. Other blocks (map, geo,
+# types, upstream ...) hold data, not levels.
 _OPENS = {
     "main": {"http": "http", "stream": "stream", "events": "events"},
     "http": {"server": "server", "upstream": "upstream"},
@@ -41,13 +41,13 @@ _OPENS = {
 }
 # The target of tunnel_pass without an argument.
 _WHERE_ASKED = "$host:$request_port"
-# Of these, one that is on at a level switches the other one off there.
+# One of these that is on at a level turns the other one off there.
 RIVALS = {
     f"{family}_{one}": f"{family}_{other}"
     for family in FAMILIES
     for one, other in (("cache", "store"), ("store", "cache"))
 }
-# Directives that handle a request, or leave it to another location.
+# Directives that handle a request, or pass it to another location.
 _ANSWERS = frozenset(
     {
         "return",
@@ -78,11 +78,11 @@ OriginKind = Literal["explicit", "inherited", "default"]
 class Effective(Struct, frozen=True):
     """The effective value of a directive at a level.
 
-    `rows` are the arguments of each directive in force (one for most, several for lists, none
-    where nothing is set). `origin` says where they come from and `directives` are the ones that
-    set them (empty for a default); `depth` counts the levels up to there, 0 being the level itself.
-    `unknown_by` is what may make it another value without anybody being able to see that here: an
-    include that is not there, a placeholder, a template's condition.
+    `rows` are the arguments of each directive in force (one for most, several for lists, none if
+    nothing is set). `origin` is where they come from, and `directives` are the ones that set them
+    (empty for a default); `depth` counts the levels up to there, 0 being the level itself.
+    `unknown_by` is the unseen part that may change the value: a missing include, a placeholder, a
+    template's condition.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Effective(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """The arguments of the first row, as one string; empty where nothing is set."""
+        """The arguments of the first row, as one string; empty if nothing is set."""
         return " ".join(self.rows[0]) if self.rows else ""
 
     @property
@@ -105,8 +105,8 @@ class Effective(Struct, frozen=True):
 class Handler(Struct, frozen=True):
     """The handler of requests: `family` of the `*_pass` directive and its `target` as written.
 
-    `target` is empty where only the family's settings are there to see, and `directive` one of
-    them: documentation leaves the rest out, or an include that is not here has it.
+    If only settings of the family are visible, `target` is empty and `directive` is one of them:
+    documentation omits the rest, or a missing include has it.
     """
 
     family: str
@@ -117,10 +117,10 @@ class Handler(Struct, frozen=True):
 class Level:
     """A block of the configuration, with the rows written directly in it.
 
-    `kind` is one of the context words of directives.yaml. `directive` is what opened the block,
-    None for the main level and for levels that surround a fragment and are not there to see.
-    `block` is what stands in it, in order. `unknowns` are directives in it of which nobody can see
-    what they set, or whether; `uncertain` tells that there are such here or further out.
+    `kind` is one of the contexts of directives.yaml. `directive` opened the block; None for the
+    main level and for implied levels around a fragment. `block` has its directives in order.
+    `unknowns` are its directives with an unknown effect or under a condition; `uncertain`: there
+    are some here or in outer blocks.
     """
 
     __slots__ = (
@@ -151,14 +151,14 @@ class Level:
         self.unknowns: list[Directive] = []
         self.uncertain: bool = parent is not None and parent.uncertain
         self._owners: dict[str, Level | None] = {}
-        self.kept: dict[Hashable, Any] | None = None  # for `kept`
+        self.kept: dict[Hashable, Any] | None = None  # see `cached_on_level`
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.directive!r}>"
 
     @property
     def label(self) -> str:
-        """How the block is written: `location ~ ^/v1/`, `if ($http_upgrade)`, `server`."""
+        """The block as written: `location ~ ^/v1/`, `if ($http_upgrade)`, `server`."""
         if self.directive is None:
             return self.kind
         if self.kind.startswith("if"):
@@ -167,7 +167,7 @@ class Level:
 
     @property
     def place(self) -> str:
-        """Where the block stands, as text behind its label: ` (nginx.conf:3)`; empty for none."""
+        """The block's position, as text after its label: ` (nginx.conf:3)`; empty if implied."""
         if self.directive is None:
             return ""
         return f" ({self.directive.source.name}:{self.directive.line})"
@@ -196,7 +196,7 @@ class Level:
         return next((level for level in self.outward() if level.kind in kinds), None)
 
     def walk(self) -> Iterator[Level]:
-        """This level and all inside it, in the order of the file."""
+        """This level and all inside it, in file order."""
         work = [self]
         while work:
             level = work.pop()
@@ -208,7 +208,7 @@ class Level:
         return next((child for child in self.children if child.kind == kind), None)
 
     def effective(self, name: str, version: Version) -> Effective:
-        """Return the effective value of a directive of the table at this level.
+        """The effective value of a directive of the table at this level.
 
         Raises KeyError for a directive that the table does not have.
         """
@@ -225,7 +225,7 @@ class Level:
         for depth, level in enumerate(self.outward()):
             nearer = effective.is_default or depth < effective.depth
             if level.unknowns and level.kind in entry.contexts:
-                # Nothing sets a value twice at one level, but lists go on.
+                # A value is set at most once at one level, but lists may have more rows.
                 goes_on = nearer or entry.merge == "rows" or entry.joins
                 one = _unknown_at(level, name, None if goes_on else effective.directives)
                 if one is not None:
@@ -265,7 +265,7 @@ class Level:
         return parent._owners[name]
 
     def _switched_off(self, owner: Level, rival: str) -> bool:
-        """Whether a directive is off here since a nearer level than its owner has its rival on."""
+        """Whether a directive is off because a nearer level than its owner turns its rival on."""
         for level in self.outward():
             if level is owner:
                 break
@@ -321,9 +321,9 @@ def rows_in_force(level: Level, name: str) -> list[Directive]:
 def _unknown_at(
     level: Level, name: str, among: tuple[Directive, ...] | None = None
 ) -> Directive | None:
-    """The first directive of a level that may set another one invisibly, such as a missing include.
+    """The first directive of a level that may set another one unseen, such as a missing include.
 
-    With `among`, those that do set it, the first of these.
+    With `among`, one of those if it does set it.
     """
     if among is not None:
         unseen = _unseen(level)
@@ -340,7 +340,7 @@ def _unseen(level: Level) -> frozenset[int]:
 
 @cached_on_level
 def _unknowns(level: Level) -> dict[str | None, int]:
-    """The place of the first of a level's `unknowns` that may set each directive; None: any."""
+    """The index of the first of a level's `unknowns` that may set each directive; None: any."""
     found: dict[str | None, int] = {}
     for at, one in enumerate(level.unknowns):
         if not one.unknown:
@@ -368,9 +368,9 @@ def _found(name: str, rows: list[Directive], depth: int, joins: bool) -> Effecti
 
 
 def build(configuration: Configuration) -> Level:
-    """The levels of a configuration, the main one first.
+    """Build the levels of a configuration and return the main one.
 
-    A fragment is put inside empty levels that stand for what surrounds it.
+    A fragment is put inside of empty levels that represent its surroundings.
     """
     kinds = _CONTEXT_KINDS[configuration.context]
     root = level = Level(kinds[0], None, None)
@@ -405,7 +405,7 @@ def _imply_handler(level: Level) -> None:
 
 
 def _surroundings(root: Level, context: tuple[str, ...]) -> Level:
-    """The level for statements of another context than their file: one that is there, or empty."""
+    """The level for statements of another context than their file: an existing or an empty one."""
     level = root
     for kind in _CONTEXT_KINDS[context][1:]:
         inner = level.first(kind) if kind == "http" else None
@@ -419,10 +419,10 @@ def _surroundings(root: Level, context: tuple[str, ...]) -> Level:
 
 
 def _is_unknown(directive: Directive, level: Level) -> bool:
-    """Whether a template decides a directive's value, or whether it exists."""
+    """Whether a template determines a directive's value, or whether it exists."""
     if any(has_placeholder(arg) for arg in directive.args):
         return True
-    # The block around may stand under the same condition, in the same file.
+    # The enclosing block may be under the same condition, in the same file.
     region = directive.file.reading.condition(directive.start)
     if region is None:
         return False
@@ -463,8 +463,7 @@ def _fill(level: Level, block: list[Directive]) -> None:
             else:
                 rows.append(directive)
             family = _PASS.get(directive.name)
-            # nginx refuses unknown directives here: a wrong place, or a block where none is
-            # allowed.
+            # nginx refuses unknown directives here: a wrong place, or a block that is not allowed.
             if family is not None and not directive.unknown:
                 # Each sets the location's handler, so the last one written wins.
                 target = directive.args[0] if directive.args else _WHERE_ASKED
@@ -472,7 +471,7 @@ def _fill(level: Level, block: list[Directive]) -> None:
 
 
 def take_apart(root: Level) -> None:
-    """Cut the references from levels to those around them, so that no cycles keep them."""
+    """Cut the references from levels to their parents, so that no cycles keep them in memory."""
     for level in list(root.walk()):
         level.parent = level.kept = None
         level._owners = {}
@@ -484,7 +483,7 @@ def always_answers(level: Level) -> bool:
 
 
 def stands_always(row: Directive, level: Level) -> bool:
-    """Whether a directive of a level is in no branch that the level as a whole is not in."""
+    """Whether a directive of a level is always present when the level is."""
     where = row.file.reading.condition(row.start)
     if where is None:
         return True

@@ -1,7 +1,7 @@
-"""Which clients a server lets in: plain HTTP/1.1, HTTP/1.1 over TLS, HTTP/2, HTTP/3.
+"""Which clients a server accepts: plain HTTP/1.1, HTTP/1.1 over TLS, HTTP/2, HTTP/3.
 
-`ssl` and `http2` belong to the listening socket, so what one server says of an address holds for
-every server there. A socket for QUIC is another one than the TCP socket of its address.
+`ssl` and `http2` belong to the listening socket, so the parameters that one server gives an address
+apply to every server there. A QUIC socket is separate from the TCP socket of its address.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from nginx_stream_lint.nginx.versions import Version
 Client = Literal["h1", "h1-tls", "h2", "h3"]
 CLIENTS: tuple[Client, ...] = ("h1", "h1-tls", "h2", "h3")
 TCP_CLIENTS = CLIENTS[:3]
-# The clients that come without TLS, where HTTP/2 is spoken over TLS.
+# The clients without TLS, if HTTP/2 uses TLS.
 PLAIN: frozenset[Client] = frozenset({"h1"})
 
-# From 1.25.1 `http2` is a directive of its own, and a plain listener with HTTP/2 also takes
-# HTTP/1.1 clients; before, it takes nothing else.
+# From 1.25.1 `http2` is a separate directive, and a plain listener with HTTP/2 also accepts
+# HTTP/1.1 clients; before, it accepts nothing else.
 _HTTP2_DIRECTIVE: Version = (1, 25, 1)
 
 
@@ -28,12 +28,12 @@ _PORTS = re.compile(r"\d+(-\d+)?")
 _ANY = r"^0\.0\.0\.0(?=:|$)"
 _WITH_PORT = r"(^|[^:\]]|\]):\d+(-\d+)?$"
 _RANGE = re.compile(r":(\d+)-(\d+)$")
-# More ports than that in one `listen` are cut off.
+# Further ports of a `listen` are ignored.
 _MOST_PORTS = 64
 
 
 def address(argument: str) -> str:
-    """A listen address in one form: `host:port`, `[ip6]:port` or `unix:path`."""
+    """Normalize a listen address: `host:port`, `[ip6]:port` or `unix:path`."""
     if argument.startswith("unix:"):
         return argument
     if _PORTS.fullmatch(argument):
@@ -50,7 +50,7 @@ def address(argument: str) -> str:
 
 
 def addresses(argument: str) -> list[str]:
-    """The address of each socket of a `listen`; more than one for a range of ports."""
+    """The address of each socket of a `listen`; several for a range of ports."""
     name = address(argument)
     span = None if name.startswith("unix:") else _RANGE.search(name)
     if span is None:
@@ -61,7 +61,7 @@ def addresses(argument: str) -> list[str]:
 
 
 def shortest(host: str) -> str:
-    """Return an IPv6 address in its short form; return other hosts unchanged."""
+    """Shorten an IPv6 address; return other hosts unchanged."""
     if ":" not in host:
         return host
     from ipaddress import IPv6Address
@@ -75,8 +75,7 @@ def shortest(host: str) -> str:
 def clients(http: Level, version: Version) -> dict[Level, tuple[Client, ...]]:
     """The clients that can reach each server of an `http` level, in the order of `CLIENTS`.
 
-    A server without `listen` listens on plain port 80; so does the one assumed around a fragment,
-    of which nothing is known.
+    A server without `listen` uses plain port 80; so does the implied one around a fragment.
     """
     return {
         server: tuple(client for client in CLIENTS if client in found)
@@ -85,7 +84,7 @@ def clients(http: Level, version: Version) -> dict[Level, tuple[Client, ...]]:
 
 
 def plain_clients(server: Level, version: Version) -> frozenset[Client]:
-    """The clients that reach a server without TLS; HTTP/2 only if none comes over TLS."""
+    """The clients that reach a server without TLS; HTTP/2 only if none uses TLS."""
     http = server.nearest("http")
     found = {} if http is None else _reach(http, version).get(server, {})
     return PLAIN | {client for client, over_tls in found.items() if not over_tls}
@@ -94,8 +93,8 @@ def plain_clients(server: Level, version: Version) -> frozenset[Client]:
 def idle_timeout_s(server: Level, version: Version) -> float | None:
     """The silence in seconds after which nginx closes HTTP/3 connections.
 
-    It is the `keepalive_timeout` of the server that nginx takes before it knows the name. None
-    without HTTP/3, and where that is 0: nobody has measured it.
+    It is the `keepalive_timeout` of the socket's default server, because the name is not known yet.
+    None without HTTP/3, and for 0, which was not measured.
     """
     http = server.nearest("http")
     if http is None or "h3" not in _reach(http, version).get(server, {}):
@@ -111,7 +110,7 @@ def idle_timeout_s(server: Level, version: Version) -> float | None:
 
 @cached_on_level
 def _reach(http: Level, version: Version) -> dict[Level, dict[Client, bool]]:
-    """The clients of each server, each with whether it may come over TLS."""
+    """The clients of each server, each with whether it may use TLS."""
     options, defaults = _sockets(http)
     reach: dict[Level, dict[Client, bool]] = {}
     for server in http.children:
@@ -161,7 +160,7 @@ def _clients(
             continue
         socket = options.get((where, False), set())
         tls = "ssl" in socket or all_tls
-        # Over TLS the server that the client names decides, in clear text the socket's default.
+        # With TLS, the server that the client names decides; in clear text, the socket's default.
         decides = server if tls else defaults.get((where, False), server)
         if "http2" in socket or decides.effective("http2", version).text == "on":
             found["h2"] = found.get("h2", False) or tls

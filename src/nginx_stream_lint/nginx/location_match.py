@@ -1,8 +1,8 @@
-"""Which location a path belongs to, by nginx's own order.
+"""Find the location for a path in nginx's order.
 
 Source: `ngx_http_core_find_location` in nginx's src/http/ngx_http_core_module.c. The longest prefix
-is looked up first, with everything nested in it; unless that said `=`, `^~` or a nested regular
-expression matched, the regular expressions of the level decide in order of appearance.
+is looked up first, with everything nested in it. Unless that has `=` or `^~`, or a nested regular
+expression matched, the regular expressions of the level are tried in order.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _GLUED = r"(?s)(=|\^~|~\*?|@|)(.*)"
 
 
 def match_of(location: Level) -> LocationPattern:
-    """The modifier and pattern of a location, also where they are written without a space."""
+    """Parse a location's modifier and pattern, even without a space between them."""
     directive = location.directive
     if directive is None:
         return LocationPattern("", "/")
@@ -49,11 +49,11 @@ def match_of(location: Level) -> LocationPattern:
 
 
 class LocationMatch(Struct):
-    """Where a URI path belongs.
+    """The location for a URI path.
 
-    `level` is None where no location takes it. `redirects` tells that nginx sends the client to the
-    location's name, which ends with a slash. `match` is what the location's regular expression
-    found, and `unreadable` are expressions on the way that Python cannot read.
+    `level` is None if no location matches. `redirects`: nginx redirects the client to the
+    location's name, which ends with a slash. `match` is the match of the location's regular
+    expression, and `unreadable` are expressions on the way that Python cannot read.
     """
 
     level: Level | None = None
@@ -65,20 +65,20 @@ class LocationMatch(Struct):
 def find_location(level: Level, uri: str) -> Level | None:
     """The location inside a server (or location) that handles a normalized URI path, or None.
 
-    A regular expression that Python cannot read matches nothing here.
+    A regular expression that Python cannot read does not match.
     """
     return locate_uri(level, uri).level
 
 
 def locate_uri(level: Level, uri: str) -> LocationMatch:
-    """Where a normalized URI path belongs inside a server or location."""
+    """Find the location for a normalized URI path inside a server or location."""
     found = LocationMatch()
     _locate(level, uri, found)
     return found
 
 
 def named_location(server: Level, name: str) -> Level | None:
-    """The location `@name` of a server, the `@` left out."""
+    """The location `@name` of a server; `name` is without the `@`."""
     return _table(server).named.get(name)
 
 
@@ -88,7 +88,7 @@ def limit_except_blocks(location: Level) -> list[Level]:
 
 
 class _Table:
-    """The locations of one level, ready to be looked up."""
+    """The locations of one level, indexed for lookups."""
 
     def __init__(self, level: Level) -> None:
         self.exact: dict[str, Level] = {}
@@ -96,7 +96,7 @@ class _Table:
         self.slash: dict[str, Level] = {}
         self.named: dict[str, Level] = {}
         self.limits: list[Level] = []
-        # Regular expressions in their order, and their places by what they begin with.
+        # Regular expressions in their order, and their indexes by literal prefix.
         self.regex: list[tuple[Level, LocationPattern]] = []
         self.begun: dict[str, list[int]] = {}
         for location in level.children:
@@ -114,11 +114,11 @@ class _Table:
                 self.named[pattern] = location
             else:
                 self.prefix.setdefault(pattern, (location, modifier == "^~"))
-            # A handler under a name with a slash at its end redirects to it.
+            # A handler below a name with a final slash redirects to it.
             redirects = pattern[-1:] == "/" and modifier in ("", "=", "^~")
             if redirects and (location.own_handler or "memcached_pass" in location.rows):
                 self.slash.setdefault(pattern[:-1], location)
-        # nginx takes the exact one of two with the same name.
+        # nginx prefers the exact one of two with the same name.
         if self.exact:
             self.slash = {name: self.exact.get(f"{name}/", one) for name, one in self.slash.items()}
         self.lengths = sorted(set(map(len, self.prefix)))
@@ -133,7 +133,7 @@ class _Table:
         return None
 
     def expressions(self, uri: str) -> list[tuple[Level, LocationPattern]]:
-        """The regular expressions that a URI may match, in their order."""
+        """The regular expressions that may match a URI, in their order."""
         found: list[int] = []
         for length in self.begun_lengths[: bisect_right(self.begun_lengths, len(uri))]:
             found += self.begun.get(uri[:length].lower(), ())
@@ -146,7 +146,7 @@ def _table(level: Level) -> _Table:
 
 
 def _locate(level: Level, uri: str, found: LocationMatch) -> bool:
-    """Fill in `found`; gives whether nginx would stop looking."""
+    """Fill in `found`; returns whether nginx would stop searching."""
     if not level.children:
         return False
     table = _table(level)

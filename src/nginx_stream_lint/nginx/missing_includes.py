@@ -1,6 +1,6 @@
 """Parts of a configuration that are not available: missing includes and outer blocks.
 
-Whether nginx refuses a name that nothing defines hangs on all of a configuration.
+nginx refuses undefined names only after it has read the complete configuration.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from nginx_stream_lint.nginx.levels import Level, cached_on_level
 def has_missing_includes(level: Level) -> bool:
     """Whether a block may have more directives than those that are visible.
 
-    A block around a fragment does, one that an absent file is included in, one in which a template
-    leaves something open, and one that a controller makes, which writes more than we know of.
+    True for a block around a fragment, one with a missing include, one with an open template part,
+    and one that a controller generates, because it writes more than we know.
     """
     if level.directive is None:
         if level.kind != "main":
@@ -27,7 +27,7 @@ def has_missing_includes(level: Level) -> bool:
 
 
 def is_complete_configuration(root: Level) -> bool:
-    """Whether nothing of a configuration is hidden."""
+    """Whether all parts of a configuration are visible."""
     return not any(map(has_missing_includes, root.walk()))
 
 

@@ -1,6 +1,6 @@
 """Modules that handle requests themselves, by their directives, and whether they stream.
 
-Not the families that pass requests on: those are in `directives.FAMILIES`.
+Excludes the families that proxy requests: those are in `directives.FAMILIES`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nginx_stream_lint.nginx.levels import Level, rows_in_force
 from nginx_stream_lint.util.remembering import remembered
 
 # `by-itself`: the module sends each message at once, whatever the location sets. `depends`: on the
-# code that it runs, or on a setting of its own. `no`: nginx has the whole response at once.
+# code that it runs, or on its own settings. `no`: nginx has the whole response at once.
 Streaming = Literal["by-itself", "depends", "no", "unknown"]
 
 _STREAMING: tuple[tuple[str, Streaming], ...] = (
@@ -46,9 +46,9 @@ class OtherHandler(Struct, frozen=True):
 
 
 def other_handler(level: Level, uri: str, method: str) -> OtherHandler | None:
-    """Return the module that handles a request that ends at a level; None if none does.
+    """The module that handles a request that ends at a level; None if none does.
 
-    Each handler of a block takes the place of the ones before it, those of the families included.
+    Each handler of a block replaces the ones before it, including those of the families.
     """
     own = _own(level)
     if own is not None or level.own_handler is not None:
@@ -65,7 +65,7 @@ def other_handler(level: Level, uri: str, method: str) -> OtherHandler | None:
 
 
 def _own(level: Level) -> OtherHandler | None:
-    """The handler of a block itself; None, too, where one of the families comes after it."""
+    """The module that a block itself enables; None, too, if one of the families comes after it."""
     last: Directive | None = None
     for name, rows in level.rows.items():
         if name in _INHERITED or _streaming(name) is None:

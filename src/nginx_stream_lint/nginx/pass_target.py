@@ -27,7 +27,7 @@ class PassTarget(Struct, frozen=True):
     """A parsed target: `scheme` (empty without one), `host`, `port` (0: none given or default).
 
     `host` is a name, an IPv4 address, an IPv6 address in brackets, or `unix:` with a path; `uri` is
-    what follows, from its slash or question mark on. `has_port` tells whether the port is written.
+    the rest, from its slash or question mark. `has_port`: the port is written.
     """
 
     scheme: str
@@ -38,7 +38,7 @@ class PassTarget(Struct, frozen=True):
 
     @property
     def is_address(self) -> bool:
-        """Whether nothing has to be looked up to connect."""
+        """Whether nginx can connect without a lookup."""
         return self.host.startswith(("unix:", "[")) or _is_ipv4(self.host)
 
 
@@ -91,7 +91,7 @@ def _parsed(scheme: str, authority: str, default: int, uri: str) -> PassTarget |
 
 
 def refused_with(target: PassTarget | None, http: Level | None, has_resolver: bool) -> int | None:
-    """The status of a request to a target made by variables; None where nginx connects."""
+    """The error status for a target with variables; None if nginx can connect to it."""
     if target is None:
         return 500
     if target.is_address or (http is not None and _is_known(http, target)):
@@ -102,7 +102,7 @@ def refused_with(target: PassTarget | None, http: Level | None, has_resolver: bo
 
 
 def _is_known(http: Level, target: PassTarget) -> bool:
-    """Whether the name is that of an upstream, or of a target that is written without variables."""
+    """Whether the name is that of an upstream, or of a target without variables."""
     name = lower(target.host)
     known = _known(http)
     return (not target.has_port and (name, 0) in known) or (name, target.port) in known
@@ -124,5 +124,5 @@ def _known(http: Level) -> frozenset[tuple[str, int]]:
 
 
 def _is_ipv4(host: str) -> bool:
-    # nginx takes leading zeros, which `ipaddress` does not.
+    # nginx accepts leading zeros, `ipaddress` does not.
     return _IPV4.fullmatch(host) is not None and all(int(part) < 256 for part in host.split("."))

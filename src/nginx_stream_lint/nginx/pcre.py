@@ -1,9 +1,10 @@
 """nginx's regular expressions (PCRE, on bytes) in Python's `re`.
 
-An expression is read by PCRE's rules and written anew in what both understand the same way: classes
+An expression is parsed by PCRE's rules and rewritten in syntax that both treat equally: classes
 become sets of bytes, inline flags are resolved, atomic groups and possessive quantifiers become a
-look-ahead and a reference to it. What `re` has not (recursion, conditions, UTF-8) is
-refused. Such a pattern decides nothing, and neither does one on which Python would search for ever.
+look-ahead and a reference to it. Features that `re` lacks (recursion, conditions, UTF-8) are
+refused. The result of such a pattern is unknown, and so is that of one on which Python would search
+without end.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from nginx_stream_lint.util.numbers import whole_number
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.remembering import latest_remembered, remembered
 
-# nginx reads no longer word, so it has no longer pattern.
+# nginx accepts no longer word, so patterns are at most this long.
 _MAX_PATTERN = 4096  # bytes
 _EVERY = frozenset(range(256))
 _DIGITS = frozenset(b"0123456789")
@@ -68,7 +69,7 @@ _ASSERTIONS = {
     "z": r"\Z",
     "Z": r"(?=\n?\Z)",
     "b": r"\b",
-    "B": r"(?!\b)",  # Python's \B is not there in an empty text
+    "B": r"(?!\b)",  # Python's \B does not match in an empty text
     "K": "",  # only moves the start of the reported match
 }
 _OTHERS = {"R": r"(?:\r\n|[\n\v\f\r\x85])", "N": r"[^\n]", "C": r"(?s:.)"}
@@ -90,16 +91,17 @@ class Undecided(Exception):
 class Pattern:
     """A regular expression; subjects and captures are text as in `config.mapped_text`.
 
-    It is read when that is first needed: of thousands of locations few are asked about.
+    It is parsed on first use, because few of thousands of locations are searched.
     """
 
     def __init__(self, text: str, ignore_case: bool) -> None:
         self._text = text
         self._ignore_case = ignore_case
         self._prefix = prefix(text).lower() if ignore_case else prefix(text)
-        # Subjects of so many characters cannot take long, whatever is in them.
+        # Subjects of at most this many characters are always fast.
         self._any_of_length = -1
-        # Subjects on which it was given up; not tried again, and so many only.
+        # Subjects for which the search was given up; they are not tried again. The number is
+        # limited.
         self._endless: set[str] = set()
 
     @property
@@ -126,7 +128,7 @@ class Pattern:
         found = compiled.search(data)
         if found is None:
             return None
-        # Names of nginx's variables have no case.
+        # nginx's variable names are case-insensitive.
         names = {name.lower(): number for name, number in reader.names.items()}
         return RegexMatch(found, reader.groups, names)
 
@@ -143,7 +145,7 @@ class Pattern:
             return None
 
     def _ends(self, tree: Any, data: str) -> bool:
-        """Whether the search of some bytes ends soon."""
+        """Whether a search of some bytes ends soon."""
         try:
             take_counting(len(self._text))
             for length in (1024, 128):
@@ -160,20 +162,20 @@ _MOST_ENDLESS = 64
 
 @remembered
 def compile_pattern(pattern: str, ignore_case: bool = False) -> Pattern:
-    """A pattern as nginx compiles it."""
+    """Compile a pattern as nginx does."""
     return Pattern(pattern, ignore_case)
 
 
-# What stands for itself behind a `^`, and what makes it optional.
+# Literal characters after a `^`, and the quantifiers that make one optional.
 _LITERALS = r"\^(?:[A-Za-z0-9/_=:;,@%&~!<>\"' -]|\\[./_-])*"
-# Escapes and classes, as far as they are simple; groups without others in them.
+# Simple escapes and classes; groups without nested groups.
 _ATOMS = r"\\[^QE]|\[\^?\]?(?:\\[^QE]|[^]\\[])*\]"
 _GROUP = r"\([^()]*\)"
 
 
 @latest_remembered(4096)
 def prefix(pattern: str) -> str:
-    """The literal prefix of every match of a pattern, if it is easily seen."""
+    """The literal prefix of every match of a pattern, if it is easy to find."""
     found = re.match(_LITERALS, pattern)
     if found is None:
         return ""
@@ -183,7 +185,7 @@ def prefix(pattern: str) -> str:
     if "|" in pattern:
         bare, groups = re.sub(_ATOMS, "", pattern), 1
         if re.search(r"[\\\[#]", bare):
-            return ""  # a comment, or too much to see through
+            return ""  # a comment, or too complex
         while groups:
             bare, groups = re.subn(_GROUP, "", bare)
         if "|" in bare:
@@ -192,7 +194,7 @@ def prefix(pattern: str) -> str:
 
 
 def _bytes(text: str) -> str:
-    """Text with one character for each byte, as nginx sees it."""
+    """Convert text to one character for each byte, as nginx sees it."""
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
@@ -201,7 +203,7 @@ def _text(data: str) -> str:
 
 
 class _UnreadableError(Exception):
-    """The pattern is wrong, or has something that Python has not."""
+    """The pattern is invalid, or has a feature that Python lacks."""
 
 
 _QUANTIFIER = r"([*+?]|\{\d+(?:,\d*)?\})([?+]?)"
@@ -226,7 +228,7 @@ class _RegexTranslator:
         self._verbatim = False  # between \Q and \E
 
     def everything(self, ignore_case: bool) -> str:
-        """The whole pattern."""
+        """Translate the whole pattern."""
         found = self._alternatives({"i"} if ignore_case else set())
         if self.at < len(self.pattern):
             self._refuse()  # a bracket too many
@@ -266,16 +268,16 @@ class _RegexTranslator:
         return found
 
     def _piece(self, flags: set[str]) -> str:
-        """One atom with its quantifier; empty for a comment."""
+        """Translate one atom with its quantifier; empty for a comment."""
         atom = self._atom(flags)
         if self._verbatim:
             return atom
         quantifier = self._match(_QUANTIFIER)
         if quantifier is not None and not atom:
-            self._refuse()  # it may belong to what stands before the comment or flag
+            self._refuse()  # it may belong to the atom before the comment or flag
         if quantifier is None:
             if self.pattern.startswith("{,", self.at):
-                self._refuse()  # PCRE 10.43 and Python count there, older PCRE does not
+                self._refuse()  # PCRE 10.43 and Python treat this as a counter, older PCRE does not
             return atom
         repeated = f"(?:{atom}){quantifier[1]}"
         if quantifier[2] == "+":
@@ -354,7 +356,7 @@ class _RegexTranslator:
 
     def _look(self, look: str, flags: set[str]) -> str:
         inner = self._alternatives(set(flags))
-        if look == "?<=":  # Python wants one length for all alternatives
+        if look == "?<=":  # Python requires one length for all alternatives
             text = f"(?:{'|'.join(f'(?<={one})' for one in inner)})"
         elif look == "?<!":
             text = "".join(f"(?<!{one})" for one in inner)
@@ -391,7 +393,7 @@ class _RegexTranslator:
         return _literal(self._character(), flags) if members is None else _one_of(members)
 
     def _type(self, flags: set[str]) -> frozenset[int] | None:
-        """The bytes that an escape like `\\d` or `\\p{L}` stands for; None if it is another one."""
+        """The bytes that an escape like `\\d` or `\\p{L}` matches; None if it is another one."""
         unicode = self._match(_PROPERTY)
         if unicode is not None:
             negated = (unicode[1] == "P") != (unicode[2] == "^")
@@ -477,7 +479,7 @@ class _RegexTranslator:
 
 @lru_cache(64)  # there are few categories, and the same ones in every run
 def _property(name: str) -> frozenset[int]:
-    """The bytes of a Unicode category, taken as Latin-1 like PCRE does; none for a script."""
+    """The bytes of a Unicode category, read as Latin-1 like PCRE does; none for a script."""
     from unicodedata import category
 
     names = ("Lu", "Ll", "Lt") if name == "L&" else (name,)
@@ -491,7 +493,7 @@ def _literal(code: int, flags: set[str]) -> str:
 
 
 def _one_of(members: Iterable[int]) -> str:
-    """A class in brackets; every byte is written as a number, so nothing in it is special."""
+    """A class in brackets; every byte is written as a number, so none is special."""
     codes = sorted(members)
     if not codes:
         return "(?!)"

@@ -1,7 +1,7 @@
-"""Delivery of a stream through several nginx in a row.
+"""Delivery of a stream through a chain of several nginx.
 
-Each is judged alone, with what the one behind it sends as its upstream's response; the stream
-stalls if one of them holds it. tests/conformance/random_tiers.py measures it.
+Each is evaluated separately, with the response of the previous one as its upstream's response; the
+stream stalls if one of them holds it. tests/conformance/random_tiers.py measures it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _COMPRESSIONS = frozenset(("gzip", "br"))
 class ForwardedResponse(Struct, frozen=True):
     """The properties of a response that one nginx sends to the next.
 
-    `chunks` tells whether it may send chunks, `passes_accel` whether it lets X-Accel-Buffering
-    through, and `adds_accel` what it adds.
+    `chunks`: it may use chunked encoding; `passes_accel`: it forwards X-Accel-Buffering;
+    `adds_accel`: the X-Accel-Buffering that it adds.
     """
 
     chunks: bool
@@ -40,18 +40,18 @@ class ForwardedResponse(Struct, frozen=True):
     adds_accel: AccelBuffering
 
     def accel(self, got: AccelBuffering) -> AccelBuffering:
-        """The X-Accel-Buffering that the next one gets."""
+        """The X-Accel-Buffering header that the next nginx gets."""
         if self.adds_accel != "absent":
             return self.adds_accel  # of two, the last counts
         return got if self.passes_accel else "absent"
 
 
 class Tier(Struct, frozen=True):
-    """One nginx of several: its delivery `path`, the request it sends, and its response.
+    """One nginx in a chain: its delivery `path`, the request it sends, and its response.
 
-    `client` is what it is for the tier behind it, and `asks_old` tells that it asks in HTTP/1.0.
-    `accepts` are the compressions that it asks for; None: those that it is asked for itself.
-    `over_tls` tells that it asks over TLS, `compresses_old` whether gzip is for HTTP/1.0, too.
+    `client` is its kind of client for the tier nearer to the app, and `asks_old`: it uses HTTP/1.0.
+    `accepts` are the compressions that it accepts; None: those of its own client. `over_tls`: it
+    uses TLS. `compresses_old`: gzip is on for HTTP/1.0 clients, too.
     """
 
     path: DeliveryPath
@@ -64,7 +64,7 @@ class Tier(Struct, frozen=True):
 
 
 def tier(settings: Settings, path: DeliveryPath, scheme: str) -> Tier:
-    """A tier with these settings in force; `scheme` is that of its target."""
+    """Build a tier from the settings in force; `scheme` is that of its target."""
     family = path.family
     version = settings("proxy_http_version").text if family == "proxy" else "2"
     client: Client = "h2"
@@ -87,7 +87,7 @@ def tier(settings: Settings, path: DeliveryPath, scheme: str) -> Tier:
 
 
 def forwarded_response(settings: Settings, family: str) -> ForwardedResponse:
-    """Return how nginx sends responses on with these effective settings."""
+    """How nginx forwards responses with these effective settings."""
     adds: AccelBuffering = "absent"
     for row in settings("add_header").rows:
         if len(row) > 1 and row[0].lower() == _ACCEL:
@@ -106,7 +106,7 @@ def _accel(value: str) -> Literal["no", "yes"] | None:
 
 
 def deliver(tiers: Sequence[Tier], scenario: Scenario) -> list[Delivery]:
-    """Return the delivery of each tier in a scenario; the first tier is next to the app."""
+    """The delivery of each tier in a scenario; the first tier is next to the app."""
     accepted = _accepted(tiers, scenario)
     framing, accel = scenario.framing, scenario.x_accel_buffering
     is_compressed = False

@@ -1,4 +1,4 @@
-"""A request as far as routing needs it."""
+"""A request with the properties that routing needs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from nginx_stream_lint.util.numbers import whole_number
 
 
 class Request(Struct, frozen=True):
-    """A request for routing: no body, and of the headers only Host and those in `headers`.
+    """A request for routing: no body, and only the headers Host and `headers`.
 
-    `target` is the path with its query as it stands in the request line. `host` is written as the
-    client has it; None where only a path is known. `port` is None where the scheme's own is meant.
-    `headers` are named as in nginx's variables (`sec_websocket_key`); a value is None where clients
-    differ.
+    `target` is the path with its query as in the request line. `host` is written as the client
+    sends it; None if only a path is known. `port` is None for the scheme's default. `headers` are
+    named as in nginx's variables (`sec_websocket_key`); a value is None if it varies by client.
     """
 
     scheme: str
@@ -31,11 +30,11 @@ class BadUrl(ValueError):
 
 
 def parse_url(url: str, method: str = "GET") -> Request:
-    """A URL, or a path such as `/v1/chat/completions?x=1`, as a request; without its fragment.
+    """Parse a URL, or a path such as `/v1/chat/completions?x=1`, without its fragment.
 
     Raises BadUrl.
     """
-    url = url.partition("#")[0]  # clients keep the fragment to themselves
+    url = url.partition("#")[0]  # clients do not send the fragment
     if url.startswith("/"):
         return Request("http", None, None, url, method)
     match = re.fullmatch(

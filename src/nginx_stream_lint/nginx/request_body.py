@@ -1,7 +1,7 @@
 """How nginx passes a request body on while the client still sends it.
 
-Measured on 1.22 and 1.31 with clients that keep their request open (HTTP/1.1 in chunks, HTTP/2).
-Such a request has no length, so what nginx does with lengths is left out.
+Measured on 1.22 and 1.31 with clients that keep their request open (HTTP/1.1 with chunked encoding,
+HTTP/2). Such a request has no length, so rules about lengths are omitted.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from nginx_stream_lint.nginx.values import parse_time
 def collected_by(settings: Settings, family: str, is_mirrored: bool) -> str | None:
     """The directive that makes nginx collect the whole request before the app gets a byte.
 
-    None where nginx hands on each piece. A uwsgi or scgi app always gets a request as a whole, for
-    those protocols need its length. `is_mirrored` tells that a copy of it goes to another location,
-    with its body.
+    None if nginx forwards each piece. A uwsgi or scgi app always gets a complete request, because
+    those protocols need its length. `is_mirrored`: a copy of it goes to another location, with its
+    body.
     """
     if is_mirrored:
         return "mirror"
@@ -38,10 +38,10 @@ def collected_by(settings: Settings, family: str, is_mirrored: bool) -> str | No
 
 
 def client_silence_s(settings: Settings) -> float | None:
-    """How long, in seconds, a client may send nothing before it has ended its request."""
+    """Seconds that a client may send nothing before it has ended its request."""
     return parse_time(settings("client_body_timeout").text)
 
 
 def app_ends_client_silence(settings: Settings, family: str) -> bool:
-    """Whether what the app sends restarts `client_body_timeout`, as over HTTP/2 to the app."""
+    """Whether data from the app restarts `client_body_timeout`, as over HTTP/2 to the app."""
     return family == "grpc" or (family == "proxy" and settings("proxy_http_version").text == "2")

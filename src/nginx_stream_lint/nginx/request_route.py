@@ -1,4 +1,4 @@
-"""The way of a request through a configuration: server, rewriting, location, internal redirects.
+"""The route of a request through a configuration: server, rewrites, location, redirects.
 
 Source: the phases of nginx's src/http/ngx_http_core_module.c, its try_files module, and
 ngx_http_special_response.c for error pages.
@@ -37,37 +37,37 @@ from nginx_stream_lint.nginx.variables import RequestState
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
 
-# NGX_HTTP_MAX_URI_CHANGES: after as many rewrites and redirects nginx gives up.
+# NGX_HTTP_MAX_URI_CHANGES: nginx gives up after this many rewrites and redirects.
 _MAX_CHANGES = 10
 # The default of large_client_header_buffers.
 _LONGEST_LINE = 8192
 _REDIRECTIONS = range(300, 400)
-# nginx closes the connection instead of answering, unless a text is given.
+# nginx closes the connection instead of responding, unless a text is given.
 _CLOSING = (408, 444, 499)
 # nginx's own codes, which only error pages see.
 _SENT_AS = {494: 400, 495: 400, 496: 400, 497: 400}
 
 
 class RedirectStep(Struct, frozen=True):
-    """An internal redirect on the way, and the directive that made it."""
+    """An internal redirect on the route, and the directive that causes it."""
 
     why: str
     directive: Directive
 
 
 class Route(Struct):
-    """Where a request ends.
+    """The end of a request's route.
 
-    `location` is the level that finally handles it: a location, an `if` or `limit_except` in one,
-    or the server itself. `handler` passes it on to `filled`, its target with the variables filled
-    in (None where they are not known). Where nobody does, `status` is what nginx answers (None: a
-    file, if there is one), `redirect` is the Location that the client gets, and `other` the module
-    that answers. `rejected_by` is what makes nginx refuse the TLS handshake. `lost` is where a
-    handler has nothing to connect to, since its
-    variables are empty or need a resolver. `unknown` says what could not be decided from the
-    configuration; what is told then is the likeliest way. `state` is the request at its end, which
-    knows its variables, and `tls_of` the server whose settings of TLS hold: the one that the client
-    has named in its handshake, or the socket's default.
+    `location` is the level that finally handles the request: a location, an `if` or `limit_except`
+    in one, or the server itself. `handler` passes it on to `filled`, its target with the variables
+    filled in (None if unknown). Without a handler, `status` is nginx's response (None: a file, if
+    there is one), `redirect` is the Location that the client gets, and `other` the module that
+    responds. `rejected_by` is the directive that makes nginx refuse the TLS handshake. `lost` is
+    the level of a handler that cannot connect, because its variables are empty or need a resolver.
+    `unknown` is the first part of the route that the configuration does not determine; the rest is
+    the likeliest route. `state` is the request at its end, with its variables, and `tls_of` the
+    server whose TLS settings apply: the one that the client names in its handshake, or the socket's
+    default.
     """
 
     server: Level | None = None
@@ -102,7 +102,7 @@ def route_request(
     chosen = choose_server(http, request, version) if http is not None else None
     if chosen is None:
         return Route()
-    # Who reads the request line: with TLS the name is known by then.
+    # The server that reads the request line: with TLS, the client has already named it.
     named = chosen.socket.tls and not is_address(request.host or "")
     reader = chosen.server if named else chosen.socket.default
     rejecting = rows_in_force(reader, "ssl_reject_handshake") if chosen.socket.tls else []
@@ -148,7 +148,7 @@ def route_in_server(server: Level, request: Request, version: Version) -> Route:
 def _walk(
     server: Level, request: Request, version: Version, files: DocumentRoot | None, reader: Level
 ) -> _RequestPhases:
-    """A request before its first phase; one that cannot be read stays with the reading server."""
+    """A request before its first phase; an unreadable one stays with the server that reads it."""
     line = f"{request.method} {request.target} HTTP/1.1\r\n".encode("utf-8", "surrogateescape")
     too_long = len(line) > _longest_line(reader)
     merge = reader.effective("merge_slashes", version).text != "off"
@@ -163,7 +163,7 @@ def _walk(
 
 
 def _longest_line(server: Level) -> int:
-    """The bytes that a request line may have."""
+    """The maximum length of a request line, in bytes."""
     for level in server.outward():
         for row in level.rows.get("large_client_header_buffers", []):
             return parse_size(row.args[-1]) or _LONGEST_LINE
@@ -179,24 +179,24 @@ class _RequestPhases:
         self.version = version
         self.changes = _MAX_CHANGES + 1
         self.error_page_used = False
-        # The original status of an error page: the client gets it.
+        # The original status of an error page, which the client gets.
         self.error_status = 0
         # Responses that nginx sends before the first phase.
         self.refusal: int | None = None
-        # Where it came in; None where nobody says so.
+        # The socket that accepted the request; None if unknown.
         self.socket: ListenSocket | None = None
-        # A subrequest of `auth_request` does no access checks of its own.
+        # A subrequest of `auth_request` has no access checks of its own.
         self.is_subrequest = False
 
     def start(self) -> None:
-        """The first phase."""
+        """Run the first phase."""
         if self.refusal is None:
             self._from_server()
         else:
             self._error(self.state.server, self.refusal)
 
     def result(self) -> Route:
-        """Where the request has ended."""
+        """The end of the route."""
         self.found.uri, self.found.args = self.state.uri, self.state.args
         self.found.state = self.state
         self.found.unknown += self.state.unknown
@@ -210,7 +210,7 @@ class _RequestPhases:
         return self.found
 
     def _sent(self, redirect: str, socket: ListenSocket) -> str:
-        """A Location as nginx sends it: a path gets scheme, host and port."""
+        """A Location header as nginx sends it: a path gets scheme, host and port."""
         level = self.found.location or self.state.server
         if not redirect.startswith("/") or _flag(level, "absolute_redirect", "on") == "off":
             return redirect
@@ -235,7 +235,7 @@ class _RequestPhases:
         return f"{'https' if socket.tls else 'http'}://{authority}{redirect}"
 
     def _from_server(self) -> None:
-        """The server's rewrite directives, then the location."""
+        """Run the server's rewrite directives, then find the location."""
         server = self.state.server
         outcome = rewrite(server, self.state, self.version)
         self._note(outcome)
@@ -261,14 +261,14 @@ class _RequestPhases:
                 self._error(self._limited(level), 301)
                 return
             if level is server:
-                # No location: the server's rewrite directives have been carried out already.
+                # No location: the server's rewrite directives have already run.
                 self._content(server, [])
                 return
             if not self._rewritten(self._limited(level)):
                 return
 
     def _rewritten(self, level: Level) -> bool:
-        """Carry out a location's rewrite directives; True if a new location has to be found.
+        """Run a location's rewrite directives; True if a new location has to be found.
 
         Otherwise the request has ended.
         """
@@ -284,7 +284,7 @@ class _RequestPhases:
         return False
 
     def _limited(self, level: Level) -> Level:
-        """The `limit_except` block of a location, for methods that it does not name."""
+        """The `limit_except` block of a location, if it applies to the method."""
         for limit in limit_except_blocks(level):
             if limit.directive is not None:
                 allowed = {arg.upper() for arg in limit.directive.args}
@@ -295,7 +295,7 @@ class _RequestPhases:
         return level
 
     def _content(self, location: Level, entered: list[Level]) -> None:
-        """Access, try_files, then the handler; without one, a file."""
+        """Run access checks, try_files, then the handler; without one, respond with a file."""
         level = entered[-1] if entered else location
         refused = None if self.is_subrequest else self._refused(level)
         if refused is not None:
@@ -314,7 +314,7 @@ class _RequestPhases:
             self.found.other = other
             self._end(level)
         elif handler is not None:
-            # The module stays the one of the last block that had one, its target is this block's.
+            # The module stays that of the last block that had one; its target is this block's.
             if level.handler is None or level.handler.family != handler.family:
                 self._error(level, 500)
             else:
@@ -323,7 +323,7 @@ class _RequestPhases:
             self._file(level)
 
     def _pass(self, level: Level, handler: Handler) -> None:
-        """Pass the request on, if there is something to connect to."""
+        """Pass the request on, if the target can be connected to."""
         self.found.filled = handler.target
         if "$" in handler.target:
             self.found.filled = text = self.state.expand(handler.target)
@@ -335,7 +335,7 @@ class _RequestPhases:
         self._end(level, handler=handler)
 
     def _unreachable(self, level: Level, handler: Handler, text: str) -> int | None:
-        """The status where a target made of variables leads nowhere."""
+        """The error status if a target with variables leads nowhere; None otherwise."""
         target = parse_target(handler.family, text)
         http = level.nearest("http")
         resolver = level.effective("resolver", self.version)
@@ -357,7 +357,7 @@ class _RequestPhases:
         password = rows_in_force(level, "auth_basic")
         users = rows_in_force(level, "auth_basic_user_file")
         if users and any(row.args != ("off",) for row in password):
-            return None  # a password may do
+            return None  # a password may be enough
         if not denied and rows_in_force(level, "allow"):
             return None
         asks = any(row.args != ("off",) for row in rows_in_force(level, "auth_request"))
@@ -366,7 +366,8 @@ class _RequestPhases:
     def _asked(self, level: Level) -> int | None:
         """The result of an `auth_request` to another location; None if it allows access.
 
-        What an app answers there, or what hangs on what the client sends with it, is taken to.
+        An app's response there, or one that depends on the client's headers, is assumed to allow
+        it.
         """
         row = next(iter(rows_in_force(level, "auth_request")), None)
         if row is None or row.args == ("off",) or not row.args:
@@ -386,7 +387,7 @@ class _RequestPhases:
         return status if status in (401, 403, *_CLOSING) else 500
 
     def _file(self, level: Level) -> None:
-        """Answer with a file, which is taken to be missing where files are unknown."""
+        """Respond with a file; it is assumed to be missing if the files are unknown."""
         method, uri = self.state.method, self.state.uri
         if method not in ("GET", "HEAD", "POST"):
             self._error(level, 405)
@@ -409,7 +410,7 @@ class _RequestPhases:
             self._end(level, status=self.error_status or None)
 
     def _index(self, level: Level) -> bool:
-        """Redirect to the index of a folder, or fail without one; False if that is undecided."""
+        """Redirect to the index of a folder, or fail without one; False if that is unknown."""
         rows = next((one.rows["index"] for one in level.outward() if "index" in one.rows), [])
         passed_over = ""
         for name in [arg for row in rows for arg in row.args] or ["index.html"]:
@@ -462,17 +463,17 @@ class _RequestPhases:
         return True
 
     def _there(self, uri: str, folder: bool = False) -> bool:
-        """Whether a file or a folder is there."""
+        """Whether a file or a folder exists."""
         files = self.state.files
         return files is not None and files.has(f"{files.folder}{uri}", "d" if folder else "f")
 
     def _moved(self, path: str) -> None:
-        """A redirect to a path, with the arguments as they are."""
+        """Redirect the client to a path, with the arguments unchanged."""
         args = self.state.args
         self.found.redirect = escape_path(path) + (f"?{args}" if args else "")
 
     def _leave(self, target: str, level: Level) -> None:
-        """Go on at a named location, or at a URI with its arguments."""
+        """Continue at a named location, or at a URI with its arguments."""
         if target.startswith("@"):
             self._named(target, level)
         else:
@@ -480,7 +481,7 @@ class _RequestPhases:
             self._redirect(uri, level, args)
 
     def _redirect(self, uri: str, level: Level, args: str) -> None:
-        """An internal redirect."""
+        """Redirect internally."""
         if self._count(level):
             self.state.internal = True
             self.state.uri, self.state.args = uri, args
@@ -542,7 +543,7 @@ class _RequestPhases:
             self._end(level, status=overwritten if overwritten in REDIRECTS else 302)
 
     def _count(self, level: Level) -> bool:
-        """Count a change of the URI; False, and the end, when there have been too many."""
+        """Count a change of the URI; False, and the end, if there are too many."""
         self.changes -= 1
         if self.changes:
             return True

@@ -24,17 +24,17 @@ _NAMES = frozenset(("rewrite", "return", "set", "break", "if"))
 _SHOWN = 300  # characters of a URI in a step: there may be thousands of steps
 _ABSOLUTE = ("http://", "https://", "$scheme")
 REDIRECTS = (301, 302, 303, 307, 308)
-# Before, the escapes of a rewrite's arguments spread to what came after, past the end of buffers.
+# In older versions, a rewrite's argument escapes also affect later captures, and overrun buffers.
 _ESCAPES_RESET: Version = (1, 31, 0)
 
 
 class RewriteOutcome(Struct):
     """Result of the rewrite directives of a level.
 
-    `entered` are the `if` blocks of a location that held; the last one is where the request is now.
-    `status` is set where they answered: with `text` (or a redirect to it), else with an error page.
-    `changed` tells that a new location has to be found. `steps` are the directives that moved the
-    request, `unknown` what could not be decided.
+    `entered` are the `if` blocks of a location that matched; the request is now in the last one.
+    `status` is set if they responded: with `text` (or a redirect to it), otherwise with an error
+    page. `changed`: a new location has to be found. `steps` are the directives that moved the
+    request, `unknown` a condition that could not be evaluated.
     """
 
     entered: list[Level] = field(default_factory=list)
@@ -50,7 +50,7 @@ def _shortened(uri: str) -> str:
 
 
 class _Stop(Exception):
-    """No further directive is carried out."""
+    """Stop running directives."""
 
 
 def rewrite(level: Level, state: RequestState, version: Version) -> RewriteOutcome:
@@ -70,7 +70,7 @@ def _is_one_branch(directive: Directive, level: Level) -> bool:
 
 @cached_on_level
 def _program(level: Level) -> list[tuple[Directive, Level | None]]:
-    """The rewrite directives of a level in their order, and the level that an `if` opens."""
+    """The rewrite directives of a level in order, and the level that an `if` opens."""
     conditional = {one.directive: one for one in level.children if one.kind.startswith("if")}
     if not conditional and _NAMES.isdisjoint(level.rows):
         return []
@@ -84,7 +84,7 @@ def _program(level: Level) -> list[tuple[Directive, Level | None]]:
 
 
 class _Rewriter:
-    """The rewrite directives of one level, being carried out."""
+    """Runs the rewrite directives of one level."""
 
     def __init__(self, state: RequestState, version: Version) -> None:
         self.state = state
@@ -96,7 +96,7 @@ class _Rewriter:
         self.spread = False
 
     def level(self, level: Level) -> None:
-        """Carry out the directives of a level."""
+        """Run the directives of a level."""
         for directive, inner in _program(level):
             name = directive.name
             if name == "rewrite":
@@ -126,7 +126,7 @@ class _Rewriter:
             self.state.args = value
 
     def _value(self, text: str) -> str | None:
-        """A text in `set` or `if`; None if it is unknown."""
+        """The value of a text in `set` or `if`; None if it is unknown."""
         plain = self.state.expand(text, self.escape)
         if self.spread and plain != self.state.expand(text, True):
             return None

@@ -1,7 +1,7 @@
-"""The server of the same configuration that a request is passed to, if it is one.
+"""Find the server of the same configuration to which a request is proxied, if any.
 
-Source: `ngx_http_proxy_create_request` in nginx's src/http/modules/ngx_http_proxy_module.c for what
-is asked there.
+Source: `ngx_http_proxy_create_request` in nginx's src/http/modules/ngx_http_proxy_module.c for the
+inner request.
 """
 
 from __future__ import annotations
@@ -29,15 +29,14 @@ from nginx_stream_lint.util.numbers import whole_number
 
 _PATH_VARIABLE = re.compile(r"\$\{?(?:request_uri|uri)\b")
 _LOOPBACKS = ("127.0.0.1", "[::1]")
-MOST_TIERS = 10  # servers of one configuration that a request is followed through
+MOST_TIERS = 10  # servers of one configuration on a request's route
 _MOST_PEERS = 20  # of an upstream
 
 
 def self_proxied_routes(http: Level, route: Route, version: Version) -> list[Route]:
-    """Return the routes of a request that is proxied to the same configuration; empty if it leaves
-    it.
+    """The routes of a request that is proxied to the same configuration; empty if it leaves it.
 
-    There are several where an upstream has several servers that end in different places.
+    There are several if an upstream has several servers that end in different places.
     """
     handler, target = route.handler, route.target
     if handler is None or target is None or handler.family not in ("proxy", "grpc"):
@@ -59,7 +58,7 @@ def self_proxied_routes(http: Level, route: Route, version: Version) -> list[Rou
 def may_be_self_proxied(http: Level, handler: Handler, version: Version) -> bool:
     """Whether a handler may proxy to a server of this configuration (a quick estimate).
 
-    Not where a variable says the host: to find that out takes the whole way of a request.
+    False if the host has a variable: evaluating it takes the whole route of a request.
     """
     if handler.family not in ("proxy", "grpc"):
         return False
@@ -98,7 +97,7 @@ def _sockets(http: Level, peer: PassTarget, version: Version) -> list[ListenSock
         found = []
         for name in names:
             at = reached_sockets(name, here)
-            # Another machine's address is its own; only where nginx listens on it, it is this one.
+            # The address may belong to another machine; it is this one only if nginx listens on it.
             mine = name.startswith("127.") or name == "[::1]"
             found += [socket for socket in at if mine or socket.host == name]
     tcp = (socket for socket in dict.fromkeys(found) if not socket.quic)

@@ -1,8 +1,8 @@
 """Server selection: listening sockets first, then names.
 
 Source: `ngx_http_validate_host` and `ngx_http_find_virtual_server` in nginx's
-src/http/ngx_http_request.c: the best of the names without regular expressions, the first of those
-with, in the order of the file, else the socket's default server.
+src/http/ngx_http_request.c: the best match of the names without regular expressions, then the first
+matching expression in file order, otherwise the socket's default server.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nginx_stream_lint.util.numbers import whole_number
 
 _EVERY_IPV4, _EVERY_IPV6 = "*", "[::]"
 _LOOPBACKS = ("127.0.0.1", "[::1]")
-# From 1.29.4 a host may have only what RFC 3986 allows.
+# From 1.29.4 a host may only have the characters that RFC 3986 allows.
 _STRICT_HOSTS: Version = (1, 29, 4)
 _BAD_HOST = r"\.\.|[\x00-\x20/\x7f]|^\.?$"
 _STRICT_HOST = r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]"
@@ -31,8 +31,8 @@ _STRICT_HOST = r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]"
 class ListenSocket(Struct, eq=False):
     """A listening socket: its `address`, whether it uses TLS, and its servers in file order.
 
-    `takes_ipv4` tells whether one for all IPv6 addresses takes IPv4, too (`ipv6only=off`).
-    One that speaks `quic` is another one than the TCP socket of that address.
+    `takes_ipv4`: a socket for all IPv6 addresses also accepts IPv4 (`ipv6only=off`). A `quic`
+    socket is separate from the TCP socket of its address.
     """
 
     address: str
@@ -54,18 +54,18 @@ class ListenSocket(Struct, eq=False):
 
     @property
     def default(self) -> Level:
-        """The server for hosts that none of them names."""
+        """The server for hosts that match no name."""
         return self.marked or self.servers[0]
 
     @property
     def looks_at_names(self) -> bool:
-        """A lone server gets everything; its names count only where they capture something."""
+        """Whether names matter: a lone server gets everything, but its name may have captures."""
         if len(self.servers) > 1:
             return True
         return bool(self.patterns) and compile_pattern(self.patterns[-1][0]).captures
 
     def has_port(self, port: int) -> bool:
-        """Whether the socket, or one of its range of ports, is this one."""
+        """Whether the socket, or its range of ports, has this port."""
         first, _, last = self.address.rpartition(":")[2].partition("-")
         least, most = whole_number(first), whole_number(last or first)
         return least is not None and most is not None and least <= port <= most
@@ -74,8 +74,8 @@ class ListenSocket(Struct, eq=False):
 class ServerMatch(Struct, frozen=True):
     """The selected server, its socket, and the captures of its name's regular expression.
 
-    `bad_host` tells that nginx refuses the host, and `unreadable` are expressions that may have
-    chosen another server.
+    `bad_host`: nginx refuses the host. `unreadable` are expressions that may have selected another
+    server.
     """
 
     server: Level
@@ -88,7 +88,7 @@ class ServerMatch(Struct, frozen=True):
 
 @cached_on_level
 def sockets(http: Level, version: Version) -> Sequence[ListenSocket]:
-    """The listening sockets of an `http` level, in the order of the file; those for QUIC last."""
+    """The listening sockets of an `http` level, in file order; those for QUIC last."""
     found: dict[tuple[str, bool], ListenSocket] = {}
     for server in http.children:
         if server.kind != "server":
@@ -109,12 +109,12 @@ def sockets(http: Level, version: Version) -> Sequence[ListenSocket]:
 
 
 def tcp_sockets(http: Level, version: Version) -> list[ListenSocket]:
-    """The listening sockets of an `http` level but those for QUIC."""
+    """The listening sockets of an `http` level, without those for QUIC."""
     return [socket for socket in sockets(http, version) if not socket.quic]
 
 
 def sockets_with_port(http: Level, version: Version, port: int) -> list[ListenSocket]:
-    """The sockets that have a port, in the order of the file."""
+    """The sockets that have a port, in file order."""
     by_port, ranges = _by_port(http, version)
     every = sockets(http, version)
     found = [*by_port.get(port, ()), *(at for at in ranges if every[at].has_port(port))]
@@ -123,7 +123,7 @@ def sockets_with_port(http: Level, version: Version, port: int) -> list[ListenSo
 
 @cached_on_level
 def _by_port(http: Level, version: Version) -> tuple[dict[int, list[int]], list[int]]:
-    """The places of sockets by their port, and of those with ranges of ports or without any."""
+    """The indexes of sockets by their port, and of those with ranges of ports or without any."""
     by_port: dict[int, list[int]] = {}
     others: list[int] = []
     for at, socket in enumerate(sockets(http, version)):
@@ -145,10 +145,10 @@ def _add_names(socket: ListenSocket, server: Level) -> None:
 
 
 def choose_server(http: Level, request: Request, version: Version) -> ServerMatch | None:
-    """Return the server for a request; None if no socket accepts it.
+    """The server for a request; None if no socket accepts it.
 
-    A path alone goes to the default server of the first socket. A host that is an address finds the
-    socket of that address; any other host the one that knows its name, wildcard sockets first.
+    A path alone goes to the default server of the first socket. A host that is an address selects
+    the socket of that address; any other host the one with its name, wildcard sockets first.
     """
     every = sockets(http, version)
     if request.host is None:
@@ -165,7 +165,7 @@ def choose_server(http: Level, request: Request, version: Version) -> ServerMatc
     elif host == "localhost":
         ends = [socket for one in _LOOPBACKS for socket in reached_sockets(one, here)]
     else:
-        # A name leads to an address that is not known: to one of all, and more likely to IPv4.
+        # The address of the name is unknown: probably that of a wildcard socket, and rather IPv4.
         likely = [_with_host(one, here) for one in (host, _EVERY_IPV4, _EVERY_IPV6)]
         ends = list(dict.fromkeys(socket for one in (*likely, here) for socket in one))
     candidates = [socket for socket in ends if socket.tls == tls]
@@ -175,7 +175,7 @@ def choose_server(http: Level, request: Request, version: Version) -> ServerMatc
 def reached_sockets(address: str, here: Sequence[ListenSocket]) -> list[ListenSocket]:
     """The sockets that a connection to an address reaches, of those with its port.
 
-    An IPv6 address is one in its shortest form, in brackets.
+    An IPv6 address must be in its shortest form, in brackets.
     """
     exact = _with_host(address, here)
     if exact:
@@ -187,7 +187,7 @@ def reached_sockets(address: str, here: Sequence[ListenSocket]) -> list[ListenSo
 
 
 def choose_server_on(socket: ListenSocket, request: Request, version: Version) -> ServerMatch:
-    """Return the server for a request that arrives at a socket."""
+    """The server for a request that arrives at a socket."""
     chosen = _among([socket], request.host or "", host_of(request) or "", version)
     assert chosen is not None
     return chosen
@@ -200,7 +200,7 @@ def _with_host(host: str, sockets: Sequence[ListenSocket]) -> list[ListenSocket]
 def _among(
     candidates: Sequence[ListenSocket], written: str, host: str, version: Version
 ) -> ServerMatch | None:
-    """The server for a host, of those on some sockets; `written` is the host as it was sent."""
+    """The server for a host, among those on some sockets; `written` is the host as it was sent."""
     if not candidates:
         return None
     if not valid_host(written, version):
@@ -213,17 +213,17 @@ def _among(
 
 
 def host_of(request: Request) -> str | None:
-    """The host of a request as nginx compares it: without case, and without a dot at the end."""
+    """The host of a request as nginx compares it: in lower case, and without a dot at the end."""
     return None if request.host is None else lower(request.host).removesuffix(".")
 
 
 def is_address(host: str) -> bool:
-    """Whether a host is an address and no name."""
+    """Whether a host is an address, not a name."""
     return re.fullmatch(r"\d+(\.\d+){3}|\[.*\]", host) is not None
 
 
 def valid_host(host: str, version: Version) -> bool:
-    """Whether nginx takes a host at all."""
+    """Whether nginx accepts a host at all."""
     if version >= _STRICT_HOSTS and re.fullmatch(_STRICT_HOST, host) is None:
         return False
     return re.search(_BAD_HOST, host) is None
@@ -238,7 +238,7 @@ def _by_name(socket: ListenSocket, host: str) -> ServerMatch | None:
         return ServerMatch(server, socket)
     unreadable: list[str] = []
     for name, server in socket.patterns:
-        # nginx ignores case where the expression has a capital letter in it.
+        # nginx ignores case if the expression has a capital letter.
         try:
             match = compile_pattern(name, re.search("[A-Z]", name) is not None).search(host)
         except Undecided:

@@ -1,6 +1,6 @@
-"""How many streams `limit_conn` and `limit_req` let one client have.
+"""How many streams `limit_conn` and `limit_req` allow one client.
 
-nginx counts the streams of an HTTP/2 connection one by one. A key that is empty counts nothing.
+nginx counts each stream of an HTTP/2 connection. Requests with an empty key are not counted.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _NAMES = ("limit_conn", "limit_req")
 class StreamLimit(Struct, frozen=True):
     """The row of a `directive` that allows the fewest streams: `streams` for each value of `key`.
 
-    `limit_conn` counts those that are open at a time, `limit_req` those that begin at once. `key`
-    is empty where it is not there to see. `row` are the row's arguments.
+    `limit_conn` counts concurrent streams, `limit_req` those that start at once. `key` is empty if
+    it is not visible. `row` are the row's arguments.
     """
 
     directive: str
@@ -38,7 +38,7 @@ class StreamLimit(Struct, frozen=True):
     row: tuple[str, ...]
 
     def raised(self, streams: int) -> str:
-        """The row's arguments with room for more streams."""
+        """The row's arguments for more streams."""
         if self.directive == "limit_conn":
             return f"{self.row[0]} {streams}"
         others = [arg for arg in self.row if not arg.startswith(("burst=", "zone="))]
@@ -47,7 +47,7 @@ class StreamLimit(Struct, frozen=True):
 
 
 def stream_limit(level: Level, settings: Settings) -> StreamLimit | None:
-    """The limit in force at a level that allows the fewest streams; None without any."""
+    """The limit in force at a level that allows the fewest streams; None if there is none."""
     found = [
         limit
         for name in _NAMES
@@ -75,7 +75,7 @@ def _limit(level: Level, name: str, row: tuple[str, ...]) -> StreamLimit | None:
 
 
 def _counts(key: str, level: Level) -> bool:
-    """Whether the requests of a client, as far as is there to see, have one and the same key."""
+    """Whether the requests of a client, as far as visible, have a single key."""
     server = level.nearest("server")
     if server is not None and not server.rows.get("server_name"):
         key = re.sub(_SERVER_NAME, "", key)  # it is empty there

@@ -1,7 +1,7 @@
-"""Names that a configuration uses and nothing defines: variables, and zones of shared memory.
+"""Names that a configuration uses but does not define: variables, and zones of shared memory.
 
-nginx refuses them when all is read. What a file that is not here, or a module that nobody knows,
-may define is let pass.
+nginx refuses them after it has read everything. Names that a missing file or an unknown module may
+define are accepted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nginx_stream_lint.nginx.missing_includes import is_complete_configuration
 
 Say = Callable[[Directive, str], None]
 
-# All that some nginx since 1.18 has, `http`, `stream` and optional modules alike.
+# Everything that some nginx since 1.18 has, including `http`, `stream` and optional modules.
 _NAMES = """
 ancient_browser args binary_remote_addr body_bytes_sent bytes_received bytes_sent connection
 connection_requests connection_time connections_active connections_reading connections_waiting
@@ -38,8 +38,8 @@ upstream_first_byte_time upstream_header_time upstream_response_length upstream_
 upstream_session_time upstream_status uri
 """
 _BUILT_IN = frozenset(_NAMES.split())
-# Beginnings of names: what a request or an answer has, and modules with many variables, nginx's
-# own, of its commercial edition, of its forks, and well-known others.
+# Prefixes of names: parts of a request or a response, and modules with many variables: nginx's own,
+# those of its commercial edition and its forks, and other well-known ones.
 _FAMILY_NAMES = """
 arg cookie http sent_http sent_trailer upstream_http upstream_trailer upstream_cookie
 proxy_protocol geoip geoip2 ssl jwt oidc otel acme session rdp_cookie upstream_queue upstream_last
@@ -52,7 +52,7 @@ _VARIABLE = re.compile(r"\$(?:[1-9]|\{(\w+)\}|(\w+))")
 _WHOLE = r"\$(\w+)"
 _GROUP_NAME = r"\(\?(?:P?<|')(\w+)[>']"
 
-# The arguments in which nginx looks for variables: from, and up to but not with; None: the last.
+# The arguments in which nginx looks for variables: from, and up to (exclusive); None: the last.
 _EVALUATED: dict[str, tuple[int, int | None]] = {
     "access_log": (0, None),
     "add_header": (1, 2),
@@ -104,12 +104,12 @@ _EVALUATED: dict[str, tuple[int, int | None]] = {
         "store": (0, 1),
     }.items()
 }
-# nginx looks into these only where they are in force, and at the level of `http` nothing is.
+# nginx reads these only if they are in force, and in `http` nothing is.
 _MERGED = frozenset(f"{family}_{what}" for family in FAMILIES for what in ("param", "set_header"))
-# Which of their arguments is the variable that they make. Any other directive makes those that are
-# a whole argument of it, as far as we know.
+# The index of the argument that is the defined variable. Any other directive is assumed to define
+# each variable that is a whole argument of it.
 _DEFINES = {"auth_request_set": 0, "geo": -1, "map": 1, "set": 0, "split_clients": 1}
-# Directives and modules that are not nginx's and make no variables but those that they name.
+# Directives and modules that are not nginx's and only define variables that they name.
 _HARMLESS = r"more_\w+|brotli\w*|zstd\w*|lua_\w+|\w+_by_lua\w*|js_\w+"
 _HARMLESS_MODULE = (
     r"(?:.*/)?(?:ndk_http|ngx_mail|ngx_stream|ngx_(?:http|stream)_(?:js|lua|perl|geoip|image_filter"
@@ -150,7 +150,7 @@ def _unknown_zones(scope: Level) -> Iterator[tuple[Directive, str]]:
 
 
 def _zone_used(row: Directive) -> str | None:
-    """The zone that a directive names; None where it names none, or that is not known yet."""
+    """The zone that a directive uses; None if it uses none, or if that is not known yet."""
     if row.name == "limit_req":
         zone = next((arg[5:] for arg in row.args if arg.startswith("zone=")), "")
     else:
@@ -171,7 +171,7 @@ def _zones(scope: Level, name: str) -> frozenset[str]:
 
 def _unknown_variables(root: Level, scope: Level) -> Iterator[tuple[Directive, str]]:
     used = _used(scope)
-    # Most are maps. Only if one is not, everything is looked through.
+    # Most are maps. Only if one is not, everything is searched.
     for defined in (_made_by, _defined):
         if used:
             for name in defined(scope):
@@ -220,12 +220,12 @@ def _used(scope: Level) -> dict[str, Directive]:
 
 
 def _is_overridden(scope: Level, name: str) -> bool:
-    """Whether each server has rows of its own, so that those of `http` are in force nowhere."""
+    """Whether each server has its own rows, so that those of `http` are never in force."""
     return all(name in child.rows for child in scope.children if child.kind == "server")
 
 
 def _makers(level: Level) -> Iterator[tuple[Directive, str]]:
-    """`map`, `set` and the like at a level, each with the word that names its variable."""
+    """`map`, `set` and the like at a level, each with the argument that names its variable."""
     for name in level.rows.keys() & _DEFINES.keys():
         for row in level.rows[name]:
             if row.args:
@@ -233,7 +233,7 @@ def _makers(level: Level) -> Iterator[tuple[Directive, str]]:
 
 
 def _made_by(level: Level) -> Iterator[str]:
-    """The variables, in lower case, that `map`, `set` and the like make at a level."""
+    """The variables, in lower case, that `map`, `set` and the like define at a level."""
     return (word.lstrip("$").lower() for _, word in _makers(level))
 
 
@@ -246,7 +246,7 @@ def _misnamed(scope: Level) -> Iterator[tuple[Directive, str]]:
 
 
 def _defined(scope: Level) -> Iterator[str]:
-    """All variables, in lower case, that something in the configuration may make."""
+    """All variables, in lower case, that the configuration may define."""
     is_whole = re.compile(_WHOLE).fullmatch
     for level in scope.walk():
         yield from _made_by(level)
@@ -263,7 +263,7 @@ def _defined(scope: Level) -> Iterator[str]:
 
 
 def defines(scope: Level, name: str) -> bool:
-    """Whether something in the configuration may make a variable."""
+    """Whether the configuration may define a variable."""
     return name in set(_defined(scope))
 
 
@@ -275,7 +275,7 @@ def _captured(texts: Iterator[str] | tuple[str, ...]) -> Iterator[str]:
 
 
 def _has_unknown_module(root: Level) -> bool:
-    """Whether a module that we know nothing of may make variables."""
+    """Whether an unknown module may define variables."""
     for row in root.rows.get("load_module", ()):
         if not row.args or not re.fullmatch(_HARMLESS_MODULE, row.args[0]):
             return True

@@ -1,9 +1,9 @@
-"""Locations that no request ends in, because their path is none that nginx ever looks up.
+"""Locations that no request can reach, because nginx never looks up such a path.
 
-nginx compares a location without `~` character by character with the normalized URI (see `uri.py`).
-That begins with a slash, has no `.` and `..` segments, no query, and with `merge_slashes on` no two
-slashes in a row. A backslash, a `|` or an expression could only come from %XX escapes that nobody
-sends. Signs that URIs do have, such as the ones in `/c++/` and `/$metadata`, are left alone.
+nginx compares a location without `~` literally with the normalized URI (see `uri.py`). That begins
+with a slash, has no `.` and `..` segments, no query, and with `merge_slashes on` no two slashes in
+a row. A backslash, a `|` or an expression could only come from %XX escapes, which clients do not
+send. Characters that occur in URIs, such as those in `/c++/` and `/$metadata`, are not reported.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from nginx_stream_lint.nginx.location_match import LocationPattern, match_of
 from nginx_stream_lint.nginx.versions import OLD
 from nginx_stream_lint.util.remembering import latest_remembered
 
-# What only regular expressions have: `.*`, `\\.`, `[^/]`, `[0-9]`, `(?:`, `(a|b)`, `/?` at the end.
+# Syntax that only regular expressions have: `.*`, `\\.`, `[^/]`, `[0-9]`, `(?:`, `(a|b)`, `/?` at
+# the end.
 _EXPRESSION = r"\.[*+]|\\|\[\^|\[[^\]]*\w-\w[^\]]*\]|\(\?|\||/\?$|\)[?*+$]|[*+]\$"
-_SEGMENT = r"(?<=[^/])/\*(?=/.)"  # `/v1/*/events`; a client may ask for `/*` itself
+_SEGMENT = r"(?<=[^/])/\*(?=/.)"  # `/v1/*/events`; a client may request `/*` itself
 _DOTS = r"/\.\.?(?=/)"
 _ODD = re.compile(r"[\\*?|$^\[(]|//|/\.")
 _WORD = r"[a-z][a-z0-9._/-]*"
@@ -26,9 +27,9 @@ _WORD = r"[a-z][a-z0-9._/-]*"
 
 @latest_remembered(4096)
 def intended_location(match: LocationPattern, merge_slashes: bool = True) -> tuple[str, ...]:
-    """Return the likely intended form of a location that never matches; empty for others.
+    """The likely intended forms of a location that never matches, the likeliest first.
 
-    The likeliest comes first.
+    Empty for other locations.
     """
     modifier, path = match
     if modifier not in ("", "=", "^~") or not path or has_placeholder(path):
@@ -53,7 +54,7 @@ def intended_location(match: LocationPattern, merge_slashes: bool = True) -> tup
 
 @cached_on_level
 def unreachable_locations(server: Level) -> dict[Level, tuple[str, ...]]:
-    """Return the outermost locations that no request reaches, with the intended form of each."""
+    """The outermost locations that no request reaches, with the intended forms of each."""
     found: dict[Level, tuple[str, ...]] = {}
     for level in server.children:
         if level.kind != "location" or level.directive is None:

@@ -1,26 +1,26 @@
 """The target of a request and the escapes in it, as nginx reads and writes them.
 
 Source: `ngx_http_parse_complex_uri` in nginx's src/http/ngx_http_parse.c, `ngx_escape_uri` and
-`ngx_unescape_uri` in src/core/ngx_string.c. Texts are as in `config.mapped_text`: bytes that are no
-UTF-8 are surrogates.
+`ngx_unescape_uri` in src/core/ngx_string.c. Texts are as in `config.mapped_text`: bytes that are
+not UTF-8 are surrogates.
 """
 
 from __future__ import annotations
 
 import re
 
-# What is written as %XX: in paths, and in what becomes part of the arguments.
+# Characters that are written as %XX: in paths, and in text that becomes part of the arguments.
 _IN_PATH = rb'[\x00-\x20"#%<>?\\^`{|}\x7f-\xff]'
 _IN_ARGUMENTS = rb'[\x00-\x20"#%&+;<>?\\^`{|}\x7f-\xff]'
 
-# Of a broken escape, nginx drops the percent sign and a digit with what follows it.
+# nginx drops a broken escape: the percent sign, and a digit together with the next character.
 _PIECE = rb"(?s)%(?P<hex>[0-9A-Fa-f]{2})|%(?P<broken>[0-9A-Fa-f].|[0-9A-Fa-f]?|.)|[^%?]+|\?"
 # Nothing to decode, no dots or slashes to resolve, no arguments.
 _PLAIN = r"(?a)(?:/[\w~-][\w.~-]*)+/?"
 
 
 def normalize(target: str, merge_slashes: bool = True) -> tuple[str, str] | None:
-    """Return the URI that nginx matches locations with, and the arguments; None if it responds 400.
+    """The URI that nginx matches locations with, and the arguments; None for a response 400.
 
     Percent signs are decoded, `.` and `..` resolved and slashes merged; decoded dots and slashes
     count like others.
@@ -36,8 +36,7 @@ def normalize(target: str, merge_slashes: bool = True) -> tuple[str, str] | None
 
 
 def is_quoted(target: str) -> bool:
-    """Whether nginx remembers a target as one whose captures need escapes where they become
-    arguments."""
+    """Whether a path has `%` or `+`, so that nginx escapes its captures in arguments."""
     if "%" not in target and "+" not in target:
         return False
     path = re.split("[?#]", target, maxsplit=1)[0]
@@ -45,17 +44,17 @@ def is_quoted(target: str) -> bool:
 
 
 def escape_path(text: str) -> str:
-    """A path as nginx writes it into a Location header."""
+    """Escape a path as nginx does in a Location header."""
     return _escaped(text, _IN_PATH)
 
 
 def escape_arguments(text: str) -> str:
-    """A text as nginx writes it into arguments."""
+    """Escape a text as nginx does in arguments."""
     return _escaped(text, _IN_ARGUMENTS)
 
 
 def unescape_redirect(text: str) -> str:
-    """A rewritten redirect as nginx sends it: plain characters before the arguments are decoded."""
+    """Unescape a rewritten redirect as nginx does: plain characters before the arguments."""
     data = _bytes(text)
     done = bytearray()
     at = 0
@@ -95,7 +94,7 @@ def _decoded(path: bytes) -> bytes | None:
 
 
 def _resolved(uri: bytes, merge_slashes: bool) -> bytes | None:
-    """`.` and `..` resolved and slashes merged; None where `..` leads above the root."""
+    """Resolve `.` and `..` and merge slashes; None if `..` leads above the root."""
     done = bytearray()
     at = 0
     while at < len(uri):

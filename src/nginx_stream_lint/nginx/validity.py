@@ -1,8 +1,7 @@
 """Configurations that nginx refuses for reasons other than syntax, for relevant directives.
 
-Values that are no times, sizes or flags; what is written twice and must not be; locations,
-conditions and targets that cannot be where they are. Message texts follow nginx's, so that people
-recognize them.
+Invalid times, sizes and flags; forbidden repetitions; locations, conditions and targets that are
+invalid or misplaced. Messages follow nginx's, so that users recognize them.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ _ONCE = frozenset(
 _BLOCKS_ONCE = ("events", "http", "stream")
 
 # ngx_parse_time, for directives that count milliseconds (all times of the table do): no years, no
-# months. Units go downwards; a number without one, or with a space behind it, is seconds and the
-# last; whatever else is missing counts as 0.
+# months. Units must decrease; a number without one, or with a space after it, is seconds and must
+# be the last; an empty number counts as 0.
 _TIME = re.compile(
     r"(?=.*[0-9])(?:[0-9]*w *)?(?:[0-9]*d *)?(?:[0-9]*h *)?(?:[0-9]*m(?!s) *)?"
     r"(?:[0-9]*s *(?:[0-9]*ms *)?|[0-9]*ms *|[0-9]* +)?[0-9]*"
@@ -41,22 +40,22 @@ _SIZE = re.compile(r"[0-9]+[kKmM]?")
 _OFFSET = re.compile(r"[0-9]+[kKmMgG]?")
 _NUMBER = re.compile(r"[0-9]+")
 _URL = re.compile(r"https?://(.*)", re.DOTALL | re.IGNORECASE)
-# What follows http:// where it has more than a host or a socket.
+# The rest after http:// if it has more than a host or a socket.
 _URI = r"(?s)unix:[^:]*:.+|(?!unix:)[^/?]*[/?].*"
 _OVERFLOW = re.compile(r"[1-9][0-9]{19}")
 _PATTERNS = {"time": _TIME, "size": _SIZE, "offset": _OFFSET, "number": _NUMBER}
 _KINDS = {"flag", *_PATTERNS}
 
-# nginx stops at the first problem. More than this many are repetitions.
+# nginx stops at the first problem. Further ones are mostly repetitions.
 _MAX_REFUSALS = 100
 
 _Say = Callable[[Directive, str], None]
 
 
 def refusals(root: Level, version: Version | None = None) -> list[Problem]:
-    """Everything nginx would refuse at any level, in the order of the file.
+    """Everything that nginx would refuse at any level, in file order.
 
-    What only some versions refuse is in it where the version is known.
+    Problems of only some versions are included if the version is known.
     """
     found: list[Problem] = []
     seen: set[int] = set()  # a file included twice is wrong once
@@ -69,7 +68,7 @@ def refusals(root: Level, version: Version | None = None) -> list[Problem]:
     entries = table()
     lacking = unsupported_in(version)
     mismatched = MismatchedBuffers()
-    right: set[tuple[str, str]] = set()  # values that were looked at
+    right: set[tuple[str, str]] = set()  # values that were already checked
     for level in root.walk():
         if len(found) >= _MAX_REFUSALS:
             break
@@ -82,7 +81,7 @@ def refusals(root: Level, version: Version | None = None) -> list[Problem]:
             if len(rows) > 1 and (
                 name in _ONCE or (entry.merge in ("nearest", "handler") and not entry.joins)
             ):
-                # One of a template's branches is there at a time.
+                # Only one branch of a template exists at a time.
                 sure = [row for row in rows if row not in level.unknowns]
                 if len(sure) > 1:
                     say(sure[1], f'"{name}" directive is duplicate')
@@ -136,7 +135,10 @@ def _status(level: Level, say: _Say) -> None:
 
 
 def _target(level: Level, say: _Say) -> None:
-    """Source: `ngx_http_proxy_pass`. Where no prefix matched, a URI has nothing to replace."""
+    """Check a target. Source: `ngx_http_proxy_pass`.
+
+    If no prefix matched, a URI cannot replace anything.
+    """
     rows = level.rows.get("proxy_pass")
     if not rows or level.kind not in ("location", "if-in-location", "limit_except"):
         return
@@ -159,7 +161,10 @@ def _target(level: Level, say: _Say) -> None:
 
 
 def _condition(level: Level, say: _Say) -> None:
-    """Source: `ngx_http_rewrite_if_condition`. Regular expressions are not looked into."""
+    """Check a condition. Source: `ngx_http_rewrite_if_condition`.
+
+    Regular expressions are not checked.
+    """
     directive = level.directive
     if directive is None or directive.name != "if":
         return
@@ -220,7 +225,7 @@ def _locations(level: Level, say: _Say) -> None:
                 message = f'location "{match.pattern}" is outside location "{outer.pattern}"'
                 say(child.directive, message)
         if not match.is_regex and match.modifier != "@":
-            # `=` and prefix locations of one name live side by side, and so do named ones.
+            # `=` and prefix locations of one name may coexist, and so may named ones.
             key = (match.modifier == "=", match.pattern)
             if child.directive.is_conditional:
                 continue

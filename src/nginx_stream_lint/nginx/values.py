@@ -1,4 +1,4 @@
-"""Times and sizes as nginx writes them.
+"""Parse times and sizes as nginx does.
 
 Source: `ngx_parse_time` and `ngx_parse_size` in nginx's src/core/ngx_parse.c.
 """
@@ -18,12 +18,12 @@ _UNITS = {
     "ms": 0.001,
 }
 _ORDER = list(_UNITS)
-# nginx refuses what does not fit 64 bits; 18 digits do.
+# nginx refuses numbers that do not fit 64 bits; 18 digits do.
 _PART = re.compile(r"([0-9]{0,18})(ms|[yMwdhms])? *")
 
 
 def parse_time(text: str) -> float | None:
-    """A time (`60s`, `1h30m`, `500ms`, bare seconds) in seconds; None if it is not one."""
+    """Parse a time (`60s`, `1h30m`, `500ms`, bare seconds) to seconds; None if it is invalid."""
     total = 0.0
     last = -1
     at = 0
@@ -41,7 +41,7 @@ def parse_time(text: str) -> float | None:
 
 
 def parse_size(text: str) -> int | None:
-    """A size (`4k`, `1m`, `1g`, bare bytes) in bytes; None if it is not one."""
+    """Parse a size (`4k`, `1m`, `1g`, bare bytes) to bytes; None if it is invalid."""
     match = re.fullmatch(r"([0-9]{1,18})([kKmMgG]?)", text)
     if match is None:
         return None

@@ -1,7 +1,7 @@
-"""nginx variables, as far as a URL and the configuration decide them.
+"""nginx variables, as far as a URL and the configuration determine them.
 
-A request for routing has no headers but Host and those it is given: the variables of other headers
-are empty. What hangs on the client's address, on time or on modules is unknown (None).
+A request for routing has no headers but Host and the given ones: the variables of other headers are
+empty. Values that depend on the client's address, on time or on modules are unknown (None).
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from nginx_stream_lint.util.remembering import remembered
 
 _VARIABLE = re.compile(r"\$(?:([1-9])|\{(\w+)\}|(\w+))", re.ASCII)
 _GROUP_NAME = re.compile(r"\(\?(?:P?<|')(\w+)[>']", re.ASCII)
-_MAX_MAPS = 50  # maps of maps of maps: deeper is a circle
-# A few lines can double a value again and again, or look into maps without an end.
-_MAX_VALUE = 16 * 1024  # characters: twice what a request line may have by default
+_MAX_MAPS = 50  # nested maps: deeper ones are circular
+# A few lines can double a value repeatedly, or look into maps without end.
+_MAX_VALUE = 16 * 1024  # characters: twice the default limit of a request line
 _MAX_LOOKUPS = 10_000  # in maps, for one request
 
-# Another value for each request, and with time.
+# Their values differ for each request, and with time.
 _EACH_TIME = frozenset(
     ("connection", "connection_time", "msec", "remote_port", "request_id", "request_time")
 )
 _BY_TIME = frozenset(("date_gmt", "date_local", "time_iso8601", "time_local"))
-# No request leaves these empty, whatever they are.
+# No request leaves these empty, whatever their values are.
 _NEVER_EMPTY = _EACH_TIME | {
     "binary_remote_addr",
     "connection_requests",
@@ -51,12 +51,12 @@ _NEVER_EMPTY = _EACH_TIME | {
     "time_iso8601",
     "time_local",
 }
-# What the path is.
+# Variables that are the path.
 _PATHS = ("document_uri", "request", "request_filename", "request_uri", "uri")
 
 # Headers that clients send by themselves: their values are unknown.
 _SENT_ANYWAY = ("user_agent", "accept", "accept_encoding", "accept_language", "connection")
-# What depends on the path or the query of a URL.
+# Variables that depend on the path or the query of a URL.
 _OF_URL = frozenset(
     {"uri", "document_uri", "args", "query_string", "is_args", "request_uri", "request_filename"}
 )
@@ -65,9 +65,9 @@ _OF_URL = frozenset(
 class RequestState(Struct):
     """The state of a request while it is routed: rewritten URI, variables and captures.
 
-    `files` are those behind every `root`, None where they are unknown. `unknown`
-    collects what could not be decided on the way. Without `url_is_known` the URL only stands for
-    others that lead to the same place: the variables that depend on it are unknown.
+    `files` are those behind every `root`, None if unknown. `unknown` collects undecided parts of
+    the route. Without `url_is_known` the URL only represents others that lead to the same place:
+    the variables that depend on it are unknown.
     """
 
     request: Request
@@ -81,7 +81,7 @@ class RequestState(Struct):
     internal: bool = False
     unknown: list[str] = field(default_factory=list)
     method: str = ""
-    # Empty where the request was refused before its host was known.
+    # Empty if the request was refused before its host was known.
     host: str | None = None
     # Captures get escapes in arguments if the target of the request had any.
     quoted: bool = False
@@ -89,8 +89,8 @@ class RequestState(Struct):
     headers_known: bool = True
     # `$request_method`: the client's, also in a subrequest.
     client_method: str | None = None
-    # Of variables by name: whether an equal request gives another value, and whether one that is
-    # unknown is set for certain.
+    # Of variables by name: whether an equal request gives another value, and whether an unknown one
+    # is certainly set.
     _varying: dict[str, bool | None] = field(default_factory=dict)
     _certain: dict[str, bool] = field(default_factory=dict)
     _maps: dict[str, str | None] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class RequestState(Struct):
         self.quoted = is_quoted(self.request.target)
 
     def subrequest(self, uri: str) -> RequestState:
-        """The state of a request that nginx makes of this one: its variables are the same."""
+        """The state of a subrequest of this request: its variables are shared."""
         inner = RequestState(
             self.request, self.server, uri, "", self.files, self.url_is_known, self.variables
         )
@@ -114,7 +114,7 @@ class RequestState(Struct):
         return inner
 
     def after(self, inner: RequestState) -> None:
-        """Take over what a subrequest assigned."""
+        """Copy the variables that a subrequest assigned."""
         self._lookups = inner._lookups
         self._maps |= {name: value for name, value in inner._maps.items() if value is not None}
 
@@ -124,7 +124,7 @@ class RequestState(Struct):
         self.variables |= match.named
 
     def expand(self, text: str, escape: bool = False) -> str | None:
-        """A text with its variables filled in; None if one of them is unknown, or it is too long.
+        """Fill in the variables of a text; None if one is unknown, or the result too long.
 
         With `escape`, captures by number get the escapes that arguments need.
         """
@@ -132,10 +132,10 @@ class RequestState(Struct):
         return None if filled is None else filled[0]
 
     def fill(self, *parts: tuple[str, bool]) -> list[str] | None:
-        """Like `expand`, for texts that nginx makes at once, each with its `escape`.
+        """Like `expand`, for texts that nginx expands together, each with its `escape`.
 
-        nginx goes through them twice, for the length first. If a map changes the captures on the
-        way, what comes out is garbage or an error, by version.
+        nginx evaluates them twice, first for the length. If a map changes the captures in between,
+        the result is garbage or an error, by version.
         """
         before = self.captures
         found = [self._filled(text, escape) for text, escape in parts]
@@ -188,7 +188,7 @@ class RequestState(Struct):
             return "" if self.headers_known else None
         if name.startswith("http_"):
             return self._header(name[5:])
-        # Assigned somewhere, and not on the way here?
+        # Assigned elsewhere, but not on this route?
         return "" if name in declared.assigned else None
 
     def _header(self, name: str) -> str | None:
@@ -198,7 +198,7 @@ class RequestState(Struct):
         return "" if self.headers_known and name not in _SENT_ANYWAY else None
 
     def assign(self, name: str, text: str, value: str | None) -> None:
-        """Give a variable the value of a text; None: unknown."""
+        """Assign the value of a text to a variable; None: unknown."""
         self._varying[name] = self.varies(text) if value is None else False
         self._certain[name] = value is None and self.is_set(text) is True
         self.variables[name] = value
@@ -208,14 +208,14 @@ class RequestState(Struct):
         value = self.expand(text)
         if value is not None:
             return value not in ("", "0")
-        # Something more than a lone 0 stands in it, or something that is never empty.
+        # It contains more than a lone 0, or a variable that is never empty.
         certain = without_variables(text) not in ("", "0") or any(
             self._certain.get(name, name in _NEVER_EMPTY) for name in variables_in(text)
         )
         return True if certain else None
 
     def varies(self, text: str) -> bool | None:
-        """Whether a text is another one when the same request is sent again; None if unknown."""
+        """Whether a text differs when the same request is sent again; None if unknown."""
         found = {self._varies(name) for name in variables_in(text)}
         return True if True in found else None if None in found else False
 
@@ -230,7 +230,7 @@ class RequestState(Struct):
         table = None if http is None else _declared(http).maps.get(name)
         if table is None or name in self.variables:
             return False
-        self._varying[name] = None  # in a circle
+        self._varying[name] = None  # a circular reference
         if self._depth < _MAX_MAPS:
             self._depth += 1
             self._varying[name] = self._map_varies(table)
@@ -285,17 +285,17 @@ class RequestState(Struct):
 
 
 def variables_in(text: str) -> list[str]:
-    """The names of the variables in a text, in small letters."""
+    """The names of the variables in a text, in lower case."""
     return [name.lower() for _, name in _pieces(text) if name]
 
 
 def without_variables(text: str) -> str:
-    """A text without its variables."""
+    """Remove the variables from a text."""
     return "".join(literal for literal, _ in _pieces(text))
 
 
 def unknown_request(server: Level, method: str, path: str | None) -> RequestState:
-    """Return the state of a request to a server of which at most the path is known."""
+    """The state of a request to a server of which at most the path is known."""
     state = RequestState(Request("http", None, None, path or "/", method), server, path or "/", "")
     http = server.nearest("http")
     for name in () if http is None else _declared(http).assigned:
@@ -307,7 +307,7 @@ def unknown_request(server: Level, method: str, path: str | None) -> RequestStat
 
 @remembered
 def _pieces(text: str) -> list[tuple[str, str]]:
-    """A text as literals, each with the name of the variable that follows; the last one with ``."""
+    """Split a text into literals, each with the name of the next variable; the last one with ``."""
     pieces: list[tuple[str, str]] = []
     at = 0
     for match in _VARIABLE.finditer(text):
@@ -317,7 +317,7 @@ def _pieces(text: str) -> list[tuple[str, str]]:
 
 
 class _Map:
-    """A `map` block, ready to be looked up."""
+    """A `map` block, indexed for lookups."""
 
     def __init__(self, row: Directive) -> None:
         self.source = row.args[0]
@@ -348,13 +348,13 @@ class _Map:
             pattern = compile_pattern(name[2 if ignore_case else 1 :], ignore_case)
             self.patterns.append((pattern, args[0]))
         else:
-            # Only what stands behind `hostnames` may have asterisks.
+            # Only the names after `hostnames` may have wildcards.
             add = self.names.add if self.hostnames else self.names.add_exact
             add(name.removeprefix("\\"), args[0])
 
 
 class _Definitions(Struct, frozen=True):
-    """The variables of an `http` level: its maps, and what `set` or a capture may assign."""
+    """The variables of an `http` level: its maps, and those that `set` or a capture may assign."""
 
     maps: dict[str, _Map]
     assigned: frozenset[str]
@@ -364,7 +364,7 @@ _NOTHING = _Definitions({}, frozenset())
 
 
 def maps_of(http: Level, source: str) -> list[str]:
-    """The variables that a `map` makes of this source alone, such as `$http_upgrade`."""
+    """The variables that a `map` derives from this source alone, such as `$http_upgrade`."""
     return [name for name, table in _declared(http).maps.items() if table.source == source]
 
 
@@ -387,7 +387,7 @@ def _declared(http: Level) -> _Definitions:
 
 
 def _argument(args: str, name: str) -> str:
-    """The first query argument of a name, in any case, as it stands in the URL."""
+    """The first query argument of a name, in any case, as written in the URL."""
     for part in args.split("&"):
         key, equals, value = part.partition("=")
         if equals and lower(key) == name:

@@ -1,6 +1,6 @@
-"""Directives, values and parameters that not every nginx has.
+"""Directives, values and parameters that some nginx versions do not support.
 
-What came with a version is refused by older ones.
+Older versions refuse what a later one added.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _QUIC: Version = (1, 25, 0)
 
 
 class Unavailable(Struct, frozen=True):
-    """Directives that a version of nginx does not support; without a version, those of no nginx.
+    """Directives that a version of nginx lacks; without a version, those that all versions lack.
 
     `names` are the directives that it lacks, and those that it does not take in some contexts.
     """
@@ -32,7 +32,7 @@ class Unavailable(Struct, frozen=True):
     names: frozenset[str]
 
     def say_which(self, level: Level, say: Say) -> None:
-        """Say which directives of a level, or values of theirs, there are not."""
+        """Report the directives of a level, and their values, that are not supported."""
         for name in level.rows.keys() & self.names:
             reason = _reason(table()[name], level, self.version) if self.version else None
             if reason:
@@ -46,7 +46,7 @@ class Unavailable(Struct, frozen=True):
 
 
 def unsupported_in(version: Version | None) -> Unavailable:
-    """Return what an nginx of this version does not support; None if the version is unknown."""
+    """What an nginx of this version does not support; None if the version is unknown."""
     if version is None:
         return Unavailable(None, frozenset())
     names = (
@@ -82,9 +82,9 @@ def _http_version(row: Directive, version: Version | None, say: Say) -> None:
 
 @remembered
 def is_of_another_family(name: str) -> bool:
-    """Whether nginx has no such directive, though another family has one of that name.
+    """Whether nginx has no such directive, but another family has a similar one.
 
-    `grpc_buffering` is one, since there is a `proxy_buffering`.
+    `grpc_buffering` is an example, because of `proxy_buffering`.
     """
     family, _, rest = name.partition("_")
     if family not in FAMILIES or is_known(name):

@@ -7,17 +7,14 @@ import re
 # (major, minor, patch)
 Version = tuple[int, int, int]
 
-# Assumed if the version is not given: the old defaults are the worse ones.
+# Assumed if the version is unknown: the old defaults hold back more streams.
 OLD: Version = (1, 18, 0)
-# The release that changed the defaults towards the upstream: HTTP/1.1, kept alive.
+# The release that changed the upstream defaults: HTTP/1.1, kept-alive connections.
 NEW: Version = (1, 29, 7)
 
 
 def parse_version(text: str) -> Version:
-    """`1.29.7`, `1.29` or `nginx/1.29.7` as a tuple.
-
-    Raises ValueError for anything else.
-    """
+    """Parse `1.29.7`, `1.29` or `nginx/1.29.7` to a tuple. Raises ValueError."""
     match = re.fullmatch(r"(?:nginx/)?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", text.strip())
     if match is None:
         raise ValueError(f'"{text}" is not an nginx version such as 1.29.7')

@@ -1,10 +1,10 @@
-"""Measure on a real nginx whether a stream comes out piece by piece.
+"""Measure on a real nginx whether a stream arrives piece by piece.
 
 The parts, each usable alone: `Nginx` runs a configuration in one folder; `DrippingUpstream` drips
 tokens on a clock in every protocol nginx passes requests to; `fetch` notes when they arrive;
 `measure` joins the two and says what nginx did. Every server listens on loopback only.
 
-    async with Upstream() as upstream, Nginx(binary, text, folder):
+    async with DrippingUpstream() as upstream, Nginx(binary, text, folder):
         result = await measure(upstream, port, "/v1/chat", "h1")
         print(result.verdict)
 """

@@ -25,8 +25,8 @@ _MOST_SECONDS = 60.0  # for all rounds: some are slow
 _AT = re.compile(r"\[emerg\] (?P<what>.*) in nginx\.conf:(?P<line>\d+)\s*$", re.MULTILINE)
 _UNPLACED = re.compile(r"\[emerg\] (?P<what>.*)$", re.MULTILINE)
 _PID = re.compile(r"\d+#\d+: ")
-# What another nginx may have, or what went with something that was removed. Anything else is the
-# author's mistake, and nginx is right to refuse it.
+# Errors about missing modules, or about parts that were removed. Any other error is the author's
+# mistake, which nginx must report.
 _REMOVABLE = re.compile(
     r"unknown directive|invalid parameter|invalid value|invalid number of arguments"
     r"|directive is not allowed here|directive is deprecated|requires ngx_"
@@ -40,7 +40,7 @@ _WITHOUT_EFFECT = re.compile(
 _NEVER = frozenset({"http", "stream", "server", "location", "listen", "upstream"})
 
 
-# Which directives need a module, by a word in the module's name.
+# Directives that need a module, by a word in the module's name.
 _NEEDED_BY = {
     "brotli_filter": re.compile(r"brotli(?!_static)(_.*)?"),
     "ndk_http": re.compile(r"body_filter_by_lua"),
@@ -137,7 +137,7 @@ def _verified(
 
 
 def _is_same(found: Sequence[Directive], meant: Sequence[CopiedDirective]) -> bool:
-    """Whether a text has exactly the words that it was written from."""
+    """Whether a parsed text has exactly the words of the copy."""
     work = [(found, meant)]
     while work:
         found, meant = work.pop()
@@ -207,7 +207,7 @@ def _remove(
 
 
 def _define(copy: Copy, name: str) -> bool:
-    """Give a variable of a module that is not there: it is empty."""
+    """Define a variable of a missing module as empty."""
     done = False
     use = re.compile(r"\$\{?" + re.escape(name) + r"\b", re.IGNORECASE)
     for block in (copy.http, copy.stream):
@@ -231,7 +231,7 @@ def _define(copy: Copy, name: str) -> bool:
 
 
 def _translated(said: str, owners: dict[int, CopiedDirective]) -> str:
-    """nginx's first message, with the position in the user's file."""
+    """Translate nginx's first message to the position in the user's file."""
     placed = _AT.search(said)
     if placed is None:
         first = _UNPLACED.search(said)

@@ -1,6 +1,6 @@
 """Which directives a sandboxed copy may have: an allow list, and why the rest stays out.
 
-What is listed shapes the way of a request or the delivery of its answer, and can neither run code
+What is listed shapes the way of a request or the delivery of its response, and can neither run code
 nor reach a file, a host or a process outside the sandbox. Everything else is left out of the copy,
 whatever it is; the table of reasons below only says why, for those who read the report.
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 _FAMILIES_WITH_BUFFERING = ("proxy", "fastcgi", "uwsgi", "scgi")
 
-# Of every family that buffers, behind its name.
+# Suffixes of the directives of every family that buffers.
 _BUFFERING = """
     buffer_size buffering buffers busy_buffers_size cache cache_background_update cache_bypass
     cache_key cache_lock cache_lock_age cache_lock_timeout cache_max_range_offset cache_methods
@@ -100,7 +100,7 @@ KEPT: dict[str, frozenset[str]] = {
     "stream-server": STREAM,
     "stream-upstream": STREAM_UPSTREAM,
 }
-# Blocks of rows, which nginx takes for data whatever they are.
+# Blocks of rows, which nginx always reads as data.
 DATA_BLOCKS = {
     "http": frozenset({"charset_map", "geo", "map", "split_clients", "types"}),
     "server": frozenset({"types"}),
@@ -112,7 +112,7 @@ DATA_BLOCKS = {
 # No file can lie below a device: whatever a URI, a variable or two dots append to this root, the
 # kernel finds nothing there. All of the copy's `root` and `alias` are this; tests for files, too.
 NOWHERE = "/dev/null/nowhere"
-# What nginx itself says is below such a root.
+# nginx's own test for files below such a root.
 BELOW_ROOT = re.compile(
     r"\$(?:request_filename|document_root)(?!\w)|\$\{(?:request_filename|document_root)\}",
     re.IGNORECASE | re.ASCII,
@@ -212,5 +212,5 @@ _REASON_OF = tuple((re.compile(pattern), reason) for pattern, reason in _REASONS
 
 
 def reason_for_omission(name: str) -> Reason:
-    """Why a directive that is not on the list is left out."""
+    """The reason why a directive that is not on the list is removed."""
     return next((why for pattern, why in _REASON_OF if pattern.fullmatch(name)), _UNKNOWN)

@@ -13,16 +13,16 @@ class Arrivals(Struct):
     """A response as a client received it. Times are seconds of `time.monotonic()`.
 
     Attributes:
-        ended: `complete`; `cut` (a chunked answer without its end, a Content-Length not reached, a
+        ended: `complete`; `cut` (a chunked response without its end, an unreached Content-Length, a
             reset stream or connection); `timeout`; `refused` (no connection, or no HTTP/2 there).
-        status: 0 when no answer came.
-        headers: of the answer, names in lower case; a repeated header's values are joined.
-        trailers: of an HTTP/2 answer.
+        status: 0 when no response came.
+        headers: of the response, names in lower case; a repeated header's values are joined.
+        trailers: of an HTTP/2 response.
         times: (token number, when it arrived).
         lacked: of each of these tokens, how many bytes of its end came last.
         bytes_read: length of the body, before Content-Encoding is undone.
         started: when the request was about to be sent.
-        head_at: when the answer's headers arrived; 0 when they did not.
+        head_at: when the response's headers arrived; 0 when they did not.
         finished: when the client stopped reading.
         error: what went wrong, in words; empty when nothing did.
     """

@@ -91,7 +91,7 @@ async def _converse(request: ClientRequest, arrivals: Arrivals, tokens: Tokens) 
     except (OSError, ssl.SSLError) as error:
         arrivals.ended, arrivals.error = "cut", str(error)
     except (asyncio.LimitOverrunError, ValueError, LookupError, zlib.error) as error:
-        # Headers without an end, a status that is none, a body that is not encoded as it says.
+        # Endless headers, an invalid status, or a body with another encoding than declared.
         arrivals.ended, arrivals.error = "cut", f"no valid response ({type(error).__name__})"
     finally:
         # abort, not close: a TLS goodbye to a peer that is gone would be waited for.

@@ -1,4 +1,4 @@
-"""Adapt a configuration that we trust, so that nginx touches nothing outside one folder.
+"""Adapt a trusted configuration, so that nginx touches nothing outside one folder.
 
 It is for demos and tests: the text keeps its includes, its targets and its modules. A user's
 configuration is never run like this, only as its copy (see `copy` and `verify`).
@@ -32,7 +32,7 @@ _PATHS_OF_NGINX = frozenset(
         "worker_processes",
     }
 )
-# In other blocks (map, types, ...) a first word is data, whatever it looks like.
+# In other blocks (map, types, ...) a first word is always data.
 _BLOCKS = frozenset({"http", "server", "location", "if", "limit_except", "stream"})
 
 

@@ -41,7 +41,7 @@ from nginx_stream_lint.probe.pass_targets import PROTOCOLS, Groups, renamed_grou
 from nginx_stream_lint.probe.quoting import UnwritableWord, quoted
 
 MARKER = "X-Nsl-Route"
-# Where nginx may write, inside the folder; nothing else in there is its own.
+# The only places inside the folder to which nginx may write.
 WRITABLE = "run"
 CERTIFICATE, KEY = "certificate.pem", "key.pem"
 JS_FILTER = "pass.js"
@@ -51,7 +51,7 @@ KEPT_OPTIONS = frozenset({"ssl", "http2", "default_server", "default"})
 _HTTP2_DIRECTIVE: Version = (1, 25, 1)  # which took `ssl` away
 _HTTP2_UPSTREAM: Version = (1, 29, 4)
 
-# Kinds of levels that are written otherwise than they are called.
+# Kinds of levels that are written with another name.
 _WRITTEN = {
     "if-in-server": "if",
     "if-in-location": "if",
@@ -72,7 +72,7 @@ _UPWARDS = re.compile(r"(?:^|/)\.\.(?:/|$)")
 _ONLY_TABLES = re.compile(
     r"(?:^|/)(?:mime\.types|(?:fastcgi|scgi|uwsgi)_params|fastcgi\.conf|modules-enabled/[^/]*)$"
 )
-# How problems begin that tell of a file that is not there, or not ours to read.
+# Beginnings of problems about files that are missing, or that may not be read.
 _NOT_INCLUDED = ('included file "', 'include "')
 _MISUSED = re.compile(r'"(\w+)" directive')
 _HANDLERS = frozenset({"return", "rewrite", "try_files"})
@@ -243,7 +243,7 @@ class _Copying:
         self._work.append((level, node))
 
     def _data(self, row: Directive) -> CopiedDirective | None:
-        """A block of rows, which nginx takes for data whatever they are."""
+        """Copy a block of rows, which nginx always reads as data."""
         assert row.block is not None
         rows = [one for one in self._statements(row.block) if one.block is None]
         node = self._written(row, list(row.args), [])
@@ -286,7 +286,7 @@ class _Copying:
         return self._leave_out(row, why.why, why.matters)
 
     def _condition(self, row: Directive, words: list[str]) -> list[str]:
-        """The words of an `if`, where files are looked for below the root only."""
+        """The words of an `if`, in which file tests are limited to the root."""
         for at in range(1, len(words)):
             test, path = words[at - 1], words[at]
             if _FILE_TEST.fullmatch(test) and BELOW_ROOT.match(path) is None:
@@ -381,7 +381,7 @@ class _Copying:
                 row, "variables are not evaluated; the target is always the probe's upstream", False
             )
         node = CopiedDirective(row.name, [row.args[0]], row)
-        # Groups may come after those who use them.
+        # Groups may come after the directives that use them.
         self._passes.append((node, family, protocol))
         return node
 
@@ -456,14 +456,14 @@ class _Copying:
                 for name in sorted(names)
             ]
 
-    # What has a way of its own
+    # Directives with special treatment
 
     def _root(
         self, row: Directive, level: Level, _: list[CopiedDirective]
     ) -> CopiedDirective | None:
         self._replaced(row, "there are no files in the sandbox", False)
         if level.kind == "http":
-            return None  # all of the copy has it
+            return None  # the whole copy has it
         slash = "/" if row.name == "alias" else ""
         return CopiedDirective(row.name, [f"{NOWHERE}{slash}"], row)
 
@@ -484,7 +484,7 @@ class _Copying:
         return CopiedDirective(row.name, [path, *kept, f"keys_zone={name}:1m"], row)
 
     def _listen(self, *_: object) -> None:
-        """Written for the whole server at once."""
+        """Skip the row: `listen` is written once for the whole server."""
 
     def _ssl(self, row: Directive, *_: object) -> CopiedDirective | None:
         if self.version < _HTTP2_DIRECTIVE:
@@ -555,7 +555,7 @@ class _Copying:
         self._note(directive, "replaced", why, matters)
 
     def _note(self, directive: Directive, done: str, why: str, matters: bool) -> None:
-        """Once for a directive, however often its file is included."""
+        """Add a change once per directive, however often its file is included."""
         key = (id(directive), why)
         if key not in self._noted:
             self._noted.add(key)
@@ -565,8 +565,8 @@ class _Copying:
 def first_problem(configuration: Configuration) -> Problem | None:
     """The first problem for which no nginx would run a configuration, sandboxed or not.
 
-    An include that leads nowhere here, or out of the tree, is none: the copy goes without. So it
-    does without a directive that is not on the list, wherever that stands.
+    A missing include, or one that leads out of the tree, is no problem: the copy omits it, and also
+    any directive that is not on the list.
     """
     if configuration.root is None:
         return configuration.problems[0]

@@ -32,7 +32,7 @@ class CopiedPlace(Struct, frozen=True):
     """A block that can handle a request.
 
     `kind` is `server`, `location` or `if`; `directive` is None for what is assumed around a
-    fragment. `cached` tells that answers may be recorded there.
+    fragment. `cached` tells that responses may be recorded there.
     """
 
     kind: str
@@ -82,7 +82,7 @@ class Copy(Struct, eq=False):
         root: the main level.
         http, stream: its blocks, where there are such.
         sockets: original listen address (see `nginx.listeners.address`) to where the copy listens.
-        places: marker (the value of the answer's `X-Nsl-Route`) to the block.
+        places: marker (the value of the response's `X-Nsl-Route`) to the block.
         changes: everything that was left out or replaced.
         upstream: ports of the dripping upstream, where all requests go.
     """

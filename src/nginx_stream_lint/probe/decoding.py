@@ -11,7 +11,7 @@ from typing import Any
 from nginx_stream_lint.probe.drip import LARGEST_TOKEN, TOKEN
 
 DECODED_PART = 65536  # bytes of decoded text given at once
-# Of one answer; the upstream's have no more than one megabyte and 10,000 tokens.
+# Of one response; the upstream's have no more than one megabyte and 10,000 tokens.
 _MOST_DECODED = 1 << 24  # bytes
 _MOST_TOKENS = 50_000
 _MOST_HELD = 2 * LARGEST_TOKEN
@@ -154,7 +154,7 @@ class Tokens:
 
         Raises:
             ValueError, zlib.error: the body is not encoded as it says, or decodes to far more than
-                the upstream sends: the configuration may make answers of its own.
+                the upstream sends: the configuration may create its own responses.
         """
         self.bytes_read += len(data)
         for part in self._decode(data):

@@ -29,8 +29,8 @@ _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 class Drip(Struct, frozen=True):
     """A response of the test upstream, sent token by token.
 
-    Tokens are numbered from 1. Token n is due `n * interval` seconds after the answer's headers,
-    later by every silence before it. The default answer is 800 bytes: less than every buffer that
+    Tokens are numbered from 1. Token n is due `n * interval` seconds after the response's headers,
+    later by every silence before it. The default response is 800 bytes: less than every buffer that
     nginx may hold it in, so that "held" means "comes at the end".
 
     Attributes:
@@ -38,12 +38,12 @@ class Drip(Struct, frozen=True):
         tokens: how many tokens.
         interval: seconds from one token to the next.
         bytes: length of each token, at least 16.
-        framing: how the answer ends: `chunked`, `close` or `length` (Content-Length). Over
+        framing: how the response ends: `chunked`, `close` or `length` (Content-Length). Over
             FastCGI, SCGI, uwsgi and HTTP/2 only `length` differs: it adds the header.
-        type: Content-Type of the answer; `application/grpc` is answered as gRPC over HTTP/2.
-        status: status of the answer.
-        x_accel_buffering: value of `X-Accel-Buffering` in the answer; empty: not sent.
-        headers: further headers of the answer, (name, value).
+        type: Content-Type of the response; `application/grpc` is answered as gRPC over HTTP/2.
+        status: status of the response.
+        x_accel_buffering: value of `X-Accel-Buffering` in the response; empty: not sent.
+        headers: further headers of the response, (name, value).
         silence_before: seconds before the headers.
         silence_after: (n, seconds): an additional silence after token n; (0, 0.0): none.
         die_after: drop the connection after this many tokens, 0 before the headers; None: never.
@@ -135,7 +135,7 @@ class Drip(Struct, frozen=True):
         """Read the value of an `X-Drip` header; what it leaves out is as in `Drip()`.
 
         Raises:
-            ValueError: an unknown key, a value of the wrong form, or more than an answer may have.
+            ValueError: an unknown key, a value of the wrong form, or more than a response may have.
         """
         given = parse_qsl(text, keep_blank_values=True)
         known = dict(given)

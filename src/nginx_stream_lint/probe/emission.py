@@ -24,7 +24,7 @@ class ReceivedRequest(Struct):
         connection_number: which connection it came on, counted from 1 over all families.
         started: when the request's head was read.
         emitted: when each token was written.
-        finished: the whole answer was written.
+        finished: the whole response was written.
         client_gone: the peer (nginx) closed the connection before that.
     """
 

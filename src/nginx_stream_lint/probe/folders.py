@@ -14,12 +14,12 @@ from pathlib import Path
 
 PREFIX = "nginx-stream-lint-probe-"
 _LOCK = "owner"
-_SECONDS_TO_LOCK = 60.0  # an empty folder is that of a run that has just begun, or died at once
+_SECONDS_TO_LOCK = 60.0  # an empty folder belongs to a run that just began, or died at once
 
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a folder that is gone afterwards, and remove those that dead runs have left.
+    """Make a folder for the block's duration, and remove those that dead runs have left.
 
     Its path is absolute. A lock in it is held while its owner lives, whatever becomes of that.
     """
@@ -28,7 +28,7 @@ def temporary_folder() -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        # It has its name only once it is locked: another run may look at any moment.
+        # It gets its name only after it is locked, because another run may check it at any time.
         new = folder / f"{_LOCK}.new"
         lock = os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
         stack.callback(os.close, lock)
@@ -40,7 +40,7 @@ def temporary_folder() -> Iterator[Path]:
 def remove_dead(base: Path) -> list[Path]:
     """Remove the folders of runs that have ended without doing so; returns those.
 
-    Only real folders that belong to this user and have our lock, which nobody holds. In a base that
+    Only real folders that belong to this user and have our lock, which is free. In a base that
     others may write to, the sticky bit keeps them from putting something else in a folder's place.
     """
     removed: list[Path] = []

@@ -14,7 +14,7 @@ from typing import IO
 from msgspec import Struct
 
 _WALL = Path(__file__).with_name("supervisor.py")
-# The environment of nginx: nothing that could be a secret.
+# nginx's environment, without anything that could be a secret.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 _FOR_THE_LOADER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _NOBODY = 65534
@@ -96,7 +96,7 @@ class Supervised:
             os.close(watch)
 
     def stop(self) -> None:
-        """Tell the supervisor to end the program, which it does within three seconds."""
+        """Make the supervisor end the program within three seconds."""
         if self._held >= 0:
             os.close(self._held)
             self._held = -1
@@ -140,7 +140,7 @@ def run(
 
 
 def _hand_over(wall: SandboxLimits) -> None:
-    """Let `nobody` read the folder and write below `writes`, where root starts the program."""
+    """Let `nobody` read the folder and write below `writes`, if root starts the program."""
     if os.geteuid() != 0:
         return
     os.chown(wall.folder, -1, _NOBODY)
@@ -150,7 +150,7 @@ def _hand_over(wall: SandboxLimits) -> None:
             os.chown(entry.path, -1, _NOBODY, follow_symlinks=False)
             with contextlib.suppress(OSError):
                 os.chmod(entry.path, 0o640)
-    # Once only: what is in there later is not ours to trust.
+    # Once only: later contents of the folder are untrusted.
     if wall.writes.stat().st_uid != _NOBODY:
         for _, _, _, number in os.fwalk(wall.writes):
             os.fchown(number, _NOBODY, _NOBODY)

@@ -1,4 +1,4 @@
-"""Did it stream? One request's arrivals beside the upstream's own clock."""
+"""Judge whether a response streamed: compare its arrivals with the upstream's clock."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Measurement(Struct, frozen=True):
     """One measured stream.
 
     Attributes:
-        verdict: `streams` (the first token came before 35 % of the answer's duration), `stalls`
+        verdict: `streams` (the first token came before 35 % of the response's duration), `stalls`
             (after 65 %, or the end of each token came with the next one), `replays` (tokens came
             that the upstream was not asked for), `cut` (fewer tokens than there should be, or an
-            unfinished answer), `no-stream` (an error status, or no tokens), `unclear`.
-        status: status of the answer, 0 when none came.
+            incomplete response), `no-stream` (an error status, or no tokens), `unclear`.
+        status: status of the response, 0 when none came.
         first_delay: seconds from the first token's emission to its arrival; None when there were
             none or the upstream emitted none.
         bursts: tokens per burst. Arrivals closer together than 40 % of the interval are one.
@@ -87,7 +87,7 @@ class Job(Struct, frozen=True):
         )
 
     def doubts(self, measurement: Measurement) -> bool:
-        """Tell whether this result has to be measured again."""
+        """Whether this result has to be measured again."""
         if self.expected is None:
             return measurement.verdict == UNCLEAR
         return measurement.verdict != self.expected
@@ -113,13 +113,13 @@ async def measure(
     Args:
         upstream: where nginx passes it to; it must be running in this event loop.
         drip: what to ask for; its id is replaced by a fresh one.
-        timeout: seconds; None: five more than the answer takes.
+        timeout: seconds; None: five more than the response takes.
         port, path, client, accept_encoding, host, method, headers, body, websocket: see `fetch`.
 
     Raises:
         ValueError: an unknown client.
     """
-    # Other processes may measure through the same cache: a number alone would not be fresh.
+    # Other processes may measure through the same cache, so a number alone would not be unique.
     asked = drip.named(f"{os.getpid():x}-{next(_numbers)}")
     arrivals = await fetch(
         port,
@@ -173,9 +173,9 @@ def _verdict(drip: Drip, arrivals: Arrivals, seen: ReceivedRequest | None) -> st
 
 
 def _ends_wait(arrivals: Arrivals, seen: ReceivedRequest) -> bool:
-    """Whether most events came at once but for their end, which came with the next one.
+    """Whether most events arrived without their end, which came with the next event.
 
-    What a busy machine reads late comes as a whole.
+    On a busy machine, events are late as a whole.
     """
     emitted = dict(enumerate(seen.emitted[1:], 1))  # when the next one was
     waiting = [
@@ -187,7 +187,7 @@ def _ends_wait(arrivals: Arrivals, seen: ReceivedRequest) -> bool:
 
 
 def bursts_of(times: Sequence[tuple[int, float]], interval: float) -> list[int]:
-    """Return how many tokens came in each burst; `interval` is seconds between emissions."""
+    """Count the tokens in each burst; `interval` is seconds between emissions."""
     bursts: list[int] = []
     before = float("-inf")
     for _, now in times:

@@ -1,4 +1,4 @@
-"""Find real nginx, check configurations with it, and run it inside one folder."""
+"""Find installed nginx binaries, check configurations, and run nginx inside one folder."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class NginxBinary(Struct, frozen=True):
     load_modules: tuple[str, ...] = ()
 
     def has(self, word: str) -> bool:
-        """Tell whether a module with this word in its name (`lua`, `njs`, `brotli`) is there."""
+        """Whether a module with this word in its name (`lua`, `njs`, `brotli`) is installed."""
         return word in self.build or any(word in line for line in self.load_modules)
 
     def __str__(self) -> str:
@@ -102,7 +102,7 @@ def inspect(path: Path) -> NginxBinary:
     version = re.search(r"nginx version: \S+?/(\d+)\.(\d+)\.(\d+)", build)
     if not version:
         said = " ".join(build.split())[:200]
-        raise NginxError(f"{path} does not seem to be nginx; it prints: {said}")
+        raise NginxError(f"{path} does not seem to be nginx; -V prints {said or 'nothing'}")
     major, minor, patch = map(int, version.groups())
     folder = re.search(r"--modules-path=(\S+)", build)
     files = [Path(folder[1]) / f"{name}.so" for name in _MODULES] if folder else []
@@ -173,7 +173,7 @@ class Nginx:
     def __init__(
         self, binary: NginxBinary, config_text: str, folder: Path, wall: SandboxLimits | None = None
     ) -> None:
-        """`wall` is what nginx is confined by; then the text has to be a whole, verified copy."""
+        """With the sandbox `wall`, the text has to be a complete, verified copy."""
         self.binary = binary
         self.folder = folder
         self._text = config_text
@@ -198,11 +198,11 @@ class Nginx:
 
     @property
     def is_running(self) -> bool:
-        """Whether the master process is still there."""
+        """Whether the master process is still running."""
         return self._running is not None and self._running.process.poll() is None
 
     def reload(self) -> None:
-        """Tell nginx to read its configuration again; returns before it has."""
+        """Make nginx reload its configuration; returns before that is done."""
         os.kill(self.pid, signal.SIGHUP)
 
     async def __aenter__(self) -> Nginx:
@@ -278,11 +278,11 @@ def _prepare(
     if wall is not None:
         (wall.writes / "nginx.pid").unlink(missing_ok=True)
         config.write_text(config_text, encoding="utf-8", errors="surrogateescape", newline="")
-        # Relative, as all paths in it: the user nobody may not get through the folders above.
+        # Relative, like all paths in it: `nobody` may not have access to the folders above.
         return _command(binary, Path("nginx.conf"), Path("."))
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
     (folder / "nginx.pid").unlink(missing_ok=True)
-    modules = folder / "modules"  # what `load_module modules/x.so` is relative to
+    modules = folder / "modules"  # for `load_module modules/x.so`, which is relative to the prefix
     origin = re.search(r"--modules-path=(\S+)", binary.build)
     if origin and not modules.is_symlink():
         modules.symlink_to(origin[1])

@@ -1,4 +1,4 @@
-"""Where requests are passed to: every target becomes the dripping upstream."""
+"""Replace every target of requests by the dripping upstream."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def rewritten_target(
 ) -> str | None:
     """The argument of a `<family>_pass` that leads to the dripping upstream.
 
-    A URI behind the target is kept. What has a variable or a placeholder leads to the upstream as a
-    whole. None where no nginx takes the target.
+    A URI after the target is kept. A target with a variable or a placeholder is replaced as a
+    whole. None if nginx would refuse the target.
     """
     scheme = "http://" if family == "proxy" else ""
     upstream = f"127.0.0.1:{ports[protocol]}"

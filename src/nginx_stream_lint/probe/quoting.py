@@ -1,20 +1,20 @@
 """Write words in nginx's syntax: the inverse of its tokenizer, and the only place that quotes.
 
-nginx does not tell a quoted word from a bare one once it has read it, so each word is written in
-the way that is safe for it, whatever way its author chose.
+After reading, nginx does not distinguish quoted words from bare ones, so each word is written in
+the form that is safe for it, whatever form its author used.
 """
 
 from __future__ import annotations
 
 import re
 
-# Nothing in such a word means anything to the tokenizer, wherever it stands.
+# No character of such a word is special to the tokenizer.
 _BARE = re.compile(r"[\w:/.?=&%~@+,!*()|^<>\[\]$-]+", re.ASCII)
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-# Characters that our own tokenizer keeps for itself; nginx would read them as they are.
+# Characters that our own tokenizer reserves; nginx would read them literally.
 MARKS = re.compile("[\ufdd0-\ufdef]")
 _ESCAPED = re.compile(r'[\\"\n\r\t]')
-# nginx reads a word and what ends it into a buffer of 4,096 bytes.
+# nginx reads a word and its delimiter into a buffer of 4,096 bytes.
 _LONGEST = 4000
 
 

@@ -33,7 +33,7 @@ _STARTS = 3  # another process may take a port between looking and binding
 _SECONDS_TO_CONNECT = 5.0
 _SECONDS_TO_DIE = 0.3
 _BEGINNING = 20  # tokens that fit into every buffer
-_LATE = 0.65  # of the time they take
+_LATE = 0.65  # of their duration
 _ACCEPT = {"identity": "identity", "gzip": "gzip, br"}
 
 OnProgress = Callable[[int, int], None]
@@ -44,7 +44,7 @@ class ProbeRequest(Struct, frozen=True):
 
     `sockets` says, for each kind of client (`h1`, `h1-tls`, `h2`) that is to ask, at which listen
     address of the configuration; `stream` that it is one of a `stream {}` server. `content_type` is
-    the answer's. `scenarios` are to be measured instead of those that are given for all requests.
+    the response's. `scenarios` are to be measured instead of those that are given for all requests.
     """
 
     name: str
@@ -63,7 +63,7 @@ class ProbeOutcome(Struct, frozen=True):
 
     Attributes:
         verdict: as in `Measurement`.
-        place: the block that answered; None where nobody can tell (a connection that is closed, or
+        place: the block that answered; None if unknown (a connection that is closed, or
             a `stream {}` server).
         first_delay: seconds from the first token's emission to its arrival.
         emissions, arrivals: seconds since the request was sent, one for each token.
@@ -205,7 +205,7 @@ class _ProbeRun(Struct):
         ]
 
     def _must_run(self) -> None:
-        # A supervisor needs a moment to notice that nginx is gone; its connections tell at once.
+        # A supervisor needs a moment to notice that nginx has ended; connections fail at once.
         ports = [one.port for one in self.copy.sockets.values()]
         if not self.nginx.is_running or not all(map(_accepts, ports[:1])):
             said = self.nginx.error_log.strip().splitlines()[-3:]
@@ -268,9 +268,9 @@ class _ProbeRun(Struct):
         return result
 
     def _forget(self) -> None:
-        """Empty all caches: nginx requests again what is no longer on disk."""
+        """Empty all caches: nginx requests responses again that are no longer on disk."""
         top = str(self.folder / WRITABLE / "cache")
-        # By the numbers of open folders: what nginx may have put there leads nowhere else.
+        # By descriptors of open folders, so that links made by nginx cannot lead elsewhere.
         for path, folders, files, number in os.fwalk(top, topdown=False):
             for name in files:
                 with contextlib.suppress(OSError):

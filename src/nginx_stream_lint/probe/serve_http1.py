@@ -48,7 +48,7 @@ async def serve_http1(
 
 
 async def _read_head(reader: asyncio.StreamReader) -> bytes:
-    """Return a request's head, or nothing when the peer closed between two requests."""
+    """Return a request's head, or nothing if the peer closed between two requests."""
     try:
         return await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError as error:
@@ -83,7 +83,7 @@ async def _read_body(reader: asyncio.StreamReader, seen: ReceivedRequest) -> Non
 
 
 def _wants_websocket(seen: ReceivedRequest) -> bool:
-    """Whether a request is a handshake as RFC 6455 has it, in HTTP/1.1 or HTTP/1.0."""
+    """Whether a request is a handshake by RFC 6455, in HTTP/1.1 or HTTP/1.0."""
     return (
         seen.method == "GET"
         and seen.headers.get("upgrade", "").lower() == "websocket"
@@ -109,7 +109,7 @@ async def _answer(
     """Send one response; return whether the connection can take another request."""
     options = _connection_options(seen)
     old = seen.http_version == "1.0"
-    # HTTP/1.0 knows no chunks: there a stream ends with its connection.
+    # HTTP/1.0 has no chunks: a stream ends with its connection.
     framing = "close" if old and drip.framing == "chunked" else drip.framing
     keep = framing != "close" and "close" not in options and (not old or "keep-alive" in options)
     headers = [("Content-Type", drip.type), *drip.headers]

@@ -45,7 +45,7 @@ class _Connection:
         number: int,
         log: Log,
     ) -> None:
-        # What nginx sends is to be seen as it is, not to be judged.
+        # Record nginx's messages unchanged, without validation.
         config = H2Configuration(
             client_side=False, header_encoding="utf-8", validate_inbound_headers=False
         )

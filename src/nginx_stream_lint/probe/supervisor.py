@@ -44,7 +44,7 @@ _BIND, _CONNECT = 1 << 0, 1 << 1
 _ALL_SCOPES = 3
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
 
-# What a program reads before it is one, and what OpenSSL and the C library look at.
+# Files that the loader, OpenSSL and the C library read at start.
 _LIBRARIES = (
     "/lib",
     "/lib32",
@@ -128,7 +128,7 @@ def main(text: str) -> int:
 
 
 def _supervise(child: int, watch: int, woken: int) -> int:
-    """Wait for the child, or for the starter's end; nothing of the child's group is left."""
+    """Wait for the child or for the starter's end, and kill the rest of the child's group."""
     try:
         while True:
             ready, _, _ = select.select([watch, woken], [], [])
@@ -207,7 +207,7 @@ def _become(plan: dict[str, Any], supervisor: int) -> None:
 
 
 def _open_files() -> list[int]:
-    """The numbers of the open files, but for input, output and errors."""
+    """The descriptors of the open files, without input, output and errors."""
     for folder in ("/proc/self/fd", "/dev/fd"):
         with contextlib.suppress(OSError):
             return [int(name) for name in os.listdir(folder) if int(name) > 2]
@@ -238,7 +238,7 @@ def _system_call(number: int, *args: Any) -> int:
 
 
 def _rules(plan: dict[str, Any]) -> int | None:
-    """The number of an open landlock ruleset; None where this kernel has no such wall."""
+    """The descriptor of an open landlock ruleset; None if this kernel has no landlock."""
     try:
         abi = _system_call(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(1))
     except OSError:

@@ -30,7 +30,7 @@ _FAMILIES: dict[str, Serve] = {
     "uwsgi": serve_uwsgi,
     "h2c": _serve_http2,
 }
-# What a configuration makes nginx send is not ours to trust. It may be nonsense...
+# Requests that a configuration makes nginx send are untrusted. They may be nonsense...
 _NONSENSE = (
     ArithmeticError,
     LookupError,
@@ -38,7 +38,7 @@ _NONSENSE = (
     asyncio.LimitOverrunError,
     struct.error,
 )
-# ... and subrequests may ask without end: bytes of all requests together, of which each is kept.
+# ... or endless subrequests: limit for the bytes of all requests, which are kept.
 _MOST_HEARD = 1 << 27
 _WEIGHT = 1000  # bytes of a request besides its headers
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
@@ -47,7 +47,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
 class DrippingUpstream:
     """Listens on loopback, one port per family, while used as an async context manager.
 
-    What it answers is governed by each request's `X-Drip` header (see `Drip`); without one it
+    The response is determined by each request's `X-Drip` header (see `Drip`); without one it
     sends `Drip()`.
 
     Attributes:

@@ -1,7 +1,7 @@
-"""Hold a finished copy to the allow list, right before nginx gets to see it.
+"""Check a finished copy against the allow list, right before nginx reads it.
 
-A second pair of eyes: it knows nothing of the configuration or of how the copy was made, only the
-text, the lists of `permitted` and what belongs to the sandbox. What it does not expect is refused.
+An independent check: it does not use the configuration or the way the copy was made, only the
+text, the allow lists and the bounds of the sandbox. It refuses everything that it does not expect.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _BLOCKS: dict[str, dict[str, str]] = {
     "stream": {"server": "stream-server", "upstream": "stream-upstream"},
 }
 _WITHOUT_WORDS = frozenset({"events", "http", "server", "stream"})
-# These have a value that only the sandbox gives. Paths are relative to its folder.
+# Directives whose value only the sandbox sets. Paths are relative to its folder.
 _FIXED = {
     "main": {
         "daemon": "off",
@@ -142,7 +142,7 @@ class _Verifier:
                     work.append((inner, one.block or []))
 
     def _one(self, kind: str, directive: Directive) -> str | None:
-        """Judge a directive; the kind of its block where there is more to judge inside."""
+        """Check a directive; returns the kind of its block if its contents must be checked."""
         self._words(directive)
         if directive.block is None:
             judge = self._judge(kind, directive)

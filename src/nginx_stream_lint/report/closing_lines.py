@@ -40,7 +40,10 @@ def deployed_words(nginx: Deployed) -> str:
     says = f"{name} runs {nginx.product} {printable(nginx.version_text)}"
     if len(nginx.versions) == 1:
         return says
-    return f"{says}, which may be older or newer than 1.29.7; what differs is a warning"
+    return (
+        f"{says}, which may be older or newer than 1.29.7;"
+        " findings that depend on this are warnings"
+    )
 
 
 def _unchecked(report: Result) -> str:
@@ -49,8 +52,9 @@ def _unchecked(report: Result) -> str:
     if not stalling:
         are = "location was" if number == 1 else "locations were"
         they, them = ("it streams", "it") if number == 1 else ("they stream", "them")
+        other = "other " if report.locations > number else ""
         return (
-            f"{number} other proxied {are} not checked: nothing suggests that {they}."
+            f"{number} {other}proxied {are} not checked: nothing suggests that {they}."
             f" Use --all-streams to check {them}."
         )
     named = [

@@ -1,7 +1,7 @@
 """Recognize files that are our own reports, which settings may replace.
 
-Formats that name their tool are recognized by that, and GitLab's, which has no place for a name, by
-its layout. All others get a comment as their last line when settings name their file.
+Formats that name their tool are recognized by that, and GitLab's, which has no room for a name, by
+its layout. All others get a comment as their last line if settings name their file.
 """
 
 from __future__ import annotations

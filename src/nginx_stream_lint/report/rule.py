@@ -23,9 +23,9 @@ from nginx_stream_lint.streams.stream import KINDS
 
 _NGINX = "https://nginx.org/en/docs"
 _APPLICABILITY = {
-    "safe": "`--fix` applies it.",
-    "unsafe": "`--fix --unsafe-fixes` applies it, because it may also change other behaviour.",
-    "manual": "Apply it yourself; `--fix` does not.",
+    "safe": "Apply it with `--fix`.",
+    "unsafe": "Apply it with `--fix --unsafe-fixes`; it may also change other behaviour.",
+    "manual": "Apply it manually; `--fix` does not do it.",
 }
 
 
@@ -74,7 +74,8 @@ def _full(rule: Rule, measured: Measurements) -> Iterator[Block]:
     yield Paragraph(f"{rule.title}.")
     severities = listed([f"`{severity}`" for severity, _ in rule.severity], "or")
     kinds = listed([f"`{kind}`" for kind in rule.kinds])
-    about = "of every kind" if set(rule.kinds) == set(KINDS) else f"of the kinds {kinds}"
+    word = "kind" if len(rule.kinds) == 1 else "kinds"
+    about = "of every kind" if set(rule.kinds) == set(KINDS) else f"of the {word} {kinds}"
     yield Paragraph(f"Severity: {severities}. Applies to streams {about}.")
     yield Heading("Why")
     yield Paragraph(rule.why)
@@ -83,7 +84,11 @@ def _full(rule: Rule, measured: Measurements) -> Iterator[Block]:
     yield from _evidence(rule, measured)
     if rule.fix is not None:
         yield Heading("The fix")
-        title = rule.fix.title.text if "{" not in rule.fix.title.text else "See the examples"
+        title = (
+            rule.fix.title.text
+            if "{" not in rule.fix.title.text
+            else "The fix depends on the case; see the examples"
+        )
         yield Paragraph(f"{title}. {_APPLICABILITY[rule.fix.applicability]}")
     for number, example in enumerate(bad, 1):
         yield Heading(f"Example {number}" if len(bad) > 1 else "Example")
@@ -133,7 +138,7 @@ def _evidence(rule: Rule, measured: Measurements) -> Iterator[Block]:
             ("example", *(f"nginx {version}" for version in versions)),
             tuple(
                 (
-                    f"{one.example} {one.text}, {one.who}",
+                    f"{one.example} {one.text}{f', {one.who}' if one.who else ''}",
                     *(one.nginx.get(version, "(not in this version)") for version in versions),
                 )
                 for one in rows

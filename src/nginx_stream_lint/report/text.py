@@ -122,7 +122,7 @@ def _summary(report: Result, seconds: float) -> str:
     found = f"{', '.join(counts) or 'no findings'} in"
     if report.problems:
         # Unread files may have findings, so do not say that there are none.
-        found = f"{', '.join(counts)} in" if counts else "checked"
+        found = f"{', '.join(counts)} in" if counts else "found"
         unread = f"; {counted(len(report.problems), 'place')} could not be read"
     suppressed = f"; {len(report.suppressed)} suppressed" if report.suppressed else ""
     streams = counted(report.streams, "likely stream")

@@ -66,7 +66,7 @@ def _judgement(judgement: Judgement, end: float, width: int) -> Iterator[str]:
     word = click.style(
         f"{judgement.verdict:<9}", fg=_COLOURS.get(judgement.verdict, "red"), bold=True
     )
-    inherited = f" (as at layer {judgement.inherited})" if judgement.inherited is not None else ""
+    inherited = f" (same as layer {judgement.inherited})" if judgement.inherited is not None else ""
     words = f"{CLIENTS[judgement.client]}: {layer_in_words(judgement)}{inherited}"
     first, *rest = _wrapped(words, " " * _INDENT, width)
     yield f"  {word} {first.strip()}"

@@ -300,7 +300,7 @@ def _section(diagnosis: Diagnosis, number: int, lanes: list[_Lane]) -> str:
 
 def _html_lane(diagnosis: Diagnosis, lane: _Lane) -> str:
     one = lane.one
-    inherited = f" (as at layer {one.inherited})" if one.inherited is not None else ""
+    inherited = f" (same as layer {one.inherited})" if one.inherited is not None else ""
     parts = [
         f'<div class="client {lane.tone}"><p><span class="mark">{_text(one.verdict)}</span>'
         f" over {_text(CLIENTS[one.client])}</p>",

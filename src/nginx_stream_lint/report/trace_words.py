@@ -34,9 +34,9 @@ def layer_in_words(judgement: Judgement) -> str:
     elif judgement.verdict == CUT:
         parts.append(_cut(judgement))
     else:
-        parts.append(f"{seconds(what.end_s)} in all")
+        parts.append(f"{seconds(what.end_s)} in total")
     if judgement.slower is not None:
-        parts.append(f"{judgement.slower:.1f} times slower than the layer before")
+        parts.append(f"{judgement.slower:.1f} times slower than the previous layer")
     if judgement.runs > 1:
         parts.append(f"{judgement.agreeing} of {judgement.runs} runs")
     return printable(", ".join(part for part in parts if part))
@@ -108,7 +108,7 @@ def verdict(diagnosis: Diagnosis) -> list[str]:
     lines = [_culprit(diagnosis, named)]
     if _disobeys(diagnosis, named):
         lines.append(
-            "The layer before sends X-Accel-Buffering: no, but this layer ignores it (if it is"
+            "The previous layer sends X-Accel-Buffering: no, but this layer ignores it (if it is"
             " nginx, because of proxy_ignore_headers)."
         )
     lines += [
@@ -120,7 +120,7 @@ def verdict(diagnosis: Diagnosis) -> list[str]:
         and note.code not in ("storable", "encoding")
     ]
     lines += [
-        f"{product.title} cuts after {timeout.seconds:g} s by default ({timeout.what})."
+        f"{product.title} cuts streams after {timeout.seconds:g} s by default ({timeout.what})."
         for product, timeout in diagnosis.timeouts
     ]
     return lines
@@ -227,11 +227,11 @@ def cause(judgement: Judgement) -> str:
     return {
         v.UPSTREAM_BUFFER: f"{held}, each time the buffer for the upstream response is full",
         v.TLS_BUFFER: f"{held}, each time the TLS buffer is full",
-        v.COMPRESSION: f"{held}, as {judgement.encoding} collects text to compress",
+        v.COMPRESSION: f"{held}, because {judgement.encoding} collects text first",
         v.CACHE: "the response arrives faster than the app produces it, so it comes from a cache",
-        v.RATE_LIMIT: f"a rate limit lets {size(round(rate))} a second through",
+        v.RATE_LIMIT: f"a rate limit allows {size(round(rate))} per second",
         v.READ_TIMEOUT: f"after {silence} of silence",
-        v.BROKEN: "the response is truncated without a silence before",
+        v.BROKEN: "the response is truncated without a preceding silence",
         v.WHOLE_ANSWER: "the whole response is collected before it is forwarded",
         v.DELAY: f"data is forwarded every {beat}",
         v.BUFFER: unknown,

@@ -17,8 +17,8 @@ from nginx_stream_lint.util.data import data_names, data_text
 
 # Kinds of evidence that a rule file can name. Each is a measurement on a real nginx.
 EVIDENCE = {
-    "delivery": "the stream stalls, and does not with the fix",
-    "silence": "the stream is cut after a silence, and is not with the fix",
+    "delivery": "how the stream arrives without and with the fix",
+    "silence": "without the fix, the stream is cut after a silence",
     "recording": "a second request gets a recorded response",
     "upstream-request": "the app gets different headers, or another HTTP version",
     "client-response": "the client gets different headers or framing, or a"
@@ -29,12 +29,12 @@ EVIDENCE = {
     "reload": "a reload cuts the stream",
     "auth-body": "a POST hangs in its auth subrequest",
     "passed-on": "the request reaches the app only with the fix",
-    "client-silence": "a silent client is cut off, and is not with the fix",
+    "client-silence": "without the fix, a silent client is cut off",
     "collected-request": "the app gets a request only after the client has sent all of it",
     "many-streams": "some of five streams on one HTTP/2 connection are rejected",
-    "late-events": "the end of each event arrives with the next event, and at once with the fix",
-    "slowed-down": "the stream falls further and further behind, and does not with the fix",
-    "accepted": "nginx accepts both configurations; the effect does not show on one machine",
+    "late-events": "without the fix, the end of each event arrives with the next event",
+    "slowed-down": "without the fix, the stream falls further and further behind",
+    "accepted": "nginx accepts both configurations; the effect cannot be seen on one machine",
 }
 
 

@@ -153,5 +153,5 @@ def doubted(proxied: ProxiedLocation, name: str, version: Version) -> str:
     is_here = home is not None and directive.source is home.source
     place = f"line {directive.line}" if is_here else _place(directive)
     if directive.unknown:
-        return f"{because} the template decides what is set at {place}"
+        return f"{because} the template may change the settings at {place}"
     return f"{because} the template decides the value of {directive.name} ({place})"

@@ -176,7 +176,9 @@ def _load_file(workspace: Workspace, path: Path, check_texts: bool = True) -> _R
         raise RuleMistake(message) from None
     read = _Read(rule, path, reader.places)
     if rule.name != path.stem:
-        raise read.mistake(rule.name, f'the file must be named like the rule "{rule.name}"')
+        raise read.mistake(
+            rule.name, f'the file of rule "{rule.name}" must be named {rule.name}.yaml'
+        )
     return read
 
 
@@ -254,7 +256,10 @@ class _Reader:
     def rule_name(self, node: yaml.Node) -> str:
         name = self.text(node)
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,59}", name):
-            message = f'"{_short(name)}" does not look like [a-z][a-z0-9-]*, at most 60 of them'
+            message = (
+                f'"{_short(name)}" is not a rule name; use lower-case letters, digits and hyphens,'
+                " a letter first, and at most 60 characters"
+            )
             raise self.fail(node, message)
         self.places.setdefault(name, self.place(node))
         return name

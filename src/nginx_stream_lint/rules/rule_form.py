@@ -92,7 +92,9 @@ class RuleForm(Struct, forbid_unknown_fields=True):
     title: Annotated[str, Meta(min_length=1, description="A few words, for tables.")]
     severity: Annotated[
         list[Severity | SeverityForm],
-        Meta(min_length=1, description="The first entry that holds is the severity."),
+        Meta(
+            min_length=1, description="The first entry whose condition is true sets the severity."
+        ),
     ]
     message: TemplateText
     why: Annotated[str, Meta(min_length=1, description="The reason, for the page of the rule.")]
@@ -113,7 +115,10 @@ class RuleForm(Struct, forbid_unknown_fields=True):
         | UnsetType
     ) = UNSET
     shadowed: (
-        Annotated[bool, Meta(description="About locations that never get their streams.")]
+        Annotated[
+            bool,
+            Meta(description="About locations whose streams another location handles."),
+        ]
         | UnsetType
     ) = UNSET
     when: ConditionForm | UnsetType = UNSET

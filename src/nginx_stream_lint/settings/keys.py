@@ -228,8 +228,9 @@ STREAMS_KEY = Key(
     "streams",
     STREAMS,
     "Paths or URLs that stream, optionally with properties of their app. A path applies to all"
-    " servers, a URL to its own server; in each, to the location that nginx chooses for it. If"
-    " nginx passes it to no app, that is an error. `--stream` adds to this list.",
+    " servers, a URL to its own server. In each server, the settings apply to the location that"
+    " nginx chooses for the path. It is an error if nginx does not pass the path to an app."
+    " `--stream` adds to this list.",
     [
         "/v1/chat/completions",
         "https://api.example.com/v1/chat/completions",

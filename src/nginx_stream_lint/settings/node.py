@@ -103,7 +103,9 @@ def yaml_node(text: str) -> Node | None:
     try:
         root = compose(text)
     except YamlMistake as mistake:
-        raise Misplaced(mistake.message, mistake.line, mistake.column) from None
+        raise Misplaced(
+            f"cannot be read as YAML: {mistake.message}", mistake.line, mistake.column
+        ) from None
     node = None if root is None else _from_yaml(root)
     return None if node is not None and node.kind == "nothing" else node
 
@@ -117,7 +119,7 @@ def _from_yaml(node: yaml.Node) -> Node:
     kind = _KINDS.get(node.tag.removeprefix(_TAG))
     if kind is None:
         tag = node.tag.replace(_TAG, "!!")
-        raise Misplaced(f'the tag "{tag}" has no meaning here; remove it', line, column)
+        raise Misplaced(f'the YAML tag "{tag}" is not supported; remove it', line, column)
     if isinstance(node, yaml.MappingNode):
         pairs = node.value
         return Node(

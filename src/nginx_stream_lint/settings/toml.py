@@ -84,10 +84,10 @@ def _mistake(said: str, text: str) -> Misplaced:
     message, _, where = said.rpartition(" (at ")
     place = re.fullmatch(r"line (\d+), column (\d+)\)", where)
     if place is not None:
-        return Misplaced(message, int(place[1]), int(place[2]))
+        return Misplaced(f"cannot be read as TOML: {message}", int(place[1]), int(place[2]))
     if where == "end of document)":
-        return Misplaced(message, *_position(text, len(text)))
-    return Misplaced(said, 1, 1)
+        return Misplaced(f"cannot be read as TOML: {message}", *_position(text, len(text)))
+    return Misplaced(f"cannot be read as TOML: {said}", 1, 1)
 
 
 def _position(text: str, offset: int) -> tuple[int, int]:

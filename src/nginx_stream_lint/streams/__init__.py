@@ -1,1 +1,1 @@
-"""Which locations stream, and why we think so."""
+"""Detect which locations stream, and the evidence for it."""

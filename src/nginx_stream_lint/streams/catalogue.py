@@ -23,10 +23,10 @@ _WORD = re.compile(r"[a-z0-9]+")
 
 
 class Endpoint(Struct, frozen=True):
-    """A path that an app is known to stream on.
+    """A path on which an app is known to stream.
 
-    `distinctive` is the shortest leading part of `path` that is the app's own and nobody else's.
-    In both, `*` stands for one segment and `**` for any rest.
+    `distinctive` is the shortest leading part of `path` that no other app has. In both, `*` is one
+    segment and `**` any rest.
     """
 
     app: str
@@ -36,9 +36,9 @@ class Endpoint(Struct, frozen=True):
 
 
 class App(Struct, frozen=True):
-    """An app by the names that its upstreams usually have.
+    """An app, with the usual names of its upstreams.
 
-    `shared` tells that many apps serve its endpoints: one of them says nothing of the others.
+    `shared`: many apps serve its endpoints, so one endpoint is no evidence of the others.
     """
 
     name: str
@@ -55,12 +55,12 @@ def apps() -> tuple[App, ...]:
 
 @cache
 def catalogue() -> Catalogue:
-    """The whole catalogue."""
+    """Load the catalogue."""
     return table("catalogue", Catalogue, read)
 
 
 def read() -> Catalogue:
-    """The catalogue, from the YAML."""
+    """Read the catalogue from YAML."""
     from nginx_stream_lint.streams.word_lists import parts, vocabulary
     from nginx_stream_lint.util.yamlfile import load_text
 
@@ -78,13 +78,13 @@ def every_endpoint() -> tuple[Endpoint, ...]:
 
 @cache
 def app_by_name(name: str) -> App:
-    """The app with this name in messages."""
+    """The app that messages call by this name."""
     return next(app for app in apps() if app.name == name)
 
 
 @latest_remembered(4096)
 def app_named_in(text: str) -> App | None:
-    """The first app of the catalogue with one of its names in a host, a path or a file's name."""
+    """The first app of the catalogue with one of its names in a host, a path or a file name."""
     pattern, found = _names()
     words = "-".join(_WORD.findall(text.lower()))
     rank = min((found[match[0]] for match in pattern.finditer(words)), default=None)
@@ -92,7 +92,7 @@ def app_named_in(text: str) -> App | None:
 
 
 def app_by_word(word: str) -> App | None:
-    """The first app of the catalogue with this name for its upstreams."""
+    """The first app of the catalogue with this upstream name."""
     rank = _names()[1].get(word.replace("_", "-"))
     return None if rank is None else apps()[rank]
 
@@ -110,7 +110,7 @@ def _names() -> tuple[RegexFinder, dict[str, int]]:
 
 
 def endpoints_by_leading_segments(path: str) -> Sequence[Endpoint]:
-    """The endpoints whose distinctive part a path may begin with."""
+    """The endpoints whose distinctive part may be at the start of a path."""
     firsts, table, longest = _by_leading_segments()
     at = path.find("/", 1)
     if (path if at < 0 else path[:at]) not in firsts:
@@ -125,8 +125,10 @@ def endpoints_by_leading_segments(path: str) -> Sequence[Endpoint]:
 
 @cache
 def _by_leading_segments() -> tuple[set[str], dict[str, list[int]], int]:
-    """The first segments of distinctive parts, and the places of the endpoints in the catalogue by
-    all their segments before the first `*`, with the length of the longest of these.
+    """An index of the endpoints by the first segments of their distinctive parts.
+
+    Returns the first segments, the endpoints' positions in the catalogue by all segments before the
+    first `*`, and the largest number of such segments.
     """
     firsts: set[str] = set()
     found: dict[str, list[int]] = {}
@@ -221,7 +223,7 @@ def _endpoint(app: str, raw: dict[str, Any]) -> Endpoint:
     stream = Stream(
         kind=raw["kind"],
         confidence="likely",
-        because=f"{raw['path']} is a streaming endpoint of {app}",
+        because=f"{raw['path']} is a streaming endpoint ({app})",
         framing=raw.get("framing"),
         x_accel_buffering=raw.get("x_accel_buffering"),
         heartbeat_s=_seconds(raw, "heartbeat"),
@@ -246,10 +248,10 @@ def pattern_regex(pattern: str) -> re.Pattern[str]:
 
 
 class EvidenceWord(Struct, frozen=True):
-    """A word that is evidence for a stream: `points` for one of `kinds`.
+    """A word that is evidence for a stream, worth `points` for one of `kinds`.
 
-    `words` are regular expressions for whole words, with `|` between them; `parts` see
-    `RegexFinder`. The rest is what such a stream is known to do, as `Stream` has it.
+    `words` are regular expressions for whole words, separated by `|`; for `parts` see
+    `RegexFinder`. The other fields are properties of such a stream, as in `Stream`.
     """
 
     words: str
@@ -266,12 +268,12 @@ class EvidenceWord(Struct, frozen=True):
 
 
 class RegexFinder:
-    """A regular expression of small letters for text in any case. Each match has one of some
-    `parts`, in lower case, in it.
+    """A regular expression for text in any case; each match contains one of `parts`.
 
-    To compile one takes longer than all that a small configuration asks of it, so that waits for a
-    text that has one of the parts. It is for small letters, and text is searched in small letters:
-    to compile for any case takes four times as long.
+    `parts` and the expression are in lower case. Compiling an expression takes longer than
+    everything that a small configuration needs it for, so it is delayed until a text contains one
+    of the parts. The text is converted to lower case, because compiling for any case takes four
+    times as long.
     """
 
     def __init__(self, expression: str, parts: Collection[str]) -> None:
@@ -280,7 +282,7 @@ class RegexFinder:
         self._pattern: re.Pattern[str] | None = None
 
     def search(self, text: str) -> re.Match[str] | None:
-        """The first match; its text is perhaps in lower case."""
+        """The first match, perhaps in the lower-case text."""
         pattern, text = self._for(text)
         return pattern and pattern.search(text)
 
@@ -295,9 +297,9 @@ class RegexFinder:
         return iter(()) if pattern is None else pattern.finditer(text)
 
     def _for(self, text: str) -> tuple[re.Pattern[str] | None, str]:
-        """The expression, None where nothing of it can be in a text; and the text for it."""
+        """The expression, None if it cannot match the text; and the text in suitable case."""
         if not text.isascii():
-            # Where case is ignored, a few other letters are ASCII ones.
+            # Case-insensitive matching maps a few other letters to ASCII.
             return re.compile(self._expression, re.IGNORECASE), text
         text = text.lower()
         if self._pattern is None:
@@ -313,15 +315,15 @@ def _in_any_case(words: str, parts: tuple[str, ...]) -> RegexFinder:
 
 
 def evidence_words() -> dict[str, tuple[EvidenceWord, ...]]:
-    """The words by where they are looked for, as `evidence.yaml` has them."""
+    """The evidence words by the place where they are searched, as in `evidence.yaml`."""
     return catalogue().words
 
 
 class Vocabulary(Struct, frozen=True):
-    """The runs of letters that telling words, apps' names and their own paths have, in lower case.
+    """The runs of letters in evidence words, apps' names and their own paths, in lower case.
 
-    Behind those in `numbered` stands a number. `parts` tell something whatever letters stand around
-    them, and what `numbered_parts` find goes on behind a number.
+    Words in `numbered` are followed by a number. `parts` are evidence inside any other letters;
+    matches of `numbered_parts` extend past a number.
     """
 
     runs: frozenset[str]
@@ -331,7 +333,7 @@ class Vocabulary(Struct, frozen=True):
 
 
 class Catalogue(Struct, frozen=True):
-    """The apps, the evidence words by where they are searched, and the vocabulary of both."""
+    """The apps, the evidence words by place of search, and the vocabulary of both."""
 
     apps: tuple[App, ...]
     words: dict[str, tuple[EvidenceWord, ...]]
@@ -339,5 +341,5 @@ class Catalogue(Struct, frozen=True):
 
 
 def vocabulary() -> Vocabulary:
-    """Return the vocabulary: all words and parts that texts are searched for."""
+    """All words and parts that texts are searched for."""
     return catalogue().vocabulary

@@ -12,7 +12,7 @@ from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.streams.catalogue import evidence_words
 
 _NEAR = 80  # characters
-# Comments about other locations, or that say that there is no stream.
+# Comments about other locations, or against a stream.
 _OF_OTHERS = (
     r"(?i)\b(?:separately|elsewhere|everything else|all others?|the rest|remaining"
     r"|other (?:requests|paths|endpoints|routes|locations)"
@@ -20,8 +20,8 @@ _OF_OTHERS = (
     r"(?:sse|web-?sockets?|stream(?:s|ed|ing)?|event[ -]?streams?|server[ -]sent|long[ -]?poll\w*))"
     r"\b"
 )
-_OURS = "nginx-stream-lint:"  # this comment is for the linter, and no evidence about the app
-# Each is about all locations of a file, and both may be thousands.
+_OURS = "nginx-stream-lint:"  # such a comment is for the linter, and no evidence about the app
+# Each is about all locations of a file, and there may be thousands of both.
 _MOST_NOTES = 100
 
 
@@ -33,9 +33,9 @@ class Comments:
         self._notes: dict[File, list[str]] = {}
 
     def of(self, level: Level) -> list[str]:
-        """Comments directly inside a block, on the lines right above it, and about all blocks.
+        """The comments directly inside a block, on the lines right above it, and about all blocks.
 
-        None where none of them says anything.
+        Comments without evidence may be omitted.
         """
         directive = level.directive
         if directive is None:
@@ -66,15 +66,15 @@ class Comments:
 
 
 def _told(file: File) -> list[int] | None:
-    """For each comment, how many comments before it may be evidence; None without any."""
+    """For each comment, how many comments before it may be evidence; None if none may."""
     if not file.comments:
         return None
     parts = {part for word in evidence_words()["comment"] for part in word.parts}
     text = file.source.text
     texts = [text[start:end] for start, end in file.comments]
-    together = "\0".join(texts)  # no source has that in it
+    together = "\0".join(texts)  # no source contains this character
     lower = together.lower()
-    # Where case is ignored, a few other letters are ASCII ones.
+    # Case-insensitive matching maps a few other letters to ASCII.
     if together.isascii():
         parts = {part for part in parts if part in lower}
         if not parts:
@@ -87,7 +87,7 @@ def _told(file: File) -> list[int] | None:
 
 
 def _inside(level: Level, text: str, comments: Sequence[tuple[int, int]]) -> list[str]:
-    """Those of the comments in a block that are in none of its inner blocks."""
+    """The comments in a block that are not in an inner block."""
     inner = sorted(
         (child.directive.start, child.directive.block_end)
         for child in level.children
@@ -123,14 +123,14 @@ def comments_above(level: Level) -> list[str]:
 
 
 def _above(text: str, comments: Sequence[tuple[int, int]], offset: int, top: int) -> list[str]:
-    """The comments on the lines right above an offset; `offset` is the place of those behind it."""
+    """The comments on the lines right above an offset; `offset` is that of the next comment."""
     found: list[str] = []
     while offset > 0:
         offset -= 1
         start, end = comments[offset]
         between = text[max(end, top - _NEAR) : top]
         if not between.isspace():
-            break  # before the text in between is looked at, which may be a whole file
+            break  # before examining the text in between, which may be a whole file
         if top - end > _NEAR:
             between = text[end:top]
         if between.count("\n") > 1 or not between.isspace():

@@ -21,7 +21,7 @@ COMMENT = r"(?s)#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)"
 
 _Word = TypeVar("_Word", bound=str)
 
-_FEW = 40  # of rules there are some thirty
+_FEW = 40  # there are about thirty rules
 
 _KEYS = (
     "path",
@@ -36,7 +36,7 @@ _KEYS = (
 
 
 class SettingsPosition(Struct, frozen=True):
-    """A place in a settings file with this text; `line` and `column` count from 1."""
+    """A position in a settings file with this text; `line` and `column` count from 1."""
 
     file: str
     text: str
@@ -45,12 +45,12 @@ class SettingsPosition(Struct, frozen=True):
 
 
 class Declaration(Struct, frozen=True):
-    """A declared path or URL that streams, with what is known of its app.
+    """A declared path or URL that streams, with the declared properties of its app.
 
-    `text` is as the user wrote it, `request` what a client sends; without a host it is for every
-    server. `place` is where settings declare it; None where the command line does. `where` is true
-    of the names of the files it is for, where it is for some only: it holds in their servers, and
-    for their locations in the servers of others.
+    `text` is as the user wrote it, `request` the client's request; without a host it applies to
+    every server. `place` is its position in the settings; None for the command line. `where`
+    accepts the names of the files it applies to, if only to some: it applies in their servers, and
+    to their locations in the servers of other files.
     """
 
     text: str
@@ -70,7 +70,7 @@ class DeclarationMistake(ValueError):
 
 
 def nearest_words(word: str, words: Sequence[str]) -> str:
-    """`; did you mean "x"?`, or the choice of words where none is near and they are not many."""
+    """`; did you mean "x"?`; or, if no word is near, the list of words if it is short."""
     import difflib
 
     close = difflib.get_close_matches(word, words, 1)
@@ -80,7 +80,7 @@ def nearest_words(word: str, words: Sequence[str]) -> str:
 
 
 def declaration(entry: object, because: str) -> Declaration:
-    """A `streams:` entry of the settings: a path, a URL, or a mapping with `path` and more.
+    """Parse a `streams:` entry of the settings: a path, a URL, or a mapping with `path` and more.
 
     Raises Misdeclared.
     """
@@ -99,7 +99,7 @@ def declaration(entry: object, because: str) -> Declaration:
 def declared_request(text: str, method: str = "GET") -> Request:
     """The request for a declared path or URL. Raises Misdeclared."""
     if not text.startswith("/") and "://" not in text:
-        raise DeclarationMistake("a stream needs a path that starts with / or a URL")
+        raise DeclarationMistake("a stream needs a URL, or a path that starts with /")
     try:
         return parse_url(text, method)
     except BadUrl as mistake:
@@ -108,7 +108,7 @@ def declared_request(text: str, method: str = "GET") -> Request:
 
 @latest_remembered(256)
 def from_comment(comment: str) -> Stream | None:
-    """The stream that a comment declares; None if it declares none.
+    """Parse the stream that a comment declares; None if it declares none.
 
     Raises Misdeclared.
     """
@@ -173,15 +173,15 @@ def _choose(key: str, value: object, words: tuple[_Word, ...]) -> _Word:
 def without_assumptions(stream: Stream) -> Stream:
     """Return an untrusted declaration without its claims about the app and its clients.
 
-    Those may only make a check milder, such as a heartbeat that the app does not send.
+    Those can only weaken a check, such as a heartbeat that the app does not send.
     """
     return Stream(stream.kind, stream.confidence, stream.because, kind_is_open=stream.kind_is_open)
 
 
 def with_found_facts(stream: Stream, found: Sequence[Stream]) -> tuple[Stream, ...]:
-    """Return a declared stream with its kind and facts completed from `found`.
+    """Complete the kind and properties of a declared stream from `found`.
 
-    What the user said of it stays. Without a find it is an event stream.
+    Declared properties stay. If nothing was found, it is an event stream.
     """
     if not stream.kind_is_open:
         return (stream,)

@@ -49,9 +49,9 @@ from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
 _T = TypeVar("_T")
 
 _NAMELESS = ("if-in-location", "limit_except")
-_MOST_SAID = 50  # streams that comments declare for one place: each is judged by all rules
+_MOST_SAID = 50  # streams declared by comments for one place: all rules check each of them
 _ASIDE = ("auth_request", "mirror")
-_HABIT = 5  # as many places are not all streams
+_HABIT = 5  # a setting in this many places is a habit, and no evidence
 
 NO_EVIDENCE = Stream("chunked", "possible", "nothing suggests that it streams")
 WRITTEN_FOR_ONE = Stream("sse", "likely", "its path is that of a stream")
@@ -61,10 +61,10 @@ EVERYTHING = Stream("sse", "declared", "because --all-streams is set", kind_is_o
 
 
 class ProxiedLocation(Struct, eq=False):
-    """A level that finally handles requests, with its `clients` and `streams`, strongest first.
+    """A level that handles requests, with its `clients` and `streams`, strongest first.
 
-    `shadowed_by` is where the streams really end that a location was written for; None where it
-    gets them itself. `asked` is the question that this answers, where there was one.
+    `shadowed_by` is the block that really handles the streams that a location was written for; None
+    if the location does. `asked` is the question that this answers, if there was one.
     """
 
     level: Level
@@ -81,8 +81,8 @@ class ProxiedLocation(Struct, eq=False):
         return any(stream.confidence != "possible" for stream in self.streams)
 
 
-# The places of each server that somebody wants to know about, with what is declared for each. Each
-# declaration is a question of its own, with a `ProxiedLocation` of its own as its answer.
+# The requested places of each server, with the declarations for each. Each declaration is a
+# separate question, with its own `ProxiedLocation` as answer.
 Asked = Mapping[Level, Mapping[Level, Sequence[Declaration]]]
 
 
@@ -96,10 +96,10 @@ def find_proxied(
     asked: Asked | None = None,
     isolated: bool = False,
 ) -> tuple[list[ProxiedLocation], list[Problem]]:
-    """Return all proxied locations in the order of the file, and invalid comments.
+    """Return all proxied locations in file order, and problems with comments that declare streams.
 
-    `only` tells which servers are wanted, `asked` which places of which servers, with declarations
-    for each place; all where not given. `isolated`: comments add streams, and excuse nothing.
+    `only` limits the servers, `asked` the places in servers, with declarations for each place;
+    default: all. `isolated`: comments add streams but weaken no check.
     """
     commented, problems = _commented(configuration, root)
     if isolated:
@@ -120,7 +120,7 @@ def find_proxied(
             if only is not None and not only(server):
                 continue
             if always_answers(server):
-                continue  # every request is answered before a location is looked for
+                continue  # the server responds to every request before it looks up a location
             here = None if asked is None else asked.get(server)
             if asked is not None and here is None:
                 continue
@@ -180,7 +180,8 @@ class _DetectionContext(Struct):
                 said = [*said, (replace(asked.stream, path=asked.path), asked.path)]
             is_open = any(stream.kind_is_open or self._is_doubted(path) for stream, path in said)
             if is_open or not said:
-                # It takes as long as all the rest: only where users leave something open.
+                # Finding evidence takes as long as everything else: do it only if declarations are
+                # incomplete.
                 if evidence is None:
                     evidence = _ServerEvidence(server, router, self, dead)
                 if not said and level in evidence.unseen:
@@ -197,7 +198,7 @@ class _DetectionContext(Struct):
     ) -> tuple[tuple[Stream, ...], Level | None]:
         """The streams of a level with declarations, and the location that shadows it.
 
-        `evidence` is there wherever what they say leaves something open.
+        `evidence` is required if the declarations are incomplete.
         """
         shadowed_by = None
         if evidence is None:
@@ -224,24 +225,24 @@ class _DetectionContext(Struct):
         return self._alike.setdefault(found, found), shadowed_by
 
     def _is_doubted(self, path: str | None) -> bool:
-        """Whether a declaration of this path is in an untrusted comment."""
+        """Whether an untrusted comment declares this path."""
         return self.isolated and path is None
 
     def _anyway(self, found: tuple[Stream, ...]) -> tuple[Stream, ...]:
-        """The streams of a place without the comment in it, as certain as that one."""
+        """The streams of a place without its comment, with the comment's confidence."""
         if self.all_streams:
             return with_found_facts(EVERYTHING, found)
         return tuple(replace(one, confidence="declared", kind_is_open=False) for one in found)
 
 
 def _settled(stream: Stream, known: tuple[Stream, ...], handler: Handler) -> tuple[Stream, ...]:
-    """A declared stream, its kind and facts completed from what is known of its location."""
+    """Complete a declared stream with properties that are known from its location."""
     found = with_found_facts(stream, known)
     return _over(handler, found) if stream.kind_is_open else found
 
 
 def _over(handler: Handler, streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
-    """Streams with a kind that their handler can pass on: for grpc_pass only gRPC."""
+    """The streams of a kind that their handler can pass on: for grpc_pass only gRPC."""
     if handler.family != "grpc":
         return streams
     return tuple(replace(one, kind="grpc", kind_is_open=False) for one in streams)
@@ -250,9 +251,9 @@ def _over(handler: Handler, streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
 def _said(
     level: Level, declared: dict[Level, list[Declaration]], commented: dict[Level, list[Stream]]
 ) -> list[tuple[Stream, str | None]]:
-    """The declarations for a level, or for the location that a nameless block is in.
+    """The declarations for a level, or for the location that contains a nameless block.
 
-    Beside it is the path that they declare, if they do not say it in a comment.
+    Each with its declared path, unless a comment declares it.
     """
     if not declared and not commented:
         return []
@@ -271,8 +272,8 @@ def _said(
 class _ServerEvidence:
     """The evidence for streams in one server; `dead` are locations that no request reaches.
 
-    `unseen` are locations that only answer `auth_request` or `mirror`: no client sees what they
-    answer.
+    `unseen` are locations that only serve `auth_request` or `mirror`: no client sees their
+    responses.
     """
 
     def __init__(
@@ -305,8 +306,9 @@ class _ServerEvidence:
 
     @cached_property
     def _settled(self) -> frozenset[str]:
-        """The upstreams with a location for their streams: their other locations are for something
-        else, and so is what is left over.
+        """The upstreams that have a location for their streams.
+
+        Other locations of these upstreams, catch-all ones included, probably do not stream.
         """
         return frozenset(
             place.behind.host
@@ -315,7 +317,7 @@ class _ServerEvidence:
         )
 
     def _judged(self, place: StreamCandidate) -> tuple[Stream, ...]:
-        """The streams of a place by its own clues; one question is mostly about one place."""
+        """The streams of a place by its own clues, computed once."""
         if place.level not in self._own:
             self._own[place.level] = self._judge(place)
         return self._own[place.level]
@@ -328,14 +330,14 @@ class _ServerEvidence:
                 place.off_is_usual = True
 
     def _mark_sockets(self) -> None:
-        """Mark the places that take the rest where a narrower one is for WebSockets."""
+        """Mark catch-all places if a narrower one is for WebSockets."""
         rest = [place for place in self._places.values() if place.takes_the_rest]
         if rest and any(map(self._is_for_sockets, self._places.values())):
             for place in rest:
                 place.sockets_elsewhere = True
 
     def _is_for_sockets(self, place: StreamCandidate) -> bool:
-        """Whether a narrow place is for WebSockets, by its path or as an endpoint that is known."""
+        """Whether a narrow place is for WebSockets, by its path or a known endpoint."""
         if place.takes_the_rest:
             return False
         endpoints = self.lands.endpoints.get(place.level, ())
@@ -374,8 +376,8 @@ class _ServerEvidence:
         hinted = self.lands.hinted.get(location)
         if hinted is None:
             return found
-        # An app by its name explains what else has no name: it is the app's stream, of which more
-        # is known.
+        # An app identified by name explains streams without a name: they are the app's, of which
+        # more is known.
         kinds = {stream.kind for stream in hinted}
         found = tuple(
             one
@@ -392,7 +394,7 @@ def _answers(stream: Stream) -> bool:
 
 
 def _is_open(stream: Stream, others: Iterable[Stream]) -> bool:
-    """Whether the kind of a stream is undecided between several response streams."""
+    """Whether the kind of a stream is undecided between several kinds of response streams."""
     return stream.kind_is_open and any(map(_answers, others))
 
 
@@ -402,7 +404,7 @@ def _handles(level: Level) -> bool:
         return False
     if level.kind == "location":
         return True
-    # A nameless block that sets nothing of interest is its location over again.
+    # A nameless block without relevant directives only repeats its location.
     return level.own_handler is not None or any(
         name in table() and table()[name].merge not in ("own", "handler") for name in level.rows
     )
@@ -429,7 +431,7 @@ def _unseen(server: Level, levels: Iterable[Level]) -> set[Level]:
 def _commented(
     configuration: Configuration, root: Level
 ) -> tuple[dict[Level, list[Stream]], list[Problem]]:
-    """Declarations in comments, by level; outside a location they apply to everything inside."""
+    """Declarations in comments, by level; outside a location they apply to all inside."""
     found: dict[Level, dict[Stream, None]] = {}
     problems: list[Problem] = []
     crowded: dict[Level, File] = {}
@@ -488,7 +490,7 @@ def commented_at(
 
 
 def _proxying(level: Level) -> Iterator[Level]:
-    """The level itself if it proxies, else all inside it that do."""
+    """The level itself if it proxies, otherwise all levels inside it that do."""
     if level.handler is not None:
         yield level
     else:
@@ -502,7 +504,7 @@ def _inside(
 ) -> Iterator[tuple[_T, Level]]:
     """Declarations at offsets of a file, in order, with the innermost level around each.
 
-    There are several where the file is included often.
+    If the file is included several times, each use is returned.
     """
     blocks: list[tuple[int, int, Level]] = []
     into: list[Level] = []  # the levels that include the file

@@ -1,4 +1,4 @@
-"""Which catalogued endpoints a location names by its path."""
+"""Match locations by path with the catalogued endpoints that they name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ELSE = "elsewhere"  # a segment that no app has
 
 
 def takes_all(location: Level) -> bool:
-    """Whether a location takes whatever no other one takes."""
+    """Whether a location is a catch-all, for requests that no other location handles."""
     return match_of(location).pattern in EVERYTHING
 
 
@@ -48,7 +48,7 @@ def candidates(match: LocationPattern) -> Sequence[Endpoint]:
 
 
 def endpoints_named_by(match: LocationPattern, among: Sequence[Endpoint]) -> Sequence[Endpoint]:
-    """Those of its candidates that a location's own path is enough to name."""
+    """The candidates that a location's own path is enough to name."""
     return [one for one in among if _covers(match, one) and names_endpoint(match, one)]
 
 
@@ -65,7 +65,7 @@ def names_endpoint(match: LocationPattern, endpoint: Endpoint) -> bool:
         return begins_with(endpoint.distinctive, match.pattern)
     if not endpoint.distinctive.startswith("/"):
         return False
-    # It says so where it would not take the path with any of the app's own segments changed.
+    # It names the endpoint if it would not match with any distinctive segment changed.
     pattern = compile_pattern(match.pattern, match.modifier == "~*")
     try:
         return not any(map(pattern.search, _others(endpoint)))
@@ -98,7 +98,7 @@ def _covers(match: LocationPattern, endpoint: Endpoint) -> bool:
         return found is not None
     if match.modifier == "=":
         return pattern_regex(endpoint.path).fullmatch(match.pattern) is not None
-    # A prefix of the endpoint's path (a bare / is everybody's), or that path and more.
+    # A prefix of the endpoint's path (but not /, which any app may have), or a longer path.
     prefix = len(match.pattern.strip("/")) > 0 and path.startswith(match.pattern)
     return prefix or begins_with(endpoint.path, match.pattern)
 

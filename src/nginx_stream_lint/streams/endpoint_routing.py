@@ -1,4 +1,4 @@
-"""Where catalogued endpoints and declared paths really land in a server."""
+"""Route catalogued endpoints and declared paths to the locations that handle them in a server."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from nginx_stream_lint.streams.upstreams import Upstreams
 
 
 class RoutedEndpoints(Struct):
-    """Where streams end in one server, by level.
+    """The levels of one server that handle streams.
 
-    `endpoints` come from the catalogue: an endpoint is looked for
-    because some location names it, by its path or its upstream, and counts where it lands.
-    `hinted` are streams of apps that something else names: another location, or what is around.
-    `shadowed` are locations written for endpoints that all land elsewhere, with one of the places.
+    `endpoints` come from the catalogue: an endpoint is routed because some location names it, by
+    its path or its upstream, and counts at its destination. `hinted` are streams of apps that
+    something else names: another location, or the surroundings. `shadowed` are locations written
+    for endpoints that all end elsewhere, with one of the destinations.
     """
 
     endpoints: dict[Level, list[Endpoint]] = field(default_factory=dict)
@@ -43,14 +43,14 @@ class RoutedEndpoints(Struct):
 
 
 class _AppHint(Struct, frozen=True):
-    """Why a server seems to serve an app: its surroundings, or another `location`'s path."""
+    """The reason why a server may serve an app: its surroundings, or another `location`'s path."""
 
     because: str
     location: Level | None = None
 
 
 class EndpointRouter:
-    """Where paths end in a server, each looked up once."""
+    """Routes paths in a server, each path once."""
 
     def __init__(self, server: Level, version: Version) -> None:
         self._server = server
@@ -58,17 +58,17 @@ class EndpointRouter:
         self._places: dict[tuple[str, str], Level | None] = {}
 
     def place(self, path: str, method: str) -> Level | None:
-        """The level where a path ends, if a handler is there or is probably intended."""
+        """The level where a path ends, if it has a handler or probably should."""
         key = (path, method)
         if key not in self._places:
             request = Request("http", None, None, path, method)
             found = route_in_server(self._server, request, self._version)
-            # What cannot be connected to is meant to be, and judged like others.
+            # A handler without a usable target is judged like others, because a target is intended.
             self._places[key] = found.lost or (found.location if found.handler else None)
         return self._places[key]
 
     def endpoint(self, endpoint: Endpoint, path: str = "") -> Level | None:
-        """Where a catalogued endpoint ends, with or without a slash; `path` is one of its paths."""
+        """The level where an endpoint ends, with or without a slash; `path` is one of its paths."""
         path = path or example_path(endpoint.path)
         method = endpoint.stream.method or "GET"
         return self.place(path, method) or self.place(f"{path}/", method)
@@ -77,7 +77,7 @@ class EndpointRouter:
 def route_declarations(
     server: Level, router: EndpointRouter, declarations: Sequence[Declaration]
 ) -> dict[Level, list[Declaration]]:
-    """The declarations of paths, where they end in a server."""
+    """The declarations of paths, by the level where they end in a server."""
     found: dict[Level, list[Declaration]] = {}
     for one in declarations:
         if one.request.host is None:
@@ -90,7 +90,7 @@ def route_declarations(
 def route_url_declarations(
     root: Level, version: Version, declarations: Iterable[Declaration]
 ) -> dict[Level, dict[Level, list[Declaration]]]:
-    """The declarations of URLs, by server, where they end."""
+    """The declarations of URLs, by server and by the level where they end."""
     found: dict[Level, dict[Level, list[Declaration]]] = {}
     for one in declarations:
         if one.request.host is None:
@@ -113,7 +113,7 @@ def route_endpoints(
 ) -> RoutedEndpoints:
     """Route every endpoint that something in a server names.
 
-    `levels` are all of the server, `places` those of them that hand requests on.
+    `levels` are all of the server, `places` those of them that proxy.
     """
     found = RoutedEndpoints()
     hints: dict[App, _AppHint] = {}
@@ -132,7 +132,7 @@ def route_endpoints(
                 of = app_by_name(endpoint.app)
                 if not of.shared:
                     hints.setdefault(
-                        of, _AppHint(f"so does {endpoint.path} in its server", location)
+                        of, _AppHint(f"its server also handles {endpoint.path}", location)
                     )
         file = location.directive.file if location.directive is not None else None
         if file not in seen:
@@ -145,7 +145,7 @@ def route_endpoints(
 
 
 def applies_to(declaration: Declaration, *levels: Level) -> bool:
-    """Whether a declaration is for one of some levels, by the files they are written in."""
+    """A function that tests whether a declaration applies to levels, by the files they are in."""
     where = declaration.where
     return where is None or any(
         where(level.directive.source.name) for level in levels if level.directive is not None
@@ -162,14 +162,16 @@ def _land(
     known: StreamCandidate | None,
     places: Mapping[Level, StreamCandidate],
 ) -> None:
-    """Take in the endpoints that a location is for, by its upstream's app or as named by its path,
-    where they end. `known` is the location's own place among `places`."""
+    """Add the endpoints that a location is for, by its upstream's app or by its path.
+
+    They are added where they end. `known` is the location's own place among `places`.
+    """
     endpoints: Sequence[Endpoint] = app_endpoints_for(match, app) if app is not None else ()
     if endpoints and known is not None and _is_for_pages(known, endpoints, router, places):
         return
     by_path = any(names_endpoint(match, endpoint) for endpoint in endpoints)
     if not endpoints:
-        # An app's own endpoints are better known than those of others with the same path.
+        # An app's own endpoints are more certain than those of others with the same path.
         endpoints, by_path = named, True
     elsewhere: Level | None = None
     here = False
@@ -182,7 +184,7 @@ def _land(
         else:
             elsewhere = place
         ends = place.nearest("location")
-        # An upstream's name says what is behind its own location, not behind another one.
+        # An upstream's name says something about its own location, not about others.
         if ends is not None and (ends is location or by_path):
             into = found.endpoints.setdefault(ends, [])
             if endpoint not in into:
@@ -197,9 +199,9 @@ def _is_for_pages(
     router: EndpointRouter,
     places: Mapping[Level, StreamCandidate],
 ) -> bool:
-    """Whether a location serves an app's pages, because others serve its streams.
+    """Whether a location serves an app's pages, because other locations serve its streams.
 
-    It takes everything else, its upstream is called after pages, and some stream ends on another.
+    It is a catch-all, its upstream is named after pages, and some stream ends at another upstream.
     """
     if not place.takes_all or not serves_pages(place.behind):
         return False
@@ -209,7 +211,7 @@ def _is_for_pages(
 
 
 def _of_one_entry(location: Level, place: Level) -> bool:
-    """Whether a controller makes both of one path, as it does for `pathType: Prefix`."""
+    """Whether a controller generates both from one path, as it does for `pathType: Prefix`."""
     one, other = location.directive, place.directive
     if one is None or other is None or one.file.reading.author is None:
         return False
@@ -219,7 +221,7 @@ def _of_one_entry(location: Level, place: Level) -> bool:
 def _follow(
     hint: _AppHint, app: App, found: RoutedEndpoints, router: EndpointRouter, upstreams: Upstreams
 ) -> None:
-    """Take in where an app's endpoints end, unless another app is known to be there."""
+    """Add an app's endpoints where they end, unless another app is known there."""
     ends = {
         endpoint: place.nearest("location")
         for endpoint in app.endpoints
@@ -232,7 +234,7 @@ def _follow(
         if upstreams.behind(location, location.own_handler).app not in (None, app):
             continue
         if takes_all(location):
-            # What is not for the app comes here, too.
+            # This place also gets requests for other apps.
             if apart and serves_pages(upstreams.behind(location, location.own_handler)):
                 continue
             if hint.location is None:
@@ -241,7 +243,7 @@ def _follow(
                 here = upstreams.host(location) == upstreams.host(hint.location)
             if not here:
                 continue
-        why = f"it handles {endpoint.path} of {app.name}, and {hint.because}"
+        why = f"it handles {endpoint.path} ({app.name}), and {hint.because}"
         found.hinted.setdefault(location, []).append(
             replace(endpoint.stream, confidence="likely", because=why, path=endpoint.path)
         )

@@ -33,37 +33,36 @@ from nginx_stream_lint.util.remembering import latest_remembered
 
 _ENOUGH = 2
 _LONG_S = 300.0
-# Less than nginx's own default is set where nothing is expected to stay open.
+# A timeout below nginx's default means that no long response is expected.
 _BRIEF_S = 60.0
 _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
-# The kinds that an app's name is told with, the first it has.
+# The kinds by which an app's name is described; the first that it has is used.
 _STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "grpc", "long-poll", "websocket")
 _BUFFERING = ("proxy", "fastcgi", "uwsgi", "scgi")
 _SWITCHES = tuple(f"{family}_buffering" for family in _BUFFERING)
 _HEADERS = ("add_header", "proxy_set_header", "proxy_pass_header")
 _OFF = ("chunked_transfer_encoding", "gzip", "proxy_cache")
 _TIMEOUTS = tuple(f"{family}_read_timeout" for family in (*_BUFFERING, "grpc"))
-# The directives that say something where they are set, and those that do so around it, too.
+# The directives that are evidence at their level, and those that also are for inner levels.
 _FOR_ALL = frozenset((*_TIMEOUTS, *_HEADERS))
 _LARGE = tuple(f"{family}_request_buffering" for family in _BUFFERING)
 _TELLING = _FOR_ALL.union(_SWITCHES, _OFF, _LARGE, ("limit_req",))
 
-# As many places that include a file do it out of habit: not all of them are what it is good for.
+# If this many places include a file, it is a habit: not all of them need its directives.
 _HABIT = 5
 _DEEP = 3  # segments; no folder of the catalogue's endpoints has more
 
-# Names of directives with their arguments, whether somebody wrote them, and whether that was in a
-# file that is included out of habit.
+# Names of directives with their arguments, whether they are written (no default), and whether they
+# are in a file that is included out of habit.
 _Rows = tuple[tuple[str, tuple[str, ...], bool, bool], ...]
 
 
 class Clue(Struct, frozen=True, eq=False):
     """One piece of evidence for a stream: `points`, the `kind` of stream, and why.
 
-    `word` is the telling word, if it is one: the same word in two places is one clue.
-    `heartbeat_s` and `is_endless` are what is known of the streams of the app that it names, or of
-    all that are called by this word. Equal clues are mostly one object, so that what is made of
-    them is made once.
+    `word` is the matched word, if any: the same word in two places is one clue. `heartbeat_s` and
+    `is_endless` are known properties of the streams of the named app, or of all streams with this
+    word. Equal clues are usually one object, so results based on them are computed once.
     """
 
     points: int
@@ -76,16 +75,16 @@ class Clue(Struct, frozen=True, eq=False):
 
 _clue = latest_remembered(4096)(Clue)
 
-# Files are sent as fast as the player takes them: what stops is the player.
+# Files are sent as fast as the player reads them: it is the player that pauses.
 _OF_MEDIA = Clue(0, "chunked", "", heartbeat_s=10.0)
 
 
 class PathEvidence(Struct, frozen=True, eq=False):
     """Evidence in a location's pattern alone.
 
-    `at_once` tells that it is asked once and answered at once, `is_file` that it is a file's,
-    `is_general` that it is an API as such. `called` are the lists that find a name in it, `talk`
-    the clues where no pages are behind it, `app` is the one whose name it has in it, and
+    `at_once`: it is a short request with an immediate response; `is_file`: it is the path of a
+    file; `is_general`: it is a whole API. `called` are the word lists with a match, `talk` the
+    clues that count unless the upstream serves pages, `app` is the app whose name it contains, and
     `endpoints` are those that it may name.
     """
 
@@ -121,12 +120,10 @@ def _path(modifier: str, pattern: str) -> PathEvidence:
 
 
 class StreamCandidate(Struct, eq=False):
-    """A level that hands requests on, with its pattern, what that says, what is behind it, and
-    what is written about it.
+    """A proxied level with its pattern, the evidence in that, its upstream, and its comments.
 
-    `off_is_usual` tells that most places of its server switch buffering off, each for itself, and
-    `sockets_elsewhere` that a narrower one is for WebSockets: what takes the rest passes on Upgrade
-    out of habit.
+    `off_is_usual`: most places of its server turn buffering off individually. `sockets_elsewhere`:
+    a narrower place is for WebSockets, so a catch-all passes Upgrade out of habit.
     """
 
     level: Level
@@ -139,7 +136,7 @@ class StreamCandidate(Struct, eq=False):
 
     @property
     def takes_all(self) -> bool:
-        """Whether it takes whatever no other location takes."""
+        """Whether it is a catch-all, for requests that no other location handles."""
         return self.match.pattern in EVERYTHING
 
     @property
@@ -149,7 +146,7 @@ class StreamCandidate(Struct, eq=False):
 
     @property
     def is_general(self) -> bool:
-        """Whether it is for an API as such."""
+        """Whether it is for a whole API."""
         if not self.path.is_general:
             return False
         return self.level.kind == "location" and self.match.modifier != "@"
@@ -164,7 +161,7 @@ def candidate_of(level: Level, handler: Handler, upstreams: Upstreams) -> Stream
 
 
 def switches_off(place: StreamCandidate) -> bool:
-    """Whether a place switches the buffering of its handler off itself."""
+    """Whether a place itself turns the buffering of its handler off."""
     handler = place.level.own_handler
     rows = place.level.rows.get(f"{handler.family}_buffering", ()) if handler is not None else ()
     return any(row.args[:1] == ("off",) for row in rows)
@@ -178,9 +175,9 @@ def streams_of_candidate(
 ) -> tuple[Stream, ...]:
     """Return the streams of a candidate, strongest first; empty without evidence.
 
-    `endpoints` are the catalogued ones that end here: those are known. What else speaks for a
-    stream makes it likely, `around` (what its surroundings say) with the rest. `at_home` tells that
-    this upstream has catalogued endpoints in other locations, at their usual paths.
+    `endpoints` are the catalogued ones that end here: those are known. Other evidence makes a
+    stream likely, together with the evidence in its surroundings (`around`). `at_home`: this
+    upstream has catalogued endpoints in other locations, at their usual paths.
     """
     clues = _clues(place, tuple(endpoints), at_home)
     if around:
@@ -193,7 +190,7 @@ def streams_of_candidate(
 
 @latest_remembered(256)
 def streams_at(path: str) -> tuple[Stream, ...]:
-    """Return the streams that a path alone suggests: catalogued endpoints, else by its words."""
+    """The streams that a path alone suggests: catalogued endpoints, otherwise by its words."""
     match = LocationPattern("=", path)
     endpoints = endpoints_named_by(match, candidates(match))
     if endpoints:
@@ -202,13 +199,13 @@ def streams_at(path: str) -> tuple[Stream, ...]:
     clues = [clue for clue in (*said.clues, *said.talk) if clue.kind is not None]
     if said.at_once or not clues:
         return ()
-    # A path that says "ws" is one of WebSockets, whatever else is in it.
+    # A path with "ws" is for WebSockets, whatever else it contains.
     best = max(clues, key=lambda clue: (clue.points, clue.kind == "websocket"))
     return (Stream(best.kind or "sse", "likely", best.because),)
 
 
 def stream_of_url(streams: Sequence[Stream], target: str) -> Stream | None:
-    """Return the stream of a URL among those of its location: a WebSocket if its path says so."""
+    """The stream of a URL among those of its location: a WebSocket if its path says so."""
     said = streams_at(target.partition("?")[0])
     if said and said[0].kind == "websocket":
         return next((one for one in streams if one.kind == "websocket"), said[0])
@@ -227,7 +224,7 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
     websocket = [clue for clue in clues if clue.kind == "websocket"]
     others = [clue for clue in clues if clue.kind != "websocket"]
     if websocket:
-        # Long timeouts and the like beside Upgrade are for the sockets.
+        # Long timeouts and the like beside Upgrade are for the WebSockets.
         others = [clue for clue in others if clue.kind is not None or clue.points >= _ENOUGH]
     for group, is_websocket in ((others, False), (websocket, True)):
         known = [stream for stream in found if (stream.kind == "websocket") == is_websocket]
@@ -236,7 +233,7 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
         group.sort(key=lambda clue: -clue.points)
         kind = next((clue.kind for clue in group if clue.kind is not None), None)
         reasons = list(dict.fromkeys(clue.because for clue in group if clue.because))
-        because = " and ".join(reasons[:2])
+        because = _joined(reasons[:2])
         heartbeats = [clue.heartbeat_s for clue in group if clue.heartbeat_s and clue.kind == kind]
         found.append(
             Stream(
@@ -251,21 +248,30 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
     return tuple(found)
 
 
+def _joined(reasons: Sequence[str]) -> str:
+    """One or two reasons as one clause: `its path says "a" and "b"`."""
+    if len(reasons) == 2:
+        head, says, word = reasons[1].partition(" says ")
+        if says and reasons[0].startswith(head + says):
+            return f"{reasons[0]} and {word}"
+    return " and ".join(reasons)
+
+
 def _points(clues: Sequence[Clue]) -> int:
     """The sum of the points of clues.
 
-    Small ones that say nothing of a kind (a long timeout, kept connections) are a point less: two
-    of them are set for other reasons as often.
+    Weak clues that suggest no kind (a long timeout, kept connections) lose a point together: two of
+    them are often set for other reasons.
     """
     small = [clue for clue in clues if clue.kind is None and clue.points == 1]
     return sum(clue.points for clue in clues) - (1 if len(small) > 1 else 0)
 
 
 def match_words(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
-    """A clue for each telling word in texts, the first time that it is there.
+    """A clue for each evidence word in texts, at its first occurrence.
 
-    `where` is the list of `evidence.yaml`. With each text goes how to say it, with {text} and
-    {word} where those belong.
+    `where` is the list of `evidence.yaml`. Each text comes with a phrase to describe it, with
+    {text} and {word} as placeholders.
     """
     seen: set[str] = set()
     for text, saying in texts:
@@ -296,7 +302,7 @@ def _heard(where: str, text: str) -> tuple[Clue, ...]:
 
 
 def answers_at_once(pattern: str) -> bool:
-    """Whether a path has short responses whatever app is behind it, such as a health check.
+    """Whether a path has short responses for any app, such as a health check.
 
     The last word decides: `/sse/health` does, `/health/sse` does not. Of alternatives all must:
     `^/(api|openapi.json)` does not.
@@ -307,12 +313,12 @@ def answers_at_once(pattern: str) -> bool:
 
 @latest_remembered(4096)
 def _if_all_at_once(choice: str) -> str:
-    """A choice of which each alternative is answered at once; else nothing."""
+    """A choice if each of its alternatives has an immediate response; otherwise nothing."""
     return "" if any(_last("never", one) < 0 for one in choice.split("|")) else choice
 
 
 def _last(where: str, pattern: str) -> int:
-    """Where the last telling word (one that is enough by itself) begins in a path; or -1."""
+    """The offset of the last sufficient evidence word in a path; or -1."""
     return max(
         (
             found.start()
@@ -343,7 +349,7 @@ def _clues(
         comments = tuple(match_words("comment", own))
     upstream = _upstream_clues(place, endpoints, at_home)
     if _is_for_sockets(place, endpoints):
-        # Buffering is switched off for WebSockets, too, and other names say what they are used for.
+        # Buffering is also turned off for WebSockets, and other names have a purpose of their own.
         directives = tuple(clue for clue in directives if clue.kind is not None)
         names = tuple(clue for clue in names if clue.kind == "websocket")
         upstream = tuple(clue for clue in upstream if clue.kind == "websocket")
@@ -360,7 +366,7 @@ def _quiet_never(place: StreamCandidate) -> tuple[Clue, ...]:
 
 
 def _below(place: StreamCandidate, directives: Iterable[Clue]) -> tuple[Clue, ...]:
-    """A clue where one app's WebSockets are below a location that passes on Upgrade."""
+    """A clue if one app's WebSockets are below a location that passes Upgrade on."""
     if place.is_general or place.match.is_regex or place.match.pattern.count("/") > _DEEP:
         return ()
     if all(clue.kind != "websocket" for clue in directives) or place.takes_the_rest:
@@ -370,13 +376,15 @@ def _below(place: StreamCandidate, directives: Iterable[Clue]) -> tuple[Clue, ..
     if not found or None in times:
         return ()
     heartbeat = max(time for time in times if time is not None)
-    return (_clue(1, "websocket", f"{found[0].path} of {found[0].app} is below", "", heartbeat),)
+    return (
+        _clue(1, "websocket", f"{found[0].app} has a WebSocket at {found[0].path}", "", heartbeat),
+    )
 
 
 def _is_for_sockets(place: StreamCandidate, endpoints: tuple[Endpoint, ...]) -> bool:
-    """Whether a location is there for WebSockets: by its path, or its app that has nothing else.
+    """Whether a location is for WebSockets: by its path, or by an app that has nothing else.
 
-    An app by its upstream's name alone may answer there what the catalogue does not know.
+    An app that only the upstream's name identifies may have other endpoints than the catalogue.
     """
     names = {clue.kind for clue in place.path.clues if clue.points >= _ENOUGH}
     if names:
@@ -415,7 +423,7 @@ def _has_word(where: str, text: str) -> bool:
 
 @latest_remembered(4096)
 def serves_pages(behind: Upstream) -> bool:
-    """Whether a host is called after pages."""
+    """Whether a host is named after pages."""
     return any(
         word.pattern.search(host) for word in evidence_words()["pages"] for host in behind.names
     )
@@ -430,19 +438,19 @@ def _upstream_clues(
     if behind.is_deployed:
         because = "its upstream runs the image of {}"
     if app is None:
-        app, because = place.path.app, "its path is called like {}"
+        app, because = place.path.app, "its path is named after {}"
     found: tuple[Clue, ...] = ()
     if at_home or app is not None:
         moved = "rewrite" in place.level.rows or behind.path not in ("", place.match.pattern)
-        # An app that gets its own paths from other locations and this path as it is has no stream
-        # here.
+        # If other locations handle an app's own paths and it gets this path unchanged, it has no
+        # stream here.
         elsewhere = at_home and not moved and not endpoints
         kinds: set[Kind] = set()
         if app is not None:
             kinds = _kinds_here(place.match, app, endpoints, elsewhere, moved)
             if kinds:
                 kind = next(kind for kind in _STRONGEST if kind in kinds)
-                # That an app speaks WebSocket somewhere says little of this place alone.
+                # WebSockets somewhere in an app are weak evidence for this place.
                 points = 1 if kind == "websocket" else 2
                 said = because.format(app.name)
                 found = (_clue(points, kind, said, "", _heartbeat(app, kind)),)
@@ -462,7 +470,7 @@ def _behind_clues(behind: Upstream) -> tuple[Clue, ...]:
 
 
 def _heartbeat(app: App, kind: Kind) -> float | None:
-    """The silence in seconds that all streams of a kind of an app end; None if one does not."""
+    """The longest silence in seconds of an app's streams of a kind; None if one is unlimited."""
     times = [one.stream.heartbeat_s for one in app.endpoints if one.stream.kind == kind]
     known = [time for time in times if time is not None]
     return max(known) if known and len(known) == len(times) else None
@@ -473,9 +481,9 @@ def _kinds_here(
 ) -> set[Kind]:
     """The kinds of streams of an app that can end in a location.
 
-    What takes everything gets only the `endpoints` that no other location of the server takes, and
-    so do an exact path, an expression, and a path among the app's own. An app below a path of its
-    own may have any of them there, since nobody knows what the path becomes.
+    A catch-all only gets the `endpoints` that no other location of the server handles, and so do an
+    exact path, an expression, and one of the app's own paths. An app below another path may have
+    any of them there, because it is unknown how the path is rewritten.
     """
     first = match.pattern.lstrip("/").partition("/")[0]
     own = any(endpoint.path.startswith(f"/{first}/") for endpoint in app.endpoints)
@@ -487,7 +495,7 @@ def _kinds_here(
 def _directive_clues(place: StreamCandidate) -> tuple[Clue, ...]:
     """Evidence in the directives of the location.
 
-    What is set for the whole server is there for the locations without a purpose of their own.
+    Directives of the whole server only count for locations without a specific purpose.
     """
     location = place.level
     outer: _Rows = ()
@@ -537,9 +545,9 @@ def _rows(level: Level, names: frozenset[str]) -> _Rows:
 
 
 def _held_around(location: Level) -> str:
-    """In words, that the buffering of a location's handler is off in the location around it.
+    """Describe that the outer location turns the buffering of this location's handler off.
 
-    What a whole server or more switches off, it does for other reasons as often.
+    Empty if a whole server or more turns it off, because that often has other reasons.
     """
     handler = location.own_handler or location.handler
     if handler is None:
@@ -566,7 +574,7 @@ def _said_by_directives(
 ) -> tuple[Clue, ...]:
     """Evidence in directives of a location, and of its server if they apply to it.
 
-    `upgrade_is_usual` tells that Upgrade is passed on out of habit. The rest is as in
+    `upgrade_is_usual`: Upgrade is passed on out of habit. The other arguments are as in
     `StreamCandidate`, and in `_directive_clues`.
     """
 
@@ -577,12 +585,13 @@ def _said_by_directives(
     habits = {(name, args) for name, args, _, is_habit in (*own, *outer) if is_habit}
 
     found: list[Clue] = []
-    # Both ways it is switched off for large files, too, as a registry or an object store has them.
+    # Request and response buffering are turned off together for large files, too, as in a registry
+    # or an object store.
     is_both = any(name in _LARGE and args[:1] == ("off",) for name, args, *_ in own)
     for name in () if off_is_usual else _SWITCHES:
         for one, args, written, _ in own:
             if one == name and written and args[:1] == ("off",):
-                found.append(_clue(1 if is_both else 2, None, f"{name} off is set there", ""))
+                found.append(_clue(1 if is_both else 2, None, f"it sets {name} off", ""))
     if held_around:
         found.append(_clue(2, None, held_around, ""))
     is_habit = upgrade_is_usual
@@ -593,21 +602,21 @@ def _said_by_directives(
                 continue
             is_habit = is_habit or time < _BRIEF_S
             if time >= _LONG_S:
-                # An ordinary call has an end that the client sets.
+                # An ordinary call ends at a deadline that the client sets.
                 points = 2 if name.startswith("grpc") else 1
-                found.append(_clue(points, None, f"{name} {args[0]} is set", ""))
+                found.append(_clue(points, None, f"it has {name} {args[0]}", ""))
     for name in _HEADERS:
         set_here = rows(name)
         habitual = [is_habit or (name, args) in habits for args in set_here]
         found += _header_clues(name, set_here, habitual, keepalive)
     for name in _OFF:
-        # Recipes for server-sent events switch chunks off, and little else does.
+        # Recipes for server-sent events turn chunked encoding off, and few others do.
         kind: Kind | None = "sse" if name == "chunked_transfer_encoding" else None
         if off_is_usual and kind is None:
             continue
         for one, args, *_ in own:
             if one == name and args[:1] == ("off",):
-                found.append(_clue(1, kind, f"{name} off is set", ""))
+                found.append(_clue(1, kind, f"it sets {name} off", ""))
     limits = [arg for name, args, *_ in own if name == "limit_req" for arg in args]
     zones = [arg for arg in limits if arg.startswith("zone=") and not answers_at_once(arg)]
     found += match_words(
@@ -625,8 +634,7 @@ def _header_clues(
 ) -> Iterator[Clue]:
     """Evidence in `add_header`, `proxy_set_header` and `proxy_pass_header`.
 
-    `habitual` tells for each row whether it is there out of habit, such as from a file that many
-    places include.
+    `habitual`: for each row, whether it is a habit, such as from a file that many places include.
     """
     lower = [[arg.lower() for arg in row] for row in rows]
     connects = any(args[0] == "connection" and args[1:] != [""] for args in lower if args)
@@ -634,10 +642,10 @@ def _header_clues(
         if "x-accel-buffering" in args:
             yield _clue(2, None, "it sets X-Accel-Buffering", "")
         if args[:1] == ["upgrade"] and name == "proxy_set_header":
-            # Without Connection beside it, it is a leftover as often as a mistake.
+            # Without Connection beside it, it is as often a leftover as a mistake.
             points = 2 if connects and not is_habit else 1
             yield _clue(points, "websocket", "it forwards Upgrade", "")
-        # An empty Connection is for the upstream's kept connections, where there are any.
+        # An empty Connection is for the upstream's kept connections, if there are any.
         if args[:2] == ["connection", ""] and not keepalive:
             yield _clue(1, None, f"it sets {row[0]}", "")
         if args[:2] == ["cache-control", "no-cache"]:

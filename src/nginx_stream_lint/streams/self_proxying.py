@@ -1,4 +1,4 @@
-"""Streams that one server of a configuration passes to another one of it."""
+"""Streams that one server of a configuration passes to another."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 def add_self_proxied_streams(
     http: Level, locations: Sequence[ProxiedLocation], version: Version, spread: bool
 ) -> None:
-    """Add streams to locations that another server of this configuration proxies them to.
+    """Add streams to locations to which another server of this configuration proxies them.
 
-    What passes them on gets what the other server makes of a response: only that without `spread`.
-    `locations` is changed.
+    The location that passes them on gets the properties of the other server's response; without
+    `spread`, only that is done. `locations` is changed.
     """
     by_place = {(one.server, one.level): one for one in locations if spread}
     own: dict[tuple[str, str], bool] = {}
@@ -57,7 +57,7 @@ def _passed(
     version: Version,
     find: Callable[[tuple[Level, Level]], ProxiedLocation | None],
 ) -> list[ProxiedLocation]:
-    """The places that the streams of a place are passed to, if they are news there."""
+    """The places to which a place's streams are passed, if those do not have them yet."""
     news: list[ProxiedLocation] = []
     found: list[Stream] = []
     for stream in proxied.streams:
@@ -81,7 +81,7 @@ def _passed(
 def _inner_routes(
     http: Level, proxied: ProxiedLocation, stream: Stream, version: Version
 ) -> list[Route]:
-    """Where a stream goes on to in this configuration."""
+    """The routes of a stream through other servers of this configuration."""
     path = stream.path
     if path is None or "*" in path:
         location = proxied.level.nearest("location")
@@ -97,7 +97,7 @@ def _inner_routes(
 
 
 def _sent_by(inner: Route, stream: Stream, version: Version) -> Stream:
-    """A stream as another server sends it."""
+    """A stream with the properties of another server's response."""
     level, handler = inner.location, inner.handler
     assert level is not None
     assert handler is not None

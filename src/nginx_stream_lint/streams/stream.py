@@ -1,4 +1,4 @@
-"""A stream: its kind, and what is known of its app and clients."""
+"""A stream: its kind, and known properties of its app and clients."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from nginx_stream_lint.nginx.listeners import Client
 
 Kind = Literal["sse", "chunked", "websocket", "long-poll", "grpc"]
 KINDS: tuple[Kind, ...] = ("sse", "chunked", "websocket", "long-poll", "grpc")
-# From the weakest up.
+# From weakest to strongest.
 Confidence = Literal["possible", "likely", "known", "declared"]
 CONFIDENCES: tuple[Confidence, ...] = ("possible", "likely", "known", "declared")
 
-# Content types of each kind, which decide about compression.
+# Content types of each kind, which determine compression.
 CONTENT_TYPES: dict[Kind, tuple[str, ...]] = {
     "sse": ("text/event-stream",),
     "chunked": ("application/x-ndjson", "application/octet-stream", "text/plain"),
@@ -24,21 +24,21 @@ CONTENT_TYPES: dict[Kind, tuple[str, ...]] = {
     "grpc": ("application/grpc", "application/grpc-web", "application/grpc-web+proto"),
 }
 
-# Why `explain` checks a location as a stream where nothing else suggests one.
+# The reason why `explain` checks a location as a stream without evidence.
 ASKED = "because you asked about it"
 
 
 class Stream(Struct, frozen=True):
     """A stream that a location serves.
 
-    `because` says in words why it is thought to be one. The rest is what its app is known to do;
-    None where nobody knows. `heartbeat_s` is the longest silence in seconds where the app or its
-    client ends every one, `silence_s` one that is known to happen. `clients` are the only clients
-    it has, `method` the request method if there is only one, `path` its path where that is known:
-    the location may take others, too. `kind_is_open` tells that nothing says which kind it is: of
-    one that a user declares, what else is known decides. `client_streams` tells that the client
-    goes on sending while the stream lasts: gRPC client streaming, bidirectional streams.
-    `is_endless` tells that it has no end of its own, as a camera's has not.
+    `because` is the evidence in words. The other fields are known properties of its app; None if
+    unknown. `heartbeat_s` is the longest silence in seconds, if the app or its client ends each
+    one; `silence_s` is a silence that is known to occur. `clients` are the only kinds of clients,
+    `method` the request method if there is only one, `path` its path if that is known: the location
+    may handle others, too. `kind_is_open`: nothing determines the kind; for a declared stream,
+    evidence decides. `client_streams`: the client keeps sending during the stream, as in gRPC
+    client streaming and bidirectional streams. `is_endless`: it never ends by itself, as with a
+    camera.
     """
 
     kind: Kind

@@ -18,7 +18,7 @@ from nginx_stream_lint.streams.evidence import Clue, StreamCandidate, match_word
 from nginx_stream_lint.streams.word_classes import normalized
 from nginx_stream_lint.util.remembering import latest_remembered, remembered
 
-# So many names of a server are looked at, for each file that its locations are in.
+# Number of server names that are examined, for each file with its locations.
 _MOST_NAMES = 100
 _WORD = re.compile(r"[a-z]+")
 _LOGS = ("access_log", "error_log")
@@ -34,10 +34,10 @@ class _Clues(Struct, frozen=True):
 class Surroundings(Struct):
     """The surroundings of a server's locations.
 
-    They speak for the locations that have no purpose of their own: those of an API as such (`/api`,
-    `/v1`), or where there is none the one that takes everything, or what that falls back to.
-    `folder` is what the configuration belongs to: names of folders from there up say nothing.
-    `openings` are the comments at the top of files, kept for other servers.
+    They are evidence for locations without a specific purpose: those of a whole API (`/api`, `/v1`)
+    or, if there is none, the catch-all and its fallback. `folder` is the folder of the
+    configuration: its name and those of the folders above are no evidence. `openings` are the
+    comments at the top of files, kept for other servers.
     """
 
     server: Level
@@ -47,7 +47,7 @@ class Surroundings(Struct):
     _clues: dict[File | None, _Clues] = field(default_factory=dict)
 
     def clues(self, place: StreamCandidate) -> tuple[Clue, ...]:
-        """Clues for a location that has no purpose of its own."""
+        """Clues for a location without a specific purpose."""
         if place.level not in self.general:
             return ()
         file = _file(place.level)
@@ -59,7 +59,7 @@ class Surroundings(Struct):
     def apps(self, file: File | None) -> dict[App, str]:
         """The apps that the server and the file of some locations are named after, and why."""
         found: dict[App, str] = {}
-        # And not in comments, which name apps for many reasons.
+        # Comments do not count, because they name apps for many reasons.
         for text, saying in self._texts(file):
             app = app_named_in(normalized(text))
             if app is not None and not _is_of_another(text, app):
@@ -102,7 +102,7 @@ class Surroundings(Struct):
 
 
 def _telling(comments: Iterable[str]) -> Iterator[str]:
-    """The comments with a telling word that none before has, since each server hears all."""
+    """The comments with a new evidence word; all servers share these comments."""
     seen: set[str] = set()
     for comment in comments:
         found = {clue.word for clue in match_words("around", [(comment, "")])}
@@ -118,7 +118,7 @@ def _file(level: Level) -> File | None:
 def surroundings_of(
     server: Level, places: Iterable[StreamCandidate], folder: str, openings: dict[File, list[str]]
 ) -> Surroundings:
-    """The surroundings of a server's places; the rest is as in `Surroundings`."""
+    """Collect the surroundings of a server's places; for the other arguments see `Surroundings`."""
     everything: list[Level] = []
     named: list[Level] = []
     general: list[Level] = []
@@ -133,7 +133,7 @@ def surroundings_of(
 
 
 def _is_of_another(text: str, app: App) -> bool:
-    """Whether a name is that of something beside an app, as `gitlab-registry` is."""
+    """Whether a name belongs to something beside an app, as `gitlab-registry` does."""
     for label in text.lower().split("."):
         words = _WORD.findall(label)
         for name in app.names:
@@ -149,8 +149,7 @@ def _is_of_another(text: str, app: App) -> bool:
 def _names(file: str, top: str) -> tuple[tuple[str, str], ...]:
     """A file's name, or its folder's if the name is generic (`nginx.conf`), with words for it.
 
-    Folders where configuration is kept for anything say nothing either, nor do `top` and those
-    above it.
+    Generic folders for configuration are no evidence either, nor are `top` and those above it.
     """
     parts = re.split(r"[/\\\0]", file.removeprefix(os.path.join(top, "")))
     if not file.startswith(os.path.join(top, "")):
@@ -165,11 +164,11 @@ def _names(file: str, top: str) -> tuple[tuple[str, str], ...]:
 
 @remembered
 def _is_beside(name: str) -> bool:
-    """Whether this belongs to an app beside it and is named after it."""
+    """Whether something belongs to an app beside it and is named after that."""
     return any(word.pattern.fullmatch(name) for word in evidence_words()["beside"])
 
 
 @remembered
 def _usual(name: str) -> bool:
-    """Whether a file or folder has this name whatever it is for."""
+    """Whether a file or folder name is usual for any purpose."""
     return any(word.pattern.fullmatch(name) for word in evidence_words()["usual"])

@@ -30,7 +30,7 @@ Absent = Mapping[Level, Sequence[Directive]]
 class UnproxiedReason(Struct, frozen=True):
     """Why nginx does not proxy a declared stream, in words, and the block that decides it.
 
-    `unless` is an include that leads nowhere here: what it stands for may pass the stream on.
+    `unless` is a missing include that may pass the stream on.
     """
 
     words: str
@@ -39,7 +39,7 @@ class UnproxiedReason(Struct, frozen=True):
 
 
 class Unproxied(Struct, frozen=True):
-    """A stream that a comment declares where nothing is passed on: the comment's place."""
+    """A stream that a comment declares although nothing is proxied there: the comment's place."""
 
     source: Source
     start: int
@@ -53,11 +53,10 @@ def unproxied_reasons(
     declarations: Iterable[Declaration],
     missing: Sequence[Directive] = (),
 ) -> dict[Declaration, list[UnproxiedReason]]:
-    """Return why declared paths and URLs are not proxied, by server; empty if a server proxies
-    them.
+    """Explain why declared paths and URLs are not proxied, by server.
 
-    It is empty, too, where nobody can see what nginx does. A declaration that is for none of these
-    servers is left out. `missing` are includes that lead nowhere here (`Configuration.missing`).
+    Empty if a server proxies them, or if nginx's response is unknown. Declarations for none of
+    these servers are omitted. `missing` are missing includes (`Configuration.missing`).
     """
     http = root.first("http")
     declared = list(declarations)
@@ -80,7 +79,7 @@ def unproxied_reasons(
 
 
 def _absent_in(root: Level, missing: Sequence[Directive]) -> Absent:
-    """The absent includes of each level that has some."""
+    """The missing includes of each level that has some."""
     if not missing:
         return {}
     absent = set(map(id, missing))
@@ -119,7 +118,7 @@ def _is_about(declaration: Declaration, end: Route) -> bool:
 def _is_unclear(level: Level, absent: Absent) -> bool:
     """Whether the handler at a level is unknown for reasons other than missing includes.
 
-    What comes with nginx, such as mime.types, handles none.
+    Files that come with nginx, such as mime.types, contain no handlers.
     """
     return level.uncertain and any(
         unknown.may_set is None and all(unknown is not each for each in absent.get(one, ()))
@@ -166,9 +165,9 @@ def _answer(end: Route, unless: Directive | None) -> UnproxiedReason:
 def unproxied_comments(
     configuration: Configuration, root: Level, served: Sequence[Level]
 ) -> Iterator[Unproxied]:
-    """The streams that comments declare in locations of which none passes anything on.
+    """The streams that comments declare in locations without any proxied level.
 
-    `served` are the levels that do. A comment outside of locations is for all that do there.
+    `served` are the proxied levels. A comment outside of locations applies to all of those inside.
     """
     passing = {outer for level in served for outer in level.outward()}
     commented = commented_at(configuration, root)

@@ -24,11 +24,11 @@ _MOST = 100
 class Upstream(Struct, eq=False):
     """The upstream behind a location's target.
 
-    `hosts` are the target and the servers behind its name, `comments` what is written about the
-    upstream block, and `keepalive` tells whether that keeps connections. `app` is the catalogued
-    one that one of the hosts is named after; `names` are the hosts that are more than an address.
-    `is_deployed`: the deployment says that this app runs there. `host` and `path` are those of the
-    target, with the port; its path takes the place of the location's, empty without one.
+    `hosts` are the target and the servers behind its name, `comments` those about the upstream
+    block, and `keepalive` is whether that keeps connections. `app` is the catalogued one that one
+    of the hosts is named after; `names` are the hosts that are more than an address. `is_deployed`:
+    the deployment runs this app there. `host` and `path` are those of the target, with the port;
+    its path replaces the location's, and is empty if there is none.
     """
 
     hosts: tuple[str, ...]
@@ -49,10 +49,10 @@ class Upstream(Struct, eq=False):
 
 
 class Upstreams(Struct):
-    """The upstreams of an `http` block, and the values that its maps give variables.
+    """The upstreams of an `http` block, and the values that its maps give to variables.
 
-    `comments` are the configuration's. `deployed_app` gives the name of the catalogued app that the
-    deployment runs under a host's name.
+    `comments` are the configuration's. `deployed_app` returns the name of the catalogued app that
+    the deployment runs under a host name.
     """
 
     http: Level
@@ -129,7 +129,7 @@ def _without_scheme(target: str) -> str:
 
 
 def _filled(location: Level, target: str) -> str:
-    """A target with the variables that `set` gives a constant filled in."""
+    """A target in which variables that `set` assigns a constant are filled in."""
     for level in location.outward():
         if "set" in level.rows:
             constants = _constants(level)
@@ -139,7 +139,7 @@ def _filled(location: Level, target: str) -> str:
 
 @cached_on_level
 def _constants(level: Level) -> dict[str, str]:
-    """The variables that `set` gives a constant in a block, the first of each."""
+    """The variables that `set` assigns a constant in a block, with the first value of each."""
     found: dict[str, str] = {}
     for row in level.rows["set"]:
         if len(row.args) == 2 and "$" not in row.args[1]:

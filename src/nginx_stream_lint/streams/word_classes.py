@@ -1,7 +1,7 @@
 """Normalize texts for the word lists: replace every word that is in no list.
 
-A configuration has thousands of paths and comments, and few that differ in a word that says
-something. `reduced` makes those alike equal, so that each is looked at once.
+A configuration has thousands of paths and comments, but few that differ in a relevant word.
+Normalized texts are equal if they have the same evidence, so each is searched once.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ _ANY_WORD = "zz"
 _ANY_NUMBER = "0"
 
 _TOKEN = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
-# Where case is ignored, these are i, s and k; nothing else is ASCII then, such as marks of holes.
+# Case-insensitive matching maps these to i, s and k; no other non-ASCII character, such as the mark
+# of a placeholder, matches ASCII.
 _LIKE_ASCII = "[\u0130\u0131\u017f\u212a]"
 _DIGITS = "0123456789"
 _LETTERS = re.compile(r"[a-z]+")
 
 
 def normalized(text: str) -> str:
-    """A text in which every list of `evidence.yaml` finds the same words, in the same order, and
-    which names the same apps and begins like the same endpoints.
+    """Normalize a text without changing its evidence.
+
+    In the result, every list of `evidence.yaml` finds the same words in the same order; it names
+    the same apps, and begins like the same endpoints.
     """
     if not text.isascii() and re.search(_LIKE_ASCII, text) is not None:
         return text
@@ -33,7 +36,7 @@ def normalized(text: str) -> str:
 
 
 def normalized_pattern(pattern: str) -> str:
-    """The same of a location's pattern. Alternatives stay as they are: they are compared."""
+    """Normalize a location's pattern. Alternatives stay unchanged, because they are compared."""
     if "|" not in pattern:
         return normalized(pattern)
     head, group, rest = pattern.partition("(")
@@ -47,7 +50,7 @@ class _WordClasses(dict[str, str]):
         super().__init__()
         self._known = known
         self._part = re.compile("|".join(sorted(known.parts)))
-        # The replacement of a name with a number behind it; empty if the number matters.
+        # The replacement of a name followed by a number; empty if the number matters.
         self._numbered: dict[str, str] = {}
 
     def __missing__(self, token: str) -> str:
@@ -63,7 +66,7 @@ class _WordClasses(dict[str, str]):
         return found
 
     def forget(self) -> None:
-        """Forget all texts."""
+        """Clear the cache of texts."""
         self.clear()
         self._numbered.clear()
 
@@ -78,7 +81,7 @@ class _WordClasses(dict[str, str]):
         return name + _ANY_NUMBER
 
     def _tells(self, token: str) -> bool:
-        """Whether a text with this in it may be evidence."""
+        """Whether a text that contains this may be evidence."""
         if not (token.isascii() and token.isalnum()):
             return True
         lower = token.lower()

@@ -1,6 +1,6 @@
 """The words that the regular expressions of the word lists can match.
 
-Only the reading of the YAML asks for this: what comes of it is part of the catalogue.
+Only needed to read the YAML: the result is a part of the catalogue.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 from nginx_stream_lint.streams.catalogue import App, EvidenceWord, Vocabulary
 
-# The parser of `re` itself, so that the result is true for what will run.
+# The parser of `re` itself, so that the result matches what will run.
 _parser: Any = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
 
 
 def parts(expression: str) -> tuple[str, ...]:
-    """Texts one of which is in every match of a regular expression, in lower case."""
+    """Texts of which every match of a regular expression contains one, in lower case."""
     found = _parts(_parser.parse(expression))
     return tuple(sorted(one for one in found if not any(o in one for o in found - {one})))
 
@@ -66,16 +66,16 @@ def vocabulary(apps: Sequence[App], words: Mapping[str, Sequence[EvidenceWord]])
                 numbered_parts.add(part)
             elif token[-1].isdigit():
                 numbered.add(part)
-    # Whatever has a longer part in it has the shorter one in it, too.
+    # A text that contains a longer part also contains the shorter one.
     shortest = (one for one in around if not any(o in one for o in around - {one}))
     return Vocabulary(*map(frozenset, (runs, numbered, shortest, numbered_parts)))
 
 
 def spellings(expression: str) -> list[str]:
-    """Return the spellings that a regular expression of words can match.
+    """The spellings that a regular expression of words can match.
 
-    `~` stands for any letters, `#` for any letters and digits. Of repeated characters one is there,
-    of characters that are no letters a space. Look-arounds are taken for part of what is found.
+    `~` is any number of letters, `#` any letters and digits. Repeated characters occur once; a
+    non-letter becomes a space. Look-arounds count as a part of the match.
     """
     return _spellings(_parser.parse(expression))
 
@@ -96,7 +96,7 @@ def _spellings(tree: Any) -> list[str]:
         elif name == "MAX_REPEAT":
             choices = _spellings(argument[2]) + ([""] if argument[0] == 0 else [])
         elif name in ("ASSERT", "ASSERT_NOT"):
-            # Where it begins looking back, letters may stand before.
+            # At the start of a look-behind, letters may come before.
             before = "~" if argument[0] < 0 else ""
             choices = [before + text for text in _spellings(argument[1])]
         else:
@@ -107,7 +107,7 @@ def _spellings(tree: Any) -> list[str]:
 
 
 def _members(members: Any) -> list[str]:
-    """The replacement of the characters of a class."""
+    """The replacement for the characters of a class."""
     ranges = [argument for operation, argument in members if str(operation) == "RANGE"]
     if (ord("a"), ord("z")) in ranges:
         return ["#" if (ord("0"), ord("9")) in ranges else "~"]

@@ -1,4 +1,4 @@
-"""The baseline: findings from before the linter was adopted, known by their content."""
+"""The baseline: findings from before the linter was adopted, identified by content."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.sinks import printable
 
 _TOOL = "nginx-stream-lint"
-# Of schema/baseline.schema.json; CONTRIBUTING.md says when it grows.
+# Version of schema/baseline.schema.json; CONTRIBUTING.md says when it changes.
 SCHEMA_VERSION = 1
 _REASON = "in the baseline"
-_SHOWN = 40  # characters of a version that is none
+_SHOWN = 40  # characters of an invalid version
 
 
 class BaselineMistake(Exception):
-    """A baseline that cannot be used; the message starts with `file:line:column`."""
+    """An unusable baseline; the message starts with `file:line:column`."""
 
 
 class BaselineEntry(Struct, frozen=True):
@@ -39,7 +39,7 @@ class BaselineEntry(Struct, frozen=True):
 
 
 class BaselineDocument(Struct):
-    """A baseline as it is written."""
+    """A baseline as written to a file."""
 
     schema_version: int
     tool: str
@@ -47,7 +47,7 @@ class BaselineDocument(Struct):
 
 
 class Baseline(Struct, frozen=True):
-    """The findings that are known. `path` is where the file is: names in it start from there."""
+    """The known findings. `path` is the baseline's file: names in it are relative to that."""
 
     path: str
     entries: tuple[BaselineEntry, ...]
@@ -61,7 +61,7 @@ class Baseline(Struct, frozen=True):
 def load(workspace: Workspace, path: str) -> Baseline:
     """Read a baseline.
 
-    Raises BaselineMistake for what is none of ours, or a newer one's.
+    Raises BaselineMistake for another format, or that of a newer version.
     """
     advice = "re-create it with --write-baseline"
     try:
@@ -102,11 +102,9 @@ def without_known(
 ) -> tuple[list[Finding], list[Suppressed], list[BaselineEntry]]:
     """Return the new findings, all suppressed ones, and the stale entries.
 
-    Of `renamed` rules nobody can say that: they may be found under another name.
-
-    Only of the `files` that were checked, with the `rules` that were applied, can anybody say that
-    nothing is left. What a comment ignores, too, is no longer needed here. `is_gone` tells whether
-    a file is no longer there.
+    Only entries for the checked `files` and the applied `rules` can be stale, and none for
+    `renamed` rules, which may be found under another name. An entry is also stale if a comment
+    ignores its finding. `is_gone` returns whether a file no longer exists.
     """
     names = _names(findings, suppressed, baseline.base)
     known = {entry.fingerprint for entry in baseline.entries}
@@ -137,10 +135,10 @@ def written(
     before: Baseline | None,
     is_gone: Callable[[str], bool],
 ) -> str:
-    """The text of a baseline that knows all findings.
+    """The text of a baseline with all findings.
 
-    Entries of the one `before` stay where their files were not checked this time or their rules
-    not applied.
+    Entries of the baseline `before` stay if their files were not checked or their rules not applied
+    this time.
     """
     baseline = Baseline(path, () if before is None else before.entries)
     names = _names(findings, suppressed, baseline.base)
@@ -162,7 +160,7 @@ def written(
 
 
 def _names(findings: Sequence[Finding], suppressed: Sequence[Suppressed], base: str) -> list[str]:
-    """Fingerprints, the findings' first. Counted with the ignored ones, which may come and go."""
+    """Fingerprints, the findings' first; the ignored ones are counted, because they vary."""
     return fingerprints([*findings, *(one.finding for one in suppressed)], base, os.getcwd())
 
 
@@ -177,7 +175,7 @@ def _is_checked(
     base: str,
     is_gone: Callable[[str], bool],
 ) -> bool:
-    """Whether an entry would be found if it were still there; a file that is gone has nothing."""
+    """Whether this check would find an entry's finding; a deleted file has no findings."""
     if is_gone(os.path.join(base, entry.file)):
         return True
     return entry.file in read and entry.rule in rules

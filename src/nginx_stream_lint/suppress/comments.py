@@ -31,23 +31,23 @@ from nginx_stream_lint.rules.remarks import Remark, remarks
 from nginx_stream_lint.rules.rule import Rule
 
 _SIGN = "nginx-stream-lint:"
-# nginx's and YAML's comments, and those of template languages.
+# Comments of nginx, YAML, and template languages.
 _COMMENT = (
     r"(?:\{#-?|/\*|#+)[ \t]*nginx-stream-lint:[ \t]*(?P<what>ignore(?:-file)?)(?![\w-])"
     r"[ \t]*(?:\[(?P<rules>[^\]\n]*)\])?(?P<reason>[^\n]*)"
 )
 _COMMENT_END = r"[ \t]*(?:\*/|-?#\}|-?%>|-?\}\})[\s\S]*|[ \t\r]+$"
 _ONLY_END = r"\s*(?:(?:\*/\s*)?-?(?:#\}|%>|\}\}))?\Z"
-# The text before it in a template's comment.
+# The text before `nginx-stream-lint` in a template's comment.
 _BEFORE = r"(?:\{\{-?|<%)[ \t]*$|(?<=\{)$"
 _ONLY_CONTROL = r"(?m)[ \t]*(?:\{\{.*\}\}|\{%.*%\}|<%.*%>)[ \t\r]*$"
 _ONLY_COMMENT = r"[ \t]*(?:#|\{#|\{\{-?[ \t]*/\*|<%#)"
 
 
 class _Comment(NamedTuple):
-    """A comment of a source, from its first to behind its last character.
+    """A comment of a source, from its first to after its last character.
 
-    `is_removable`: it stands in nginx's text as it is, so that an edit can take it out.
+    `is_removable`: it is literal nginx text, so an edit can remove it.
     """
 
     start: int
@@ -56,9 +56,9 @@ class _Comment(NamedTuple):
 
 
 class IgnoreComment(Struct, eq=False):
-    """One comment. It is for findings that stand in `[start, end)` of its source.
+    """An ignore comment; it applies to findings in `[start, end)` of its source.
 
-    `rules` is empty where the comment names none: then it is for all. `hits` are the rules of the
+    `rules` is empty if the comment names none: then it applies to all. `hits` are the rules of the
     findings it ignored.
     """
 
@@ -76,14 +76,14 @@ class IgnoreComment(Struct, eq=False):
 
 
 class _Region:
-    """The comments for one stretch of a source, in order."""
+    """The comments for one span of a source, in order."""
 
     def __init__(self) -> None:
         self.ignores: list[IgnoreComment] = []
         self._first: dict[str, IgnoreComment | None] = {}
 
     def first(self, rule: str, earlier: Collection[str] = ()) -> IgnoreComment | None:
-        """The first comment that ignores a finding of a rule here; counts a hit for all that do."""
+        """The first comment that ignores a rule's finding here; marks all that do as used."""
         if rule not in self._first:
             hits = [one for one in self.ignores if one.is_for(rule, earlier)]
             for one in hits:
@@ -92,7 +92,7 @@ class _Region:
         return self._first[rule]
 
     def ignored_parts(self, parts: Collection[str]) -> set[str]:
-        """The rules that became part of another one and that a comment here names."""
+        """The merged rules that a comment here names."""
         found: set[str] = set()
         for one in self.ignores:
             named = set(parts).intersection(one.rules)
@@ -102,7 +102,7 @@ class _Region:
 
 
 class _Regions:
-    """The regions of one source, by offset: neither comments nor findings need be few."""
+    """The regions of one source, by offset; efficient for many comments and findings."""
 
     def __init__(self, ignores: Iterable[IgnoreComment]) -> None:
         regions: dict[tuple[int, int], _Region] = {}
@@ -123,7 +123,7 @@ class _Regions:
             self._from.append(tuple(here))
 
     def at(self, offset: int) -> tuple[_Region, ...]:
-        """Those that an offset lies in."""
+        """The regions that contain an offset."""
         index = bisect_right(self._offsets, offset)
         return self._from[index - 1] if index else ()
 
@@ -135,10 +135,10 @@ def without_ignored(
     rules: Sequence[Rule],
     known: Sequence[str],
 ) -> tuple[list[Finding], list[Suppressed]]:
-    """The findings that are left, with those about the comments; and the ignored ones.
+    """Return the remaining findings, with those about comments; and the ignored ones.
 
-    `files` are all that were read, `checked` those that somebody asked for, `rules` those that were
-    applied, `known` the names of all.
+    `files` are all that were read, `checked` the requested ones, `rules` the applied ones, `known`
+    the names of all rules.
     """
     ignores = [
         one
@@ -180,7 +180,7 @@ def without_ignored(
 
 
 def _sparing(finding: Finding, parts: Collection[str], rules: Sequence[Rule]) -> Finding:
-    """A finding whose fix leaves alone what only rules that became part of it would change."""
+    """A finding whose fix does not change what only an ignored merged rule would change."""
     names = {
         step.directive
         for rule in rules
@@ -198,10 +198,10 @@ def _by_source(files: Sequence[File]) -> list[list[File]]:
 
 
 def _comments(files: list[File]) -> list[_Comment]:
-    """The comments of one source, in order, as those see them who read it.
+    """The comments of one source, in order, as the programs that read it see them.
 
-    nginx's tokenizer, the engine of a template, YAML's scanner: what looks like a comment in a
-    string or in Lua code is none.
+    These are nginx's tokenizer, template engines, and YAML scanners: text that looks like a comment
+    in a string or in Lua code is none.
     """
     source = files[0].source
     found: dict[int, _Comment] = {}
@@ -210,7 +210,7 @@ def _comments(files: list[File]) -> list[_Comment]:
 
         for start, end in yaml_comments(yaml_reading(source).text):
             found[start] = _Comment(start, end, False)
-    # An edit must not leave a file empty: nothing could be checked in that.
+    # An edit must not leave a file empty, because an empty file cannot be checked.
     has_statements = any(file.directives for file in files)
     for file in files:
         is_text = file.reading.author is None and not file.reading.read_only and has_statements
@@ -231,13 +231,13 @@ def _comments(files: list[File]) -> list[_Comment]:
 
 
 def _sees(file: File, start: int, end: int) -> bool:
-    """Whether nginx gets to see a stretch of a source, which the file is read from."""
+    """Whether a span of a source is part of the text that nginx sees."""
     first, last = file.reading.region
     return first <= start and end <= last
 
 
 def _is_in_word(file: File, offset: int) -> bool:
-    """Whether an offset of the source lies in a word of a statement, such as a quoted string."""
+    """Whether an offset of the source is in a word of a statement, such as a quoted string."""
     block: list[Directive] | None = file.directives
     while block:
         at = bisect_right(block, offset, key=lambda one: one.start)
@@ -252,7 +252,7 @@ def _is_in_word(file: File, offset: int) -> bool:
 
 
 def _ignores(files: list[File]) -> Iterator[IgnoreComment]:
-    """The comments of one source, of which there may be several files, as in YAML."""
+    """The ignore comments of one source; in YAML it may have several files."""
     source = files[0].source
     text = source.text
     below = _Below(files)
@@ -284,10 +284,10 @@ def _ignores(files: list[File]) -> Iterator[IgnoreComment]:
 
 
 def _covered(files: list[File], below: _Below, start: int, end: int) -> tuple[int, int]:
-    """The span that a comment on a line of its own applies to.
+    """The span that a comment on its own line applies to.
 
-    The statement right below; but at the head of a block, all of that, unless another block begins
-    below.
+    That is the statement right below; at the head of a block it is the whole block, unless another
+    block begins below.
     """
     statement = below.of(end)
     for file in files:
@@ -302,7 +302,7 @@ def _covered(files: list[File], below: _Below, start: int, end: int) -> tuple[in
 
 
 def _block_around(file: File, offset: int) -> Directive | None:
-    """The innermost block of a file that an offset lies in."""
+    """The innermost block of a file that contains an offset."""
     if file.reading.author is not None:
         return None
     found: Directive | None = None
@@ -324,18 +324,18 @@ class _Below:
     def __init__(self, files: list[File]) -> None:
         self._files = files
         self._text = files[0].source.text
-        self._ends: dict[int, int] = {}  # of the comments that begin a line, where they all end
+        self._ends: dict[int, int] = {}  # the end of a group of comment lines
         self._found: dict[int, tuple[int, int] | None] = {}
 
     def of(self, offset: int) -> tuple[int, int]:
-        """The statement right below a comment, its block included; empty where there is none."""
+        """The statement right below a comment, with its block; empty if there is none."""
         line = self._behind(self._text.find("\n", offset) + 1)
         if line not in self._found:
             self._found[line] = self._statement(line) if line else None
         return self._found[line] or (offset, offset)
 
     def _behind(self, line: int) -> int:
-        """The first line from one on that is more than a comment; 0 where there is none."""
+        """The first line, from one on, that is more than a comment; 0 if there is none."""
         text = self._text
         passed: list[int] = []
         comment, control = re.compile(_ONLY_COMMENT), re.compile(_ONLY_CONTROL)
@@ -376,7 +376,7 @@ def _first_behind(file: File, offset: int) -> tuple[int, int] | None:
 
 
 def _end(directive: Directive) -> int:
-    """The offset behind a statement, its block included."""
+    """The offset after a statement, with its block."""
     return directive.end if directive.block is None else directive.block_end + 1
 
 
@@ -425,7 +425,7 @@ def _said(
 def _finding(
     ignore: IgnoreComment, remark: Remark, unused: bool, names: tuple[str, ...]
 ) -> Finding:
-    """A finding about a comment; where it is `unused`, with the edit that takes `names` out."""
+    """A finding about a comment; for `unused`, with the edit that removes `names`."""
     fix = remark.fix
     if fix is not None and unused and ignore.comment.is_removable:
         fix = replace(fix, applicability="safe", edits=(_removal(ignore, names),))
@@ -441,7 +441,7 @@ def _finding(
 
 
 def _removal(ignore: IgnoreComment, names: Sequence[str]) -> Edit:
-    """Take the rules that nothing is ignored of out of a comment, or the comment as a whole."""
+    """Remove unused rules from a comment, or the comment as a whole."""
     source, (start, end, _) = ignore.place.source, ignore.comment
     text = source.text
     left = [name for name in ignore.rules if name not in names]

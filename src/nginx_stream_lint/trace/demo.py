@@ -1,4 +1,4 @@
-"""A chain to try it on: the dripping app, a real nginx as it comes in front, and a second one."""
+"""A chain for `trace --demo`: the dripping app, a default nginx in front, and a second nginx."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Events(Protocol):
     Attributes:
         kind: `sse`, `ndjson` or `chunks`.
         comments: lines that are no data, sent to keep the connection alive.
-        said_last: whether the latest event is one that apps end their answers with.
+        said_last: whether the latest event is one that apps end their responses with.
         text_is_utf8: False once a line was not.
     """
 
@@ -88,7 +88,7 @@ class EventStream:
     """Server-sent events, by the rules of the HTML standard, section 9.2.6.
 
     An event ends with an empty line and counts when it has data. What is left of one at the end of
-    the answer does not count.
+    the response does not count.
     """
 
     kind = "sse"

@@ -27,7 +27,7 @@ from nginx_stream_lint.trace.request import Layer, TraceLimits, TraceRequest
 
 _BEGINNING = 4096  # bytes kept of responses that are not streams
 _ERROR_BODY_S = 5.0  # seconds to read the body of an error response
-# Reads of a body, and its events: no app writes so many in an answer, but a server may.
+# Reads of a body, and its events: no app writes so many in a response, but a server may.
 _MOST_PIECES = 200_000
 
 # What it is told about a recording: fields by their names, and `piece`, the fields of a Piece.
@@ -64,7 +64,7 @@ async def _within(
     limits: TraceLimits,
     reading: ResponseReader,
 ) -> None:
-    """Let an exchange take its time, but no longer than the limits."""
+    """Run an exchange within the time limits."""
     over = time.monotonic() + limits.time_s
     to_connect = min(limits.connect_s, limits.time_s)
     await asyncio.wait(both, timeout=to_connect, return_when=asyncio.FIRST_COMPLETED)
@@ -84,9 +84,9 @@ class ResponseReader:
 
     Attributes:
         error, ended: see Recording.
-        headers, status: of the answer, as they came: not to be shown.
+        headers, status: of the response, as they came: not to be shown.
         connection: set when the request is about to be sent.
-        beginning: of the answer's text.
+        beginning: of the response's text.
     """
 
     def __init__(self, limits: TraceLimits, url: str, shown: str, say: Say) -> None:
@@ -168,7 +168,7 @@ class ResponseReader:
         return self._within_limits()
 
     def _text(self, text: bytes) -> int:
-        """Take decoded text; return how many events it completes."""
+        """Process decoded text; return how many events it completes."""
         self._decoded += len(text)
         if len(self.beginning) < _BEGINNING:
             self.beginning += text[: _BEGINNING - len(self.beginning)]
@@ -189,7 +189,7 @@ class ResponseReader:
         return False
 
     def out_of_time(self) -> None:
-        """Note that the time limit has ended it."""
+        """Record that the time limit ended the exchange."""
         if self.status:
             self.ended = LIMIT
             self.error = f"stopped after {self._limits.time_s:g} s (--max-time)"
@@ -319,7 +319,7 @@ def describe_error(error: Exception, layer: Layer, started: bool) -> str:
     host = layer.host
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
-            return f"DNS does not know the name {layer.parts.hostname}"
+            return f"the host name {layer.parts.hostname} cannot be resolved"
         if isinstance(cause, ConnectionRefusedError):
             return f"{host} refused the connection"
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -343,11 +343,11 @@ def describe_error(error: Exception, layer: Layer, started: bool) -> str:
         return "the response was truncated"
     if "without response" in text or "ConnectionResetError" in names:
         return f"{host} closed the connection without a response"
-    return f"the HTTP client could not read what {host} sent ({names[-1]})"
+    return f"the HTTP client could not read the response of {host} ({names[-1]})"
 
 
 def _distrust(error: ssl.SSLCertVerificationError) -> str:
-    """Why a certificate is not trusted, by OpenSSL's numbers."""
+    """Describe why a certificate is not trusted, by OpenSSL's error number."""
     code: int = getattr(error, "verify_code", 0)
     return {
         10: "it has expired",

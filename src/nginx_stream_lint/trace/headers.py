@@ -98,8 +98,8 @@ def _accel(
         yield HeaderNote(
             number,
             "accel-lost",
-            "this layer removes X-Accel-Buffering: no, which the layer before sends, so an nginx"
-            " in front does not see it (to keep it: proxy_pass_header X-Accel-Buffering)",
+            "this layer removes the previous layer's X-Accel-Buffering: no, so an nginx in front"
+            " does not get it (to keep it, set proxy_pass_header X-Accel-Buffering)",
             ("upstream-buffer", "tls-buffer", "compression"),
         )
 

@@ -18,7 +18,7 @@ _LONGEST_VALUE = 2000  # characters of a value that are looked at
 
 
 def _titles(*words: str) -> dict[str, str]:
-    """Words by how they are found."""
+    """Words by their search key."""
     return {word.lower(): word for word in words}
 
 
@@ -65,7 +65,7 @@ _VIA = _titles(
     "kong", "google", "vegur", "fastly", "akamai", "heroku",
 )  # fmt: skip
 
-# What an error's type or code may be: those of LLM APIs and of OAuth.
+# Types and codes of errors: those of LLM APIs and of OAuth.
 _ERROR_CODES = frozenset(
     (
         "access_denied", "api_error", "authentication_error", "bad_request", "billing_error",
@@ -87,7 +87,7 @@ _ERROR_CODES = frozenset(
 _ERROR_CODE = re.compile(
     r'"(?:type|code|status|error|reason)"\s{0,9}:\s{0,9}"([A-Za-z_]{1,50})"', re.ASCII
 )
-# What pages and plain errors say, the longer before what they begin with.
+# Texts of error pages and plain errors; a longer one before its own beginning.
 _PHRASES = (
     "Please log in", "Please sign in", "Log in to", "Sign in to", "Sign in", "Log in", "Login",
     "Just a moment...", "Attention Required!", "Checking your browser", "Access denied",

@@ -44,7 +44,7 @@ class ResponseMetrics(Struct, frozen=True):
 
     Attributes:
         head_s, first_byte_s, first_event_s, last_event_s: when they came; None: never.
-        end_s: when the answer was over.
+        end_s: when the response was over.
         kind: what events are: `sse`, `ndjson` or `chunks`.
         events, size: how many events and bytes. Pieces are counted by their size before, because
             whatever carries them may put them together.
@@ -90,8 +90,8 @@ def metrics(recording: Recording, before: ResponseMetrics | None = None) -> Resp
 
     Args:
         recording: what came.
-        before: the figures of a layer nearer to the app, where the same answer streams: it gives
-            the app's pace, and what a piece is in an answer without events.
+        before: the figures of a layer nearer to the app, where the same response streams: it gives
+            the app's pace, and what a piece is in a response without events.
     """
     pieces = [piece for piece in recording.pieces if piece.size]
     times = [piece.at for piece in pieces for _ in range(piece.events)]
@@ -128,7 +128,7 @@ def metrics(recording: Recording, before: ResponseMetrics | None = None) -> Resp
 def _pace(times: Sequence[float]) -> float:
     """Seconds from one event to the next, pauses left out.
 
-    An answer that came in one heap took all its time.
+    A response that came in one heap took all its time.
     """
     if len(times) < 2 or times[-1] - times[0] <= _ONE_HEAP * times[-1]:
         return times[-1] / len(times) if times else 0.0

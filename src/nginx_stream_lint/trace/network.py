@@ -1,6 +1,6 @@
 """The network: send one request to one layer, and record when each part of the response arrives.
 
-Everything that a server sends goes through an HTTP library that was not made for enemies. So each
+The HTTP library that parses a server's response was not made for hostile servers. So each
 exchange has a process of its own (`worker.py`), which may be slow, grow or crash: it ends when its
 time is over, whatever it does. What comes out of it are numbers and known words, a line each.
 """
@@ -78,7 +78,7 @@ async def fetch(
 
 
 def _request(layer: Layer, client: str, ask: TraceRequest) -> bytes:
-    """What the worker is told, in one line of its standard input: nobody sees it in a list of
+    """The worker's instructions, as one line of its standard input: they are in no list of
     processes."""
     told = {
         "url": layer.url,
@@ -143,7 +143,7 @@ def _note_lost(recording: Recording, layer: Layer, ask: TraceRequest, in_time: b
     if in_time:
         recording.ended = CUT if recording.is_answer else FAILED
         recording.error = (
-            f"the HTTP client could not read what {layer.host} sent (the client ended)"
+            f"the HTTP client could not read the response of {layer.host} (the client ended)"
         )
     else:
         recording.ended = LIMIT if began else FAILED

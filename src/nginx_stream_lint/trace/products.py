@@ -114,7 +114,7 @@ def recognise_product(
     """Return the product that a response's headers name; None without one.
 
     Args:
-        headers: of the answer, names in lower case.
+        headers: of the response, names in lower case.
         before: those of the layer nearer to the app: what they say already is not news.
     """
     for product in products():

@@ -17,7 +17,7 @@ class BodyPart(Struct, frozen=True):
 
     Attributes:
         at: seconds after the request was sent.
-        size: bytes, as they came (compressed, where the answer is).
+        size: bytes, as they came (compressed, where the response is).
         events: how many events it completed.
         inside: whether it ended in the middle of an event.
     """
@@ -35,20 +35,20 @@ class Recording(Struct):
         client: `h1` (HTTP/1.1), `h1-tls`, `h2` or `h3`.
         started: when the request was sent, in seconds of `time.monotonic()`.
         connect_s: seconds for DNS, TCP and TLS before that; None where it did not come to that.
-        status: 0 when no answer came.
+        status: 0 when no response came.
         protocol: what was spoken in the end: `1.0`, `1.1`, `2` or `3`.
-        headers: of the answer, names in lower case; of all that it says only known words.
-        head_at: when the answer's headers came; None when they did not.
+        headers: of the response, names in lower case; of all that it says only known words.
+        head_at: when the response's headers came; None when they did not.
         pieces: in order.
         kind: what events are here: `sse`, `ndjson` or `chunks`.
         comments: lines sent to keep the connection alive.
-        said_last: whether the last event is one that apps end their answers with.
+        said_last: whether the last event is one that apps end their responses with.
         text_is_utf8: False where it should be and is not.
-        ended: `complete`, `cut` (an unfinished answer), `limit` (we stopped reading) or `failed`
-            (no answer at all), `unoffered` (the layer does not speak this HTTP version).
+        ended: `complete`, `cut` (an incomplete response), `limit` (we stopped reading) or `failed`
+            (no response at all), `unoffered` (the layer does not speak this HTTP version).
         finished: when the reading ended.
         error: what went wrong, in words of ours; empty when nothing did.
-        said: what an answer that is no stream says, in known words.
+        said: what a response that is no stream says, in known words.
         redirect: where a redirect leads, in words of ours.
     """
 

@@ -22,7 +22,7 @@ class TraceLimits(Struct, frozen=True):
 
     Attributes:
         connect_s: seconds to connect.
-        time_s: seconds for a whole answer.
+        time_s: seconds for a whole response.
         size: bytes of a body.
     """
 

@@ -31,12 +31,12 @@ async def trace(
 
     One at a time: two requests at once would wait for each other in the app. The nearest to the app
     comes first, and a second run only after all layers had their first, so that a layer that
-    keeps answers is seen to give a recording of its own.
+    caches responses is seen to replay its own recording.
 
     Args:
         layers: nearest to the app first.
         ask: what to send.
-        repeat: how often. Each time costs what the app's answer costs.
+        repeat: how often. Each time costs what the app's response costs.
         on_progress: called with the layer, client, run (from 1) and what has come of it so far.
 
     Raises:

@@ -45,7 +45,7 @@ _QUERY_NAME = re.compile(r"[A-Za-z][-_.A-Za-z\[\]]{0,30}")
 _SHORTEST = 4  # characters: replacing shorter secrets would ruin a text
 _LONGEST = 1 << 14  # characters: URLs and lines of a configuration have no longer ones
 _NO_SECRETS = ("bearer", "basic", "digest", "true", "false")
-# A part of a value is searched for by itself where it is no plain word.
+# A part of a value is also searched separately, unless it is a plain word.
 _SHORTEST_MIXED_PART, _SHORTEST_PART = 6, 12
 _MOST_DIGITS, _MOST_HUMPS = 4, 4  # in a part of a path with a readable name
 

@@ -1,4 +1,4 @@
-"""Which layer is the first that does not let the stream through, and why. Pure.
+"""Find the first layer that does not let the stream through, and the cause. Pure.
 
 Each layer is judged against one nearer to the app where the same request streamed: an app may send
 in bursts of its own, and a busy machine may deliver late. A layer stalls where far more events come
@@ -230,7 +230,7 @@ def _lost_its_end(
 
 
 def _is_replayed(metrics: ResponseMetrics, before: ResponseMetrics) -> bool:
-    """Whether it came faster than the app makes it."""
+    """Whether the response came faster than the app sends it."""
     return (
         before.span_s >= _SHORT_ANSWER
         and metrics.events >= max(_FEWEST, before.events / 2)
@@ -244,7 +244,7 @@ def _is_replayed(metrics: ResponseMetrics, before: ResponseMetrics) -> bool:
 
 
 def _is_heap(metrics: ResponseMetrics, before: ResponseMetrics | None = None) -> bool:
-    """Whether nearly all events came at once: as fast as the network brings them."""
+    """Whether nearly all events came at once, as fast as the network permits."""
     longest = max(_HEAP_TIME, _HEAP_SPAN * before.span_s if before else 0.0)
     return any(
         burst.events >= _HEAP * metrics.events and burst.until - burst.at <= longest

@@ -1,4 +1,4 @@
-"""The process of one exchange: reads a request, sends it, and writes events as lines of JSON.
+"""The process of one exchange: reads a request, sends it, and writes events as JSON lines.
 
 It is bounded in memory, ends with the process that started it, and shows nothing of what the server
 sends (see `known_words`).
@@ -26,7 +26,7 @@ MEMORY = 400 << 20
 
 
 def main() -> None:
-    """Serve the one request that standard input has."""
+    """Send the request from standard input."""
     be_bounded()
     importlib.import_module("niquests")  # before the clock runs
     told: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
@@ -55,7 +55,7 @@ def _end_with_parent() -> None:
 
 
 def be_bounded() -> None:
-    """Hold this process to its memory, and let it leave no core file with secrets."""
+    """Limit this process's memory, and disable core files, which could contain secrets."""
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
