@@ -69,6 +69,12 @@ def _of_manifests(
     """The containers of Kubernetes workloads."""
     if manifests is None:
         manifests = [one for one in files if _may_be_manifest(workspace, one)]
+        # An nginx reaches the services of its folder and of those beside it: elsewhere, without a
+        # mention of nginx, no object counts.
+        around = {
+            _parent(one) for one in manifests if MENTIONS.search(text_of(workspace, one).text)
+        }
+        manifests = [one for one in manifests if _parent(one) in around]
     kustomizations = kustomize.Kustomizations(workspace, notes)
     paths = [one for one in files if is_kustomization(one)]
     sets = kustomizations.sets(paths[:_MAX_FILES])
@@ -79,6 +85,11 @@ def _of_manifests(
     sets += kubernetes.folder_sets(alone)
     every = [one for group in sets for one in group.objects]
     return [one for group in sets for one in kubernetes.containers(workspace, group, every)]
+
+
+def _parent(path: str) -> str:
+    """The folder around that of a file."""
+    return os.path.dirname(os.path.dirname(path))
 
 
 def _may_be_manifest(workspace: Workspace, path: str) -> bool:
