@@ -294,7 +294,7 @@ def test_whatever_is_copied_the_verifier_takes_or_it_is_refused(soup: str) -> No
             )
             found, refusal = _verified(copied, bounds)
         # The verifier knows fewer forms of these than people write.
-        assert re.match(r'"(if|limit_except|location|ssl|http2|sticky)"|$', refusal), copied
+        assert re.match(r'"(if|limit_except|location|server|ssl|http2|sticky)"|$', refusal), copied
         for one in _walk(found):
             assert one.name in PERMITTED | PLACED, one
 

@@ -31,7 +31,7 @@ from tests.trace.misbehaving import bombs, misbehaving
 
 # An attack that ends by another limit has time for it, however busy the machine is.
 SHORT, LONG = "1", "120"
-UNREADABLE = r"the HTTP client could not read what 127\.0\.0\.1:\d+ sent \(\w+\)"
+UNREADABLE = r"the HTTP client could not read the response of 127\.0\.0\.1:\d+ \(\w+\)"
 # On a busy machine one second may be over before there is a connection.
 IN_TIME = (
     r"(no response within|no connection to 127\.0\.0\.1:\d+ within|stopped after)"

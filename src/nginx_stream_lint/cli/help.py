@@ -27,6 +27,8 @@ class HelpfulCommand(click.Command):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        # Also if a program runs the command without the group: click keeps the first option made.
+        self.context_settings = {"help_option_names": ["-h", "--help"], **self.context_settings}
         self.groups = groups
         self.examples = examples
         self.exit_codes = exit_codes
