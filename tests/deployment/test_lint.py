@@ -305,3 +305,15 @@ def test_a_report_names_alike_nginx_once() -> None:
         "web (docker-compose.a.yml:2) runs nginx 1.27.3 (docker-compose.a.yml:3);"
         " 2 others of this name, too.",
     ]
+
+
+def test_a_snippet_of_two_servers_is_no_error_where_one_version_streams() -> None:
+    snippet = "location /v1/chat/completions { proxy_pass http://api:8000; proxy_buffering on; }"
+    servers = "server { listen 80; include s.inc; } server { listen 81; include s.inc; }"
+    mount = "      - ./b/s.inc:/etc/nginx/s.inc\n"
+    for version, severity in (("1.27.3", "error"), ("latest", "warning")):
+        compose = COMPOSE.replace("{version}", version) + mount
+        files = {"compose.yaml": compose, "b/site.conf": servers, "b/s.inc": snippet}
+        found = linted(repository(version, **files)).findings
+        worst = [one.severity for one in found if one.rule == "response-buffering"]
+        assert set(worst) == {severity}, version

@@ -14,6 +14,12 @@ from nginx_stream_lint.rules.judge import FindingWithContext
 if TYPE_CHECKING:
     from nginx_stream_lint.analysis.lint import Options
 
+_RANK = SEVERITIES.index  # 0 is the worst
+# The worst severity of a finding that not all versions have.
+_DOUBTED: Severity = "warning"
+# Rule, file and offset of the finding, file and offset of its location.
+_Place = tuple[str, str, int, str, int]
+
 
 def by_version(configuration: Configuration, options: Options) -> list[Options]:
     """The options for each version of nginx that may run a configuration.
@@ -34,24 +40,29 @@ def of_all_versions(found: Sequence[list[FindingWithContext]]) -> list[FindingWi
     """
     if len(found) == 1:
         return found[0]
-    by_place: dict[tuple[str, str, int, str, int], list[FindingWithContext]] = {}
+    # A snippet that several servers include has several findings at one place.
+    by_place: dict[_Place, list[list[FindingWithContext]]] = {}
     for judged in found:
+        own: dict[_Place, list[FindingWithContext]] = {}
         for one in judged:
-            by_place.setdefault(_place(one.finding), []).append(one)
+            own.setdefault(_place(one.finding), []).append(one)
+        for place, several in own.items():
+            by_place.setdefault(place, []).append(several)
     merged: list[FindingWithContext] = []
-    for several in by_place.values():
-        first = several[0]
-        severities: list[Severity] = [one.finding.severity for one in several]
-        if len(several) < len(found):
-            severities.append("warning")
-        severity = max(severities, key=SEVERITIES.index)
-        if severity != first.finding.severity:
-            finding = replace(first.finding, severity=severity, at_most=severity)
-            first = FindingWithContext(finding, first.verdict, first.served)
-        merged.append(first)
+    for versions in by_place.values():
+        worst = [min((one.finding.severity for one in each), key=_RANK) for each in versions]
+        limit = max(worst if len(versions) == len(found) else (*worst, _DOUBTED), key=_RANK)
+        merged += (_at_most(limit, one) for one in versions[0])
     return merged
 
 
-def _place(finding: Finding) -> tuple[str, str, int, str, int]:
+def _at_most(limit: Severity, one: FindingWithContext) -> FindingWithContext:
+    if _RANK(one.finding.severity) >= _RANK(limit):
+        return one
+    finding = replace(one.finding, severity=limit, at_most=limit)
+    return FindingWithContext(finding, one.verdict, one.served)
+
+
+def _place(finding: Finding) -> _Place:
     place, location = finding.place, finding.location.place
     return finding.rule, place.source.name, place.start, location.source.name, location.start
