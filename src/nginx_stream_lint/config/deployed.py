@@ -67,6 +67,3 @@ class Deployed(Protocol):
 
     def app_of(self, host: str) -> str | None:
         """The app in the catalogue for a host name; None if unknown."""
-
-    def replicas_of(self, host: str) -> int | None:
-        """The number of containers behind a host name; None if unknown."""

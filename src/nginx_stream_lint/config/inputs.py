@@ -220,6 +220,7 @@ class _Gathering:
         """
         workspace = self.files.workspace
         found: dict[str, dict[str, None]] = {}
+        seen: set[str] = set()  # keys of folders; the folders above are seen, too
         for path in self.paths:
             is_folder = workspace.is_folder(path) and not workspace.is_file(path)
             if not is_folder and not workspace.is_file(path):
@@ -229,7 +230,8 @@ class _Gathering:
             if is_folder:
                 here.update(dict.fromkeys(self.files.repository(path).files))
             folder = path if is_folder else os.path.dirname(path) or os.curdir
-            while not workspace.leads_out(folder):
+            while not workspace.leads_out(folder) and workspace.key(folder) not in seen:
+                seen.add(workspace.key(folder))
                 for name, inner in workspace.entries(folder):
                     if not inner:
                         here[os.path.normpath(os.path.join(folder, name))] = None

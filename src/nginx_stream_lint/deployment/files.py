@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+from msgspec.structs import replace
+
 from nginx_stream_lint.config.deployed import DeployedPaths
 from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.deployment.images import images
@@ -111,11 +113,6 @@ class InstanceFiles:
         service = self._deployment.service(host, self.instance.project)
         return None if service is None else service.app
 
-    def replicas_of(self, host: str) -> int | None:
-        """The number of containers behind a host name."""
-        service = self._deployment.service(host, self.instance.project)
-        return None if service is None else service.replicas
-
     @cached_property
     def _placed(self) -> Sequence[PlacedFile]:
         """All files in the container, with those in folders; a later file hides an earlier one."""
@@ -130,8 +127,6 @@ class InstanceFiles:
         )
 
     def _files_in(self, placed: PlacedFile) -> Iterator[PlacedFile]:
-        from msgspec.structs import replace
-
         if not placed.is_folder or placed.path is None or placed.key is not None:
             yield placed
             return
@@ -156,8 +151,6 @@ class InstanceFiles:
             path = os.path.normpath(os.path.join(found.path, rest))
             if not self._workspace.is_file(path):
                 return None
-            from msgspec.structs import replace
-
             return replace(found, path=path, inside=inside, is_folder=False)
         return found if found.inside == inside else None
 
