@@ -89,7 +89,7 @@ def test_a_rule_is_complete(rule: Rule) -> None:
     assert any(example.bad is not None for example in rule.examples)
     assert any(example.good is not None for example in rule.examples)
     assert not rule.title.endswith(".")
-    assert 1 <= len(re.findall(r"[.](?:\s|$)", rule.why)) <= 7
+    assert 2 <= len(re.findall(r"[.](?:\s|$)", rule.why)) <= 5
     assert all(kind in {"error", "warning", "note"} for kind, _ in rule.severity)
 
 
