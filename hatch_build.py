@@ -31,7 +31,7 @@ class TablesHook(BuildHookInterface[Any]):
 
 def write_tables(folder: Path) -> None:
     """Write our tables, as they are read from YAML, into a folder as JSON."""
-    # Not known to whoever only asks hatchling what it can build.
+    # Imported here: hatchling loads this module without msgspec to list its build targets.
     from msgspec import json
 
     from nginx_stream_lint.deployment import images

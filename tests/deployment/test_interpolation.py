@@ -26,7 +26,7 @@ VALUES = {"SET": "value", "EMPTY": "", "UNKNOWN": None}
         ("${SET:?message}", "value"),
         ("$$SET $$$SET", "$SET $value"),
         ("a$ b$1", "a$ b$1"),
-        # What nobody set may be set in the shell.
+        # A variable that no file sets may be set in the shell.
         ("${NONE}", PLACEHOLDER),
         ("x-$NONE-y", f"x-{PLACEHOLDER}-y"),
         ("${NONE:?message}", PLACEHOLDER),

@@ -311,6 +311,6 @@ def test_without_its_directives_there_is_nothing_elsewhere(name: str) -> None:
     for place in _places(_texts()):
         is_written = any(not conditions.isdisjoint(one.rows) for one in place.level.outward())
         values[is_written].add(what.value(place, OLD))
-    # Without a recording nobody asks which clients come without TLS.
+    # Without a recording no rule reads which clients connect without TLS.
     assert values[False] == {None} or name == "plain clients"
     assert values[True] - {None}
