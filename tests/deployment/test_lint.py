@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.explain import explain
 from nginx_stream_lint.analysis.lint import Options, Result, lint
+from nginx_stream_lint.analysis.versions import of_all_versions
 from nginx_stream_lint.config import InputOptions
 from nginx_stream_lint.deployment import read as reading
 from nginx_stream_lint.deployment.model import Deployment
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.report.closing_lines import closing_lines
+from nginx_stream_lint.rules.judge import FindingWithContext
 
 MAIN = "events {}\nhttp {\n  include /etc/nginx/conf.d/*.conf;\n}\n"
 SITE = """\
@@ -307,13 +310,18 @@ def test_a_report_names_alike_nginx_once() -> None:
     ]
 
 
-def test_a_snippet_of_two_servers_is_no_error_where_one_version_streams() -> None:
-    snippet = "location /v1/chat/completions { proxy_pass http://api:8000; proxy_buffering on; }"
-    servers = "server { listen 80; include s.inc; } server { listen 81; include s.inc; }"
-    mount = "      - ./b/s.inc:/etc/nginx/s.inc\n"
-    for version, severity in (("1.27.3", "error"), ("latest", "warning")):
-        compose = COMPOSE.replace("{version}", version) + mount
-        files = {"compose.yaml": compose, "b/site.conf": servers, "b/s.inc": snippet}
-        found = linted(repository(version, **files)).findings
-        worst = [one.severity for one in found if one.rule == "response-buffering"]
-        assert set(worst) == {severity}, version
+def test_two_findings_of_one_version_are_not_those_of_two_versions() -> None:
+    files = {"b/site.conf": SITE.replace("600s", "30s")}
+    [one] = [
+        one
+        for one in linted(repository("1.30.0", **files)).findings
+        if one.rule == "short-read-timeout"
+    ]
+    unused: Any = None
+    both = [
+        FindingWithContext(replace(one, severity="error", message=message), unused, unused)
+        for message in ("in one server", "in another server")
+    ]
+    kept = [(each.finding.message, each.finding.severity) for each in of_all_versions([both, []])]
+    assert kept == [("in one server", "warning"), ("in another server", "warning")]
+    assert of_all_versions([both, both]) == both
