@@ -25,6 +25,7 @@ ORDER = (
     "kubernetes",
     "nginx",
     "deployment",
+    "tiers",
     "streams",
     "rules",
     "fixes",

@@ -19,12 +19,13 @@ from nginx_stream_lint.nginx.delivery import (
 )
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.listeners import plain_clients
-from nginx_stream_lint.nginx.proxy_tiers import Tier, deliver, tier
+from nginx_stream_lint.nginx.proxy_tiers import NginxTier, tier
 from nginx_stream_lint.nginx.request_route import Route
 from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, self_proxied_routes
 from nginx_stream_lint.nginx.values import parse_size
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
+from nginx_stream_lint.tiers.chain import deliver
 
 # Further paths are omitted.
 _MOST_WAYS = 20
@@ -97,7 +98,7 @@ class StreamPaths:
         pairs = zip(scenarios, rows, strict=True)
         return [_together(scenario, row) for scenario, row in pairs], places
 
-    def _tier(self, route: Route) -> Tier:
+    def _tier(self, route: Route) -> NginxTier:
         level = _place(route)
         scheme = "" if route.target is None else route.target.scheme
 

@@ -1,31 +1,18 @@
-"""Delivery of a stream through a chain of several nginx.
-
-Each is evaluated separately, with the response of the previous one as its upstream's response; the
-stream stalls if one of them holds it. tests/conformance/random_tiers.py measures it.
-"""
+"""One nginx in a chain of proxies: how it delivers, what it asks for, and what it sends on."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from nginx_stream_lint.nginx.delivery import (
-    AccelBuffering,
-    Delivery,
-    DeliveryPath,
-    Framing,
-    Scenario,
-    Settings,
-)
+from nginx_stream_lint.nginx.delivery import AccelBuffering, DeliveryPath, Settings
 from nginx_stream_lint.nginx.listeners import Client
 
 _ACCEL = "x-accel-buffering"
 _WORD = re.compile(r"\w+")
-_COMPRESSIONS = frozenset(("gzip", "br"))
+COMPRESSIONS = frozenset(("gzip", "br"))
 
 
 class ForwardedResponse(Struct, frozen=True):
@@ -46,7 +33,7 @@ class ForwardedResponse(Struct, frozen=True):
         return got if self.passes_accel else "absent"
 
 
-class Tier(Struct, frozen=True):
+class NginxTier(Struct, frozen=True):
     """One nginx in a chain: its delivery `path`, the request it sends, and its response.
 
     `client` is its kind of client for the tier nearer to the app, and `asks_old`: it uses HTTP/1.0.
@@ -63,7 +50,7 @@ class Tier(Struct, frozen=True):
     compresses_old: bool
 
 
-def tier(settings: Settings, path: DeliveryPath, scheme: str) -> Tier:
+def tier(settings: Settings, path: DeliveryPath, scheme: str) -> NginxTier:
     """Build a tier from the settings in force; `scheme` is that of its target."""
     family = path.family
     version = settings("proxy_http_version").text if family == "proxy" else "2"
@@ -74,8 +61,8 @@ def tier(settings: Settings, path: DeliveryPath, scheme: str) -> Tier:
     rows = settings(f"{family}_set_header").rows if family in ("proxy", "grpc") else ()
     for row in rows:
         if len(row) == 2 and row[0].lower() == "accept-encoding" and "$" not in row[1]:
-            accepts = _COMPRESSIONS.intersection(_WORD.findall(row[1].lower()))
-    return Tier(
+            accepts = COMPRESSIONS.intersection(_WORD.findall(row[1].lower()))
+    return NginxTier(
         path=path,
         client=client,
         over_tls=scheme in ("https", "grpcs"),
@@ -103,51 +90,3 @@ def forwarded_response(settings: Settings, family: str) -> ForwardedResponse:
 def _accel(value: str) -> Literal["no", "yes"] | None:
     word = value.strip().lower()
     return "no" if word == "no" else "yes" if word == "yes" else None
-
-
-def deliver(tiers: Sequence[Tier], scenario: Scenario) -> list[Delivery]:
-    """The delivery of each tier in a scenario; the first tier is next to the app."""
-    accepted = _accepted(tiers, scenario)
-    framing, accel = scenario.framing, scenario.x_accel_buffering
-    is_compressed = False
-    found: list[Delivery] = []
-    for at, one in enumerate(tiers):
-        following = tiers[at + 1] if at + 1 < len(tiers) else None
-        client = scenario.client if following is None else following.client
-        too_old = following is not None and following.asks_old and not one.compresses_old
-        path = replace(
-            one.path,
-            gzip=one.path.gzip and "gzip" in accepted[at] and not (is_compressed or too_old),
-            brotli=one.path.brotli and "br" in accepted[at] and not is_compressed,
-            # `sub_filter` finds nothing in a compressed response.
-            sub_filter=one.path.sub_filter and not is_compressed,
-        )
-        if following is not None:
-            plain = frozenset[Client]() if following.over_tls else frozenset((client,))
-            path = replace(path, plain=plain)
-        asked = Scenario(client, framing, accel, "gzip" if accepted[at] else "identity")
-        found.append(path.deliver(asked))
-        compresses = path.compression(asked) is not None
-        is_compressed |= compresses
-        if following is not None:
-            loses_length = compresses or path.replaces
-            framing = _framing(one, following, "chunked" if loses_length else framing)
-            accel = one.sent.accel(accel)
-    return found
-
-
-def _accepted(tiers: Sequence[Tier], scenario: Scenario) -> list[frozenset[str]]:
-    """The compressions that each tier's request accepts."""
-    accepts = _COMPRESSIONS if scenario.accept_encoding == "gzip" else frozenset[str]()
-    found: list[frozenset[str]] = []
-    for one in reversed(tiers):
-        found.append(accepts)
-        accepts = accepts if one.accepts is None else one.accepts
-    return found[::-1]
-
-
-def _framing(tier: Tier, following: Tier, framing: Framing) -> Framing:
-    """The framing of a tier's response to the next tier."""
-    if framing == "length" or following.client == "h2":
-        return framing
-    return "chunked" if tier.sent.chunks and not following.asks_old else "close"
