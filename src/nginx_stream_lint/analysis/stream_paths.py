@@ -125,7 +125,7 @@ def _tier(hop: Hop) -> NginxTier:
     def settings(name: str) -> Effective:
         return level.effective(name, version)
 
-    return tier(settings, delivery_path(route, settings, version), scheme)
+    return tier(settings, delivery_path(route, settings, version), scheme, version)
 
 
 def delivery_path(route: Route, settings: Settings, version: Version) -> DeliveryPath:
@@ -152,6 +152,8 @@ def _together(scenario: Scenario, row: Sequence[Delivery]) -> Delivery:
     worst: tuple[Repeat, ...] = ("replays", "unknown", "stalls", "streams")
     repeat = next(each for each in worst if each in repeats)
     is_replayed = any(one.is_replayed for one in row)
+    if any(one.verdict == "no-stream" for one in row):
+        return Delivery(scenario, "no-stream", repeat="no-stream")
     holding = [one for one in row if one.verdict == "stalls"]
     if not holding:
         return replace(last, scenario=scenario, repeat=repeat, is_replayed=is_replayed)

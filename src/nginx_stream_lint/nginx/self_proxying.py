@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from nginx_stream_lint.nginx.hostnames import lower
-from nginx_stream_lint.nginx.levels import Handler, Level
+from nginx_stream_lint.nginx.levels import Handler, Level, rows_in_force
 from nginx_stream_lint.nginx.listeners import shortest
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.pass_target import PassTarget, parse_target
@@ -18,6 +18,7 @@ from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_route import Route, route_on_socket
 from nginx_stream_lint.nginx.servers import (
     ListenSocket,
+    is_address,
     reached_sockets,
     sockets,
     sockets_with_port,
@@ -48,7 +49,7 @@ def self_proxied_routes(http: Level, route: Route, version: Version) -> list[Rou
             request = upstream_request(route, target, peer, socket, version)
             if request is None:
                 continue
-            one = route_on_socket(socket, request, version)
+            one = route_on_socket(socket, request, version, sent_server_name(route, target))
             if (one.server, one.location) not in ends:
                 ends.add((one.server, one.location))
                 routes.append(one)
@@ -134,6 +135,21 @@ def upstream_request(
     port_there = peer.port or socket.first_port
     headers = state.request.headers
     return Request(scheme, host, port_there, path, state.method, headers)
+
+
+def sent_server_name(route: Route, target: PassTarget) -> str | None:
+    """The name that nginx sends in the TLS handshake with a target (SNI); None if it sends none."""
+    level, state, handler = route.location, route.state, route.handler
+    assert handler is not None
+    assert level is not None
+    assert state is not None
+    switches = rows_in_force(level, f"{handler.family}_ssl_server_name")
+    if not any(row.args == ("on",) for row in switches):
+        return None
+    rows = rows_in_force(level, f"{handler.family}_ssl_name")
+    name = state.expand(rows[0].args[0]) if rows and rows[0].args else target.host
+    name = None if name is None else name.partition(":")[0]
+    return None if not name or name.startswith("[") or is_address(name) else name
 
 
 def _path(route: Route, target: PassTarget) -> str:

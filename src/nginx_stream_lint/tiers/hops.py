@@ -11,7 +11,11 @@ from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import shortest
 from nginx_stream_lint.nginx.pass_target import PassTarget
 from nginx_stream_lint.nginx.request_route import Route, route_on_socket
-from nginx_stream_lint.nginx.self_proxying import target_peers, upstream_request
+from nginx_stream_lint.nginx.self_proxying import (
+    sent_server_name,
+    target_peers,
+    upstream_request,
+)
 from nginx_stream_lint.nginx.servers import (
     ListenSocket,
     is_address,
@@ -88,7 +92,8 @@ def hops_into(hop: Hop, nginx: TierConfiguration, any_port: bool = False) -> lis
             request = upstream_request(hop.route, target, peer, socket, hop.nginx.version)
         if socket is None or request is None:
             continue
-        route = route_on_socket(socket, request, nginx.version)
+        name = sent_server_name(hop.route, target)
+        route = route_on_socket(socket, request, nginx.version, name)
         ends = (route.server, route.location)
         if ends not in [(one.route.server, one.route.location) for one in found]:
             found.append(Hop(nginx, route, doubt))
