@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, cached_property
 
 from msgspec import Struct
@@ -24,7 +24,8 @@ from nginx_stream_lint.analysis.stream_paths import (
 )
 from nginx_stream_lint.analysis.versions import by_version
 from nginx_stream_lint.analysis.websockets import deliveries_of_websocket
-from nginx_stream_lint.config import Configuration, Note, Problem
+from nginx_stream_lint.config import Configuration, IncludeResolver, Note, Problem
+from nginx_stream_lint.config.configuration import read_all
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.delivery import (
@@ -39,6 +40,7 @@ from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
 from nginx_stream_lint.nginx.listeners import Client, clients, idle_timeout_s
+from nginx_stream_lint.nginx.pass_target import PassTarget
 from nginx_stream_lint.nginx.request import Request, parse_url
 from nginx_stream_lint.nginx.request_body import client_silence_s
 from nginx_stream_lint.nginx.request_route import Route, route_request
@@ -51,7 +53,14 @@ from nginx_stream_lint.streams.detect import Asked, ProxiedLocation
 from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.stream import ASKED, Stream
 from nginx_stream_lint.streams.upstreams import upstreams_of
-from nginx_stream_lint.tiers.hops import Hop, NamedChain, TierConfiguration
+from nginx_stream_lint.tiers.deployment import neighbour
+from nginx_stream_lint.tiers.hops import (
+    Hop,
+    NamedChain,
+    Reached,
+    TierConfiguration,
+    socket_of,
+)
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.remembering import remembered
@@ -177,7 +186,15 @@ def _first_explainer(
         found = read(workspace, [conf], options.around)
         for one in found:
             if one.root is not None:
-                explainer = Explainer(one, options, files, streams, workspace.budget, behind)
+                explainer = Explainer(
+                    one,
+                    options,
+                    files,
+                    streams,
+                    workspace.budget,
+                    behind,
+                    lambda nginx: _configuration_of(workspace, nginx, options),
+                )
                 if explainer.servers:
                     return explainer
     problems = [problem for one in found for problem in one.problems]
@@ -187,11 +204,24 @@ def _first_explainer(
     raise NoServer(problems)
 
 
+def _configuration_of(
+    workspace: Workspace, nginx: Deployed, options: Options
+) -> Configuration | None:
+    """The configuration of another nginx of the deployment; None if it cannot be read."""
+    if nginx.main is None:
+        return None
+    around = options.around
+    files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
+    found = read_all(nginx.main, files.of(nginx))
+    return next((one for one in found if one.root is not None), None)
+
+
 class Explainer:
     """Explains URLs in one configuration, and in those of the nginx behind it.
 
     `files` are those behind every `root`. With `streams`, each requested URL is assumed to stream.
-    `behind` explain the nginx behind this one, nearest the app first.
+    `behind` explain the nginx behind this one, nearest the app first; `read_other` reads the
+    configuration of another nginx of the deployment.
     """
 
     def __init__(
@@ -202,6 +232,7 @@ class Explainer:
         streams: bool = False,
         budget: Budget | None = None,
         behind: Sequence[Explainer] = (),
+        read_other: Callable[[Deployed], Configuration | None] | None = None,
     ) -> None:
         # For a tag that may be on either side of a change of defaults, show the older version.
         options = by_version(configuration, options)[0]
@@ -215,9 +246,14 @@ class Explainer:
         self._files = files
         http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
-        self.nginx = TierConfiguration(configuration.path, http, self.version)
-        self._by_tier = {one.nginx: one for one in (*behind, self)}
-        self._ways = StreamPaths(NamedChain(tuple(self._by_tier)).behind)
+        generated = configuration.author is not None
+        self.nginx = TierConfiguration(configuration.path, http, self.version, generated)
+        self._chain = (*behind, self)
+        self._by_tier = {one.nginx: one for one in self._chain}
+        self._named = NamedChain(tuple(self._by_tier))
+        self._read_other = read_other
+        self._others: dict[Deployed, Explainer | None] = {}
+        self._ways = StreamPaths(self._find)
         self._streams = streams
         # The requested places, and the streams there. New ones are examined on demand, many at
         # once, and do not affect the results of others.
@@ -253,6 +289,36 @@ class Explainer:
                 explainer._asked[asked] = None
         return explanation
 
+    def _find(
+        self, front: TierConfiguration, target: PassTarget, peer: PassTarget
+    ) -> Reached | None:
+        """The nginx behind an address: of the named chain, or otherwise of the deployment."""
+        named = self._named.find(front, target, peer)
+        if named is not None:
+            return named
+        found = neighbour(self._by_tier[front]._configuration, target, peer)
+        other = None if found is None else self._explainer_of(found[0])
+        if found is None or other is None:
+            return None
+        socket = socket_of(other.nginx, found[1])
+        return None if socket is None else Reached(other.nginx, socket)
+
+    def _explainer_of(self, nginx: Deployed) -> Explainer | None:
+        """The explainer of another nginx of the deployment; None if it cannot be read."""
+        if nginx not in self._others:
+            known = (one for one in self._by_tier.values() if one.deployed is nginx)
+            made = next(known, None)
+            configuration = None
+            if made is None and self._read_other is not None:
+                configuration = self._read_other(nginx)
+            if configuration is not None:
+                made = Explainer(
+                    configuration, self._options, self._files, self._streams, self.budget
+                )
+                self._by_tier[made.nginx] = made
+            self._others[nginx] = made
+        return self._others[nginx]
+
     def _with_tiers(self, explanation: Explanation) -> Explanation:
         """Complete the explanation of a request that other servers here may pass on again."""
         here = Hop(self.nginx, explanation.route)
@@ -273,25 +339,24 @@ class Explainer:
 
     def app_behind(self, explanation: Explanation) -> str | None:
         """The name of the app that the deployment runs behind a URL; None if unknown."""
-        level, handler, http = (
-            explanation.route.location,
-            explanation.route.handler,
-            self.root.first("http"),
-        )
-        if level is None or handler is None or http is None or self.deployed is None:
+        if not explanation.tiers:
             return None
-        behind = upstreams_of(http, self.deployed.app_of).behind(level, handler)
+        last = explanation.tiers[0]
+        explainer, http = self._by_tier[last.nginx], last.nginx.http
+        if http is None or explainer.deployed is None:
+            return None
+        behind = upstreams_of(http, explainer.deployed.app_of).behind(last.level, last.handler)
         return behind.app.name if behind.is_deployed and behind.app is not None else None
 
     @property
     def notes(self) -> list[Note]:
         """Notes about assumptions made while reading."""
-        return [note for one in self._by_tier.values() for note in one._configuration.notes]
+        return [note for one in self._chain for note in one._configuration.notes]
 
     @property
     def problems(self) -> list[Problem]:
         """Problems: unreadable files, and errors that nginx would report."""
-        found = [problem for one in self._by_tier.values() for problem in one._problems]
+        found = [problem for one in self._chain for problem in one._problems]
         return list(dict.fromkeys([*found, *self.budget.problems]))
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,14 +26,10 @@ from nginx_stream_lint.nginx.values import parse_size, parse_time
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
 from nginx_stream_lint.tiers.chain import deliver
-from nginx_stream_lint.tiers.hops import Hop, TierConfiguration
+from nginx_stream_lint.tiers.hops import Find, Hop, TierConfiguration, hops_behind
 
 # Further paths are omitted.
 _MOST_WAYS = 20
-
-
-# Returns the hops of a request behind one nginx, in others; empty if it goes to the app.
-Behind = Callable[[Hop], Sequence[Hop]]
 
 
 class PassedPlace(Struct, frozen=True):
@@ -65,16 +61,16 @@ def passed_place(hop: Hop, deliveries: Sequence[Delivery]) -> PassedPlace:
 class StreamPaths:
     """The paths of streams through the servers of one nginx, and through those behind it."""
 
-    def __init__(self, behind: Behind | None = None) -> None:
-        self._others = behind
+    def __init__(self, find: Find | None = None) -> None:
+        self._find = find
 
     def behind(self, hop: Hop) -> list[Hop]:
         """The hops that follow one: in the same nginx, or otherwise in others."""
-        http = hop.nginx.http
+        http = None if hop.nginx.is_generated else hop.nginx.http
         own = [] if http is None else self_proxied_routes(http, hop.route, hop.nginx.version)
         if own:
             return [Hop(hop.nginx, one) for one in own]
-        return [] if self._others is None else list(self._others(hop))
+        return [] if self._find is None else hops_behind(hop, self._find)
 
     def of(self, hop: Hop) -> tuple[list[list[Hop]], list[str]]:
         """The paths that continue from a place, and notes about loops and doubts.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -31,12 +31,14 @@ _LOOPBACKS = ("127.0.0.1", "[::1]")
 class TierConfiguration(Struct, eq=False):
     """The configuration of one nginx of a chain: its `http` level and version.
 
-    `name` is the path of its main file.
+    `name` is the path of its main file. If a controller generates it, `is_generated`, the addresses
+    of its upstreams are not real ones.
     """
 
     name: str
     http: Level | None
     version: Version
+    is_generated: bool = False
 
 
 class Hop(Struct, frozen=True):
@@ -50,59 +52,73 @@ class Hop(Struct, frozen=True):
     doubt: str = ""
 
 
+class Reached(Struct, frozen=True):
+    """The socket of an nginx that a connection reaches; `doubt` is as in `Hop`."""
+
+    nginx: TierConfiguration
+    socket: ListenSocket
+    doubt: str = ""
+
+
+# Returns the nginx that a connection from one reaches: for a target, and one of its servers. None
+# for an app.
+Find = Callable[[TierConfiguration, PassTarget, PassTarget], Reached | None]
+
+
 class NamedChain:
     """The nginx of a chain that the user names, nearest the app first."""
 
     def __init__(self, chain: Sequence[TierConfiguration]) -> None:
         self._chain = chain
 
-    def behind(self, hop: Hop) -> list[Hop]:
-        """The hops of a request behind an nginx, if it does not go to the app.
+    def find(self, front: TierConfiguration, _: PassTarget, peer: PassTarget) -> Reached | None:
+        """The nearest nginx behind one that listens on the port of an address.
 
-        The next nginx is the nearest one that listens on the target's port; otherwise the next one,
-        because ports may be mapped.
+        If there is none, it is the next one, because ports may be mapped.
         """
-        at = next((n for n, one in enumerate(self._chain) if one is hop.nginx), 0)
+        at = next((n for n, one in enumerate(self._chain) if one is front), 0)
         for one in reversed(self._chain[:at]):
-            found = hops_into(hop, one)
-            if found:
-                return found
-        return hops_into(hop, self._chain[at - 1], any_port=True) if at else []
+            socket = socket_of(one, peer)
+            if socket is not None:
+                return Reached(one, socket)
+        socket = _only_socket(self._chain[at - 1], peer) if at else None
+        if socket is None:
+            return None
+        behind = self._chain[at - 1]
+        where = f"{peer.scheme}://{peer.host}:{peer.port}"
+        return Reached(
+            behind, socket, f"whether {where} leads to {behind.name}, which listens on other ports"
+        )
 
 
-def hops_into(hop: Hop, nginx: TierConfiguration, any_port: bool = False) -> list[Hop]:
-    """The routes in an nginx of a request that another one passes on to it.
-
-    Empty if it does not listen on the port of the target. With `any_port` it is assumed to be
-    reached through another port, if only one of its ports fits.
-    """
+def hops_behind(hop: Hop, find: Find) -> list[Hop]:
+    """The routes, in other nginx, of a request that one passes on; empty if it goes to the app."""
     handler, target = hop.route.handler, hop.route.target
     if handler is None or target is None or handler.family not in ("proxy", "grpc"):
         return []
-    if hop.nginx.http is None or nginx.http is None:
+    if hop.nginx.http is None:
         return []
     found: list[Hop] = []
     for peer in target_peers(hop.nginx.http, target):
-        socket, doubt = socket_of(nginx, peer), ""
-        if socket is None and any_port:
-            socket = _only_socket(nginx, peer)
-            doubt = f"whether {handler.target} leads to {nginx.name}, which listens on other ports"
-        request = None
-        if socket is not None:
-            request = upstream_request(hop.route, target, peer, socket, hop.nginx.version)
-        if socket is None or request is None:
+        reached = find(hop.nginx, target, peer)
+        if reached is None:
+            continue
+        socket, nginx = reached.socket, reached.nginx
+        request = upstream_request(hop.route, target, peer, socket, hop.nginx.version)
+        if request is None:
             continue
         name = sent_server_name(hop.route, target)
         route = route_on_socket(socket, request, nginx.version, name)
         ends = (route.server, route.location)
         if ends not in [(one.route.server, one.route.location) for one in found]:
-            found.append(Hop(nginx, route, doubt))
+            found.append(Hop(nginx, route, reached.doubt))
     return found
 
 
 def socket_of(nginx: TierConfiguration, peer: PassTarget) -> ListenSocket | None:
     """The socket of an nginx that a connection to an address or name reaches; None if none."""
-    assert nginx.http is not None
+    if nginx.http is None:
+        return None
     tls = peer.scheme in ("https", "grpcs")
     if peer.host.startswith("unix:"):
         here = [
@@ -122,7 +138,8 @@ def socket_of(nginx: TierConfiguration, peer: PassTarget) -> ListenSocket | None
 
 def _only_socket(nginx: TierConfiguration, peer: PassTarget) -> ListenSocket | None:
     """The socket that takes connections with or without TLS; None if there are several ports."""
-    assert nginx.http is not None
+    if nginx.http is None:
+        return None
     tls = peer.scheme in ("https", "grpcs")
     every = [one for one in tcp_sockets(nginx.http, nginx.version) if one.tls == tls]
     ports = {one.address.rpartition(":")[2] for one in every}
