@@ -38,9 +38,16 @@ def write_tables(folder: Path) -> None:
     from nginx_stream_lint.nginx import directives
     from nginx_stream_lint.rules import shipped
     from nginx_stream_lint.streams import catalogue
+    from nginx_stream_lint.tiers import products
 
     folder.mkdir(parents=True, exist_ok=True)
-    tables = {"directives": directives, "rules": shipped, "catalogue": catalogue, "images": images}
+    tables = {
+        "directives": directives,
+        "rules": shipped,
+        "catalogue": catalogue,
+        "images": images,
+        "products": products,
+    }
     for name, module in tables.items():
         (folder / f"{name}.json").write_bytes(json.encode(module.read()))
 
