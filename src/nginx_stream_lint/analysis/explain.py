@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, cached_property
 
 from msgspec import Struct
@@ -24,7 +24,8 @@ from nginx_stream_lint.analysis.stream_paths import (
 )
 from nginx_stream_lint.analysis.versions import by_version
 from nginx_stream_lint.analysis.websockets import deliveries_of_websocket
-from nginx_stream_lint.config import Configuration, Note, Problem
+from nginx_stream_lint.config import Configuration, IncludeResolver, Note, Problem
+from nginx_stream_lint.config.configuration import read_all
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.delivery import (
@@ -39,6 +40,7 @@ from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
 from nginx_stream_lint.nginx.listeners import Client, clients, idle_timeout_s
+from nginx_stream_lint.nginx.pass_target import PassTarget
 from nginx_stream_lint.nginx.request import Request, parse_url
 from nginx_stream_lint.nginx.request_body import client_silence_s
 from nginx_stream_lint.nginx.request_route import Route, route_request
@@ -51,6 +53,14 @@ from nginx_stream_lint.streams.detect import Asked, ProxiedLocation
 from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.stream import ASKED, Stream
 from nginx_stream_lint.streams.upstreams import upstreams_of
+from nginx_stream_lint.tiers.deployment import neighbour
+from nginx_stream_lint.tiers.hops import (
+    Hop,
+    NamedChain,
+    Reached,
+    TierConfiguration,
+    socket_of,
+)
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.remembering import remembered
@@ -63,8 +73,8 @@ class Explanation(Struct, frozen=True):
     in seconds (of the app, of a client that keeps sending, and on HTTP/3 connections), and
     `deliveries` every scenario for the clients that the server accepts: none if the request is not
     proxied, and only HTTP/1.1 for a WebSocket, because nginx supports no other. `tiers` are the
-    servers of this configuration that it passes, nearest the app first: the URL ends in the last
-    one.
+    servers that the stream passes, in this and other configurations, nearest the app first: the
+    client reaches the last one, where the URL ends.
     """
 
     url: str
@@ -113,11 +123,13 @@ def explain(
     *,
     method: str = "GET",
     documents: str | None = None,
+    through: Sequence[str] = (),
 ) -> list[Explanation]:
     """Explain which location handles each URL in a configuration, and what happens there.
 
     `conf` is the main file, or any input of `lint`; `documents` a folder of the workspace to use as
-    every `root`. Raises `BadUrl`, and `NoServer` if the configuration has no server.
+    every `root`; `through` are the configurations of the nginx in front of it, nearest first. The
+    last one gets the request. Raises `BadUrl`, and `NoServer` if a configuration has no server.
 
     >>> from nginx_stream_lint import Workspace, explain
     >>> text = "server { location /api/ { proxy_pass http://127.0.0.1:8000; } }"
@@ -128,7 +140,8 @@ def explain(
     60.0
     """
     requests = [(url, parse_url(url, method.upper())) for url in urls]
-    explainer = make_explainer(workspace, conf, options or Options(), documents)
+    options = options or Options()
+    explainer = make_explainer(workspace, conf, options, documents, through=through)
     return explainer.explain_all(requests)
 
 
@@ -138,17 +151,50 @@ def make_explainer(
     options: Options,
     documents: str | None = None,
     streams: bool = False,
+    through: Sequence[str] = (),
 ) -> Explainer:
-    """Return an explainer for a configuration; of several, for the first one with a server.
+    """Return an explainer for the last nginx of a chain: that of `conf`, then those of `through`.
 
-    Raises `NoServer`.
+    Of several configurations for a path, the first one with a server is used. Raises `NoServer`.
     """
     files = None if documents is None else DocumentRoot(workspace, documents)
+    chain: list[Explainer] = []
+    for path in _chain(workspace, conf, options, through):
+        chain.append(_first_explainer(workspace, path, options, files, streams, chain))
+    return chain[-1]
+
+
+def _chain(
+    workspace: Workspace, conf: str, options: Options, through: Sequence[str]
+) -> Sequence[str]:
+    """The configurations to explain, nearest the app first: those of the settings or `through`."""
+    known = {workspace.key(path) for path in options.tiers}
+    if not through and workspace.key(conf) in known:
+        return options.tiers
+    return (conf, *through)
+
+
+def _first_explainer(
+    workspace: Workspace,
+    conf: str,
+    options: Options,
+    files: DocumentRoot | None,
+    streams: bool,
+    behind: Sequence[Explainer],
+) -> Explainer:
     with spending(workspace.budget):
         found = read(workspace, [conf], options.around)
         for one in found:
             if one.root is not None:
-                explainer = Explainer(one, options, files, streams, workspace.budget)
+                explainer = Explainer(
+                    one,
+                    options,
+                    files,
+                    streams,
+                    workspace.budget,
+                    behind,
+                    lambda nginx: _configuration_of(workspace, nginx, options),
+                )
                 if explainer.servers:
                     return explainer
     problems = [problem for one in found for problem in one.problems]
@@ -158,10 +204,24 @@ def make_explainer(
     raise NoServer(problems)
 
 
+def _configuration_of(
+    workspace: Workspace, nginx: Deployed, options: Options
+) -> Configuration | None:
+    """The configuration of another nginx of the deployment; None if it cannot be read."""
+    if nginx.main is None:
+        return None
+    around = options.around
+    files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
+    found = read_all(nginx.main, files.of(nginx))
+    return next((one for one in found if one.root is not None), None)
+
+
 class Explainer:
-    """Explains URLs in one configuration.
+    """Explains URLs in one configuration, and in those of the nginx behind it.
 
     `files` are those behind every `root`. With `streams`, each requested URL is assumed to stream.
+    `behind` explain the nginx behind this one, nearest the app first; `read_other` reads the
+    configuration of another nginx of the deployment.
     """
 
     def __init__(
@@ -171,6 +231,8 @@ class Explainer:
         files: DocumentRoot | None = None,
         streams: bool = False,
         budget: Budget | None = None,
+        behind: Sequence[Explainer] = (),
+        read_other: Callable[[Deployed], Configuration | None] | None = None,
     ) -> None:
         # For a tag that may be on either side of a change of defaults, show the older version.
         options = by_version(configuration, options)[0]
@@ -184,7 +246,14 @@ class Explainer:
         self._files = files
         http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
-        self._ways = StreamPaths(http, self.version)
+        generated = configuration.author is not None
+        self.nginx = TierConfiguration(configuration.path, http, self.version, generated)
+        self._chain = (*behind, self)
+        self._by_tier = {one.nginx: one for one in self._chain}
+        self._named = NamedChain(tuple(self._by_tier))
+        self._read_other = read_other
+        self._others: dict[Deployed, Explainer | None] = {}
+        self._ways = StreamPaths(self._find)
         self._streams = streams
         # The requested places, and the streams there. New ones are examined on demand, many at
         # once, and do not affect the results of others.
@@ -215,28 +284,52 @@ class Explainer:
             explanation = self._with_tiers(
                 self._delivered(explanation, found, level, found.handler)
             )
-        new = (asked for asked in self._questions(explanation) if asked not in self._served)
-        self._asked |= dict.fromkeys(new)
+        for explainer, asked in self._questions(explanation):
+            if asked not in explainer._served:
+                explainer._asked[asked] = None
         return explanation
+
+    def _find(
+        self, front: TierConfiguration, target: PassTarget, peer: PassTarget
+    ) -> Reached | None:
+        """The nginx behind an address: of the named chain, or otherwise of the deployment."""
+        named = self._named.find(front, target, peer)
+        if named is not None:
+            return named
+        found = neighbour(self._by_tier[front]._configuration, target, peer)
+        other = None if found is None else self._explainer_of(found[0])
+        if found is None or other is None:
+            return None
+        socket = socket_of(other.nginx, found[1])
+        return None if socket is None else Reached(other.nginx, socket)
+
+    def _explainer_of(self, nginx: Deployed) -> Explainer | None:
+        """The explainer of another nginx of the deployment; None if it cannot be read."""
+        if nginx not in self._others:
+            known = (one for one in self._by_tier.values() if one.deployed is nginx)
+            made = next(known, None)
+            configuration = None
+            if made is None and self._read_other is not None:
+                configuration = self._read_other(nginx)
+            if configuration is not None:
+                made = Explainer(
+                    configuration, self._options, self._files, self._streams, self.budget
+                )
+                self._by_tier[made.nginx] = made
+            self._others[nginx] = made
+        return self._others[nginx]
 
     def _with_tiers(self, explanation: Explanation) -> Explanation:
         """Complete the explanation of a request that other servers here may pass on again."""
-        ways, circles = self._ways.of(explanation.route)
-        explanation.route.unknown.extend(circles)
-        if ways == [[explanation.route]]:
-            return replace(
-                explanation, tiers=[passed_place(explanation.route, explanation.deliveries)]
-            )
+        here = Hop(self.nginx, explanation.route)
+        ways, notes = self._ways.of(here)
+        explanation.route.unknown.extend(notes)
+        if ways == [[here]]:
+            return replace(explanation, tiers=[passed_place(here, explanation.deliveries)])
         scenarios = [each.scenario for each in explanation.deliveries]
         deliveries, tiers = self._ways.delivered(ways, scenarios)
-        timeouts = [
-            parse_time(
-                each.level.effective(f"{each.handler.family}_read_timeout", self.version).text
-            )
-            for each in tiers
-        ]
-        limits = [limit for limit in (*timeouts, explanation.read_timeout_s) if limit is not None]
-        timeout = min(limits, default=None)
+        timeouts = (*(each.read_timeout_s for each in tiers), explanation.read_timeout_s)
+        timeout = min((limit for limit in timeouts if limit is not None), default=None)
         return replace(explanation, deliveries=deliveries, tiers=tiers, read_timeout_s=timeout)
 
     @property
@@ -246,25 +339,25 @@ class Explainer:
 
     def app_behind(self, explanation: Explanation) -> str | None:
         """The name of the app that the deployment runs behind a URL; None if unknown."""
-        level, handler, http = (
-            explanation.route.location,
-            explanation.route.handler,
-            self.root.first("http"),
-        )
-        if level is None or handler is None or http is None or self.deployed is None:
+        if not explanation.tiers:
             return None
-        behind = upstreams_of(http, self.deployed.app_of).behind(level, handler)
+        last = explanation.tiers[0]
+        explainer, http = self._by_tier[last.nginx], last.nginx.http
+        if http is None or explainer.deployed is None:
+            return None
+        behind = upstreams_of(http, explainer.deployed.app_of).behind(last.level, last.handler)
         return behind.app.name if behind.is_deployed and behind.app is not None else None
 
     @property
     def notes(self) -> list[Note]:
         """Notes about assumptions made while reading."""
-        return self._configuration.notes
+        return [note for one in self._chain for note in one._configuration.notes]
 
     @property
     def problems(self) -> list[Problem]:
         """Problems: unreadable files, and errors that nginx would report."""
-        return list(dict.fromkeys([*self._problems, *self.budget.problems]))
+        found = [problem for one in self._chain for problem in one._problems]
+        return list(dict.fromkeys([*found, *self.budget.problems]))
 
     @cached_property
     def _problems(self) -> list[Problem]:
@@ -299,7 +392,12 @@ class Explainer:
             return explanation
         with spending(self.budget):
             deliveries = deliveries_of_websocket(
-                explanation.deliveries, self.root, explanation.request, self.version, self._files
+                explanation.deliveries,
+                self.root,
+                explanation.request,
+                self.nginx,
+                self._files,
+                self._ways,
             )
         tiers = [replace(tier, deliveries=deliveries) for tier in explanation.tiers]
         return replace(explanation, deliveries=deliveries, tiers=tiers)
@@ -307,8 +405,8 @@ class Explainer:
     def is_websocket(self, explanation: Explanation) -> bool:
         """Whether a URL is likely a WebSocket's."""
         with spending(self.budget):
-            served = [self._answered(asked) for asked in self._questions(explanation)[:1]]
-        streams = next((each.streams for each in served if each is not None), ())
+            served = self._at(explanation)[:1]
+        streams = next((each.streams for _, each in served), ())
         stream = stream_of_url(streams, explanation.request.target)
         return stream is not None and stream.kind == "websocket"
 
@@ -328,28 +426,36 @@ class Explainer:
     def stream(self, explanation: Explanation) -> Stream | None:
         """The likely stream at the location of a URL."""
         with spending(self.budget):
-            served = [self._answered(asked) for asked in self._questions(explanation)[:1]]
-            return next((each.streams[0] for each in served if each is not None), None)
+            return next((each.streams[0] for _, each in self._at(explanation)[:1]), None)
 
     def findings(self, explanation: Explanation) -> list[Finding]:
         """The findings about the locations that a URL's request passes."""
         with spending(self.budget):
-            served = [self._answered(asked) for asked in self._questions(explanation)]
-            places = [each for each in served if each is not None]
-            judged = judge_places(places, self._options, self._caches)
-            found = self._options.policy.applied(each.finding for each in judged)
-            return with_fixes(found, judged, self._configuration.files)[0]
+            found: list[Finding] = []
+            for explainer, places in _by_explainer(self._at(explanation)):
+                judged = judge_places(places, explainer._options, explainer._caches)
+                kept = explainer._options.policy.applied(each.finding for each in judged)
+                found += with_fixes(kept, judged, explainer._configuration.files)[0]
+            return found
 
-    def _questions(self, explanation: Explanation) -> list[_Question]:
+    def _at(self, explanation: Explanation) -> list[tuple[Explainer, ProxiedLocation]]:
+        """The places that a URL passes, nearest to the client first, each with its explainer."""
+        found = [(one, one._answered(asked)) for one, asked in self._questions(explanation)]
+        return [(one, place) for one, place in found if place is not None]
+
+    def _questions(self, explanation: Explanation) -> list[tuple[Explainer, _Question]]:
         """The locations that a URL passes, nearest to the client first, with the assumed stream."""
         found = explanation.route
         if found.server is None or found.location is None or found.handler is None:
             return []
-        passed = [(found.server, found.location, explanation.request.target)]
-        passed += [(tier.server, tier.level, tier.uri) for tier in explanation.tiers[-2::-1]]
+        passed = [(self, found.server, found.location, explanation.request.target)]
+        passed += [
+            (self._by_tier[tier.nginx], tier.server, tier.level, tier.uri)
+            for tier in explanation.tiers[-2::-1]
+        ]
         return [
-            _Question(server, level, target if self._streams else None)
-            for server, level, target in passed
+            (explainer, _Question(server, level, target if self._streams else None))
+            for explainer, server, level, target in passed
         ]
 
     def _answered(self, question: _Question) -> ProxiedLocation | None:
@@ -403,6 +509,15 @@ class Explainer:
         )
         timeout = min((limit for limit in limits if limit is not None), default=None)
         return replace(explanation, read_timeout_s=timeout, deliveries=self._deliveries[way, reach])
+
+
+def _by_explainer(
+    places: Sequence[tuple[Explainer, ProxiedLocation]],
+) -> Iterable[tuple[Explainer, list[ProxiedLocation]]]:
+    found: dict[Explainer, list[ProxiedLocation]] = {}
+    for explainer, place in places:
+        found.setdefault(explainer, []).append(place)
+    return found.items()
 
 
 @remembered

@@ -70,7 +70,8 @@ class Options(Struct, frozen=True):
 
     `policy` sets the severities of findings, and overrides for some files; `baseline` has the known
     findings. `isolated`: comments ignore nothing, and the streams that they declare weaken no
-    check.
+    check. `tiers` are the configurations of nginx that pass requests on to one another, the one
+    next to the app first.
     """
 
     rules: tuple[Rule, ...] = field(default_factory=shipped_rules)
@@ -83,6 +84,7 @@ class Options(Struct, frozen=True):
     all_rules: tuple[str, ...] = ()
     baseline: Baseline | None = None
     isolated: bool = False
+    tiers: tuple[str, ...] = ()
 
     @property
     def known_rules(self) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def _key(finding: Finding) -> tuple[str, str, int]:
     "explain",
     cls=HelpfulCommand,
     groups={
-        "Request": ("method", "files"),
+        "Request": ("method", "files", "through"),
         "Input": ("nginx_version", "min_read_timeout", "env_file", "markdown", "host", "mounts"),
         "Output": ("format_", "output", "color"),
         "Settings": ("config_file", "isolated"),
@@ -56,6 +56,9 @@ def _key(finding: Finding) -> tuple[str, str, int]:
         "nginx-stream-lint explain nginx.conf /v1/chat/completions": "Explain a path:",
         "nginx-stream-lint explain nginx.conf --method POST https://example.com/v1/chat": (
             "Explain a URL:"
+        ),
+        "nginx-stream-lint explain app.conf --through edge.conf https://example.com/v1/chat": (
+            "Explain a URL of the nginx in front of another one:"
         ),
     },
     exit_codes={
@@ -73,6 +76,13 @@ def _key(finding: Finding) -> tuple[str, str, int]:
     type=PathOption(exists=True, file_okay=False),
     help="Directory to use as the document root for try_files.  [default: files are unknown]",
 )
+@click.option(
+    "--through",
+    metavar="FILE",
+    multiple=True,
+    help="Configuration of an nginx in front of CONF, which gets the request first. Repeatable,"
+    " nearest to CONF first.  [default: `tiers` in the settings]",
+)
 @nginx_version_option
 @min_read_timeout_option
 def explain_command(
@@ -82,6 +92,7 @@ def explain_command(
     output: str | None,
     method: str,
     files: Path | None,
+    through: tuple[str, ...],
     nginx_version: Version | None,
     config_file: Path | None,
     isolated: bool,
@@ -114,15 +125,16 @@ def explain_command(
         "documents": files,
         "host": host,
         "mounts": mounts,
+        "through": through,
     }
-    workspace = workspace_of([conf], flags)
+    workspace = workspace_of([conf, *through], flags)
     options = merge_options(workspace, conf, flags).options
     # The user asked about this URL, so treat it as a stream.
     streams = format_ == "text"
     documents = None if files is None else str(files)
     try:
         main = STDIN if conf == "-" else conf
-        explainer = make_explainer(workspace, main, options, documents, streams)
+        explainer = make_explainer(workspace, main, options, documents, streams, through)
     except NoServer as stop:
         for problem in stop.problems:
             say(str(problem))
@@ -144,7 +156,7 @@ def explain_command(
             if not changed:
                 return _Findings(_each_once(found), explainer.problems)
             files_now = workspace.overlaid(changed)
-            other = make_explainer(files_now, main, options, documents, streams)
+            other = make_explainer(files_now, main, options, documents, streams, through)
             there = [other.explain(one.url, one.request) for one in explanations]
             return _Findings(_each_once(map(other.findings, there)), other.problems)
 

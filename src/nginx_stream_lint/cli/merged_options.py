@@ -57,6 +57,9 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
     for _, here in settings.mounts:
         if not workspace.exists(here):
             settings.refuse("mounts", f'there is no file or folder "{here}"; correct the path')
+    for path in settings.tiers:
+        if not workspace.exists(path):
+            settings.refuse("tiers", f'there is no file "{path}"; correct the path')
     rules, policy, names = _rules(workspace, settings, flags)
     version, timeout = flags.get("nginx_version"), flags.get("min_read_timeout")
     overrides = (
@@ -89,6 +92,7 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
             policy=policy,
             all_rules=names,
             isolated=flags["isolated"],
+            tiers=settings.tiers,
         ),
         _given(flags),
         _targets(settings, flags),
@@ -235,6 +239,7 @@ def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
         "env_file": flags.get("env_file") and str(flags["env_file"]),
         "markdown": flags.get("markdown"),
         "mounts": tuple(f"{path}={here}" for path, here in flags.get("mounts", ())),
+        "tiers": flags.get("through"),
         "rules": flags.get("rules_folder") and (str(flags["rules_folder"]),),
         "select": _words(flags.get("select")),
         "ignore": _words(flags.get("ignore")),

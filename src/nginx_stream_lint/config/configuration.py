@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.config.fragments import fragment_level, is_main, other_level
 from nginx_stream_lint.config.includes import IncludeResolver
-from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
+from nginx_stream_lint.config.mapped_text import Author, MappedText, has_placeholder
 from nginx_stream_lint.config.recognise import plain_name
 from nginx_stream_lint.config.stock_files import stock_directives
 from nginx_stream_lint.config.tree import (
@@ -87,7 +87,8 @@ class Configuration(Struct, eq=False):
     files, None if all files count. `top` is the folder that the configuration belongs to, as an
     absolute path: the names of that folder and of those above are no evidence. `missing` are
     includes without a file, which may set anything. `guessed`: only its text suggests that it is an
-    nginx file. `deployed` is the nginx of the deployment that reads it.
+    nginx file. `deployed` is the nginx of the deployment that reads it; `beside` are all of the
+    deployment, if a controller generates this configuration.
     """
 
     path: str
@@ -102,6 +103,12 @@ class Configuration(Struct, eq=False):
     missing: list[Directive] = field(default_factory=list)
     guessed: bool = False
     deployed: Deployed | None = None
+    beside: Sequence[Deployed] = ()
+
+    @property
+    def author(self) -> Author | None:
+        """The controller that generates it; None for a text that people write."""
+        return None if self.root is None else self.root.reading.author
 
 
 def read(

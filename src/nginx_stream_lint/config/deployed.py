@@ -67,3 +67,12 @@ class Deployed(Protocol):
 
     def app_of(self, host: str) -> str | None:
         """The app in the catalogue for a host name; None if unknown."""
+
+    def neighbour(
+        self, host: str, port: int, project: str | None = None
+    ) -> tuple[Deployed, int] | None:
+        """The nginx that a host name and port lead to, and the port in its container.
+
+        None if it is none, or unknown. `project` is another place of the deployment from which the
+        name is looked up.
+        """

@@ -179,6 +179,9 @@ class _Gathering:
         yaml = [next(iter(blocks.values())).source.text for blocks in self.in_yaml.values()]
         for top, files in self._files_around().items():
             found, notes = deployments(workspace, top, files, yaml, self._block)
+            for one in self.found:
+                if one.author is not None:
+                    one.beside = tuple(found)
             if any(nginx.has(key) for nginx in found for key in asked):
                 self.deployed += found
                 made.append(Configuration(top, notes=list(notes)))

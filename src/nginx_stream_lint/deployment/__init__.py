@@ -35,4 +35,6 @@ def deployed(
     if not isinstance(found, Deployment):
         found = workspace.kept[key] = read_deployment(workspace, root, files)
     nginx = [InstanceFiles(workspace, one, found, blocks) for one in found.instances]
+    for one in nginx:
+        one.siblings = nginx
     return nginx, found.notes

@@ -36,6 +36,7 @@ class InstanceFiles:
         self._workspace = workspace
         self._deployment = deployment
         self._blocks = blocks
+        self.siblings: Sequence[InstanceFiles] = (self,)
         self.texts: dict[str, MappedText] = {}
         self.values = {
             name: value
@@ -112,6 +113,26 @@ class InstanceFiles:
         """The app in the catalogue for a host name."""
         service = self._deployment.service(host, self.instance.project)
         return None if service is None else service.app
+
+    def neighbour(
+        self, host: str, port: int, project: str | None = None
+    ) -> tuple[InstanceFiles, int] | None:
+        """The nginx that a host name and port lead to, and the port in its container."""
+        service = self._deployment.service(host, project or self.instance.project)
+        if service is None:
+            return None
+        named = service.name, service.project
+        found = [one for one in self.siblings if one._named == named]
+        if len(found) != 1:
+            return None
+        for public, target in found[0].instance.service_ports:
+            if public == port:
+                return found[0], target
+        return found[0], port
+
+    @property
+    def _named(self) -> tuple[str, str]:
+        return self.instance.name, self.instance.project
 
     @cached_property
     def _placed(self) -> Sequence[PlacedFile]:

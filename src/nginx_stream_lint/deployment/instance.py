@@ -74,6 +74,7 @@ class Container(Struct, frozen=True):
     names: tuple[str, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
     replicas: int | None = 1
+    service_ports: tuple[tuple[int, int], ...] = ()
 
 
 def service_of(container: Container) -> Service:
@@ -151,6 +152,7 @@ class _Assembly:
             container.ports,
             container.dockerfile,
             self._is_start_known(words),
+            container.service_ports,
         )
 
     def _is_start_known(self, words: Sequence[str]) -> bool:

@@ -31,6 +31,7 @@ from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.kubernetes import manifest
 from nginx_stream_lint.kubernetes.manifest import Mapping, Node, Scalar
+from nginx_stream_lint.util.numbers import whole_number
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
 _WORKLOADS = {
@@ -240,6 +241,7 @@ class _PodReader:
             names=self.names if is_alone or not inside or ports else (),
             ports=(*own_ports, *ports),
             replicas=self._replicas(),
+            service_ports=tuple(self._service_ports(node)),
         )
 
     def _replicas(self) -> int | None:
@@ -380,12 +382,7 @@ class _PodReader:
         """The names of the Services for the pod, and their published ports."""
         names: list[str] = []
         ports: list[PublishedPort] = []
-        for one in self.group.objects:
-            if one.kind != "Service":
-                continue
-            selector = _texts(one.root.mapping("spec", "selector"), one.source)
-            if not selector or not selector.items() <= self.labels.items():
-                continue
+        for one in self._services():
             name = one.prefix + one.name + one.suffix
             names.append(name)
             if one.namespace is not None:
@@ -402,6 +399,34 @@ class _PodReader:
                 if kind.text in ("LoadBalancer", "NodePort") and target is not None:
                     ports.append(PublishedPort(outside.text if outside else None, target.text))
         return tuple(dict.fromkeys(names)), tuple(ports)
+
+    def _service_ports(self, node: Mapping) -> Iterator[tuple[int, int]]:
+        """The ports of the Services for the pod, each with the port of this container."""
+        by_name = {
+            name.text: port.text
+            for item in node.items("ports")
+            if isinstance(item, Mapping)
+            and (name := item.word("name")) is not None
+            and (port := item.word("containerPort")) is not None
+        }
+        for one in self._services():
+            for item in one.root.items("spec", "ports"):
+                outer = item.word("port") if isinstance(item, Mapping) else None
+                if outer is None or not isinstance(item, Mapping):
+                    continue
+                inner = item.word("targetPort") or outer
+                public = whole_number(outer.text)
+                target = whole_number(by_name.get(inner.text, inner.text))
+                if public is not None and target is not None:
+                    yield public, target
+
+    def _services(self) -> Iterator[ManifestObject]:
+        """The Services that select the pod."""
+        for one in self.group.objects:
+            if one.kind == "Service":
+                selector = _texts(one.root.mapping("spec", "selector"), one.source)
+                if selector and selector.items() <= self.labels.items():
+                    yield one
 
     def _hosts(self, service: str) -> Iterator[str]:
         """The hosts of Ingresses that lead to a Service."""

@@ -112,7 +112,8 @@ class Instance(Struct, frozen=True):
     `files` are in the order in which they are added: a later file hides an earlier one.
     `environment` are names and values; None for an unknown value. `main` is the path of its main
     file in the container. `server` is the product of a row of `images.yaml`. `is_start_known`
-    False: a program that starts it may write configuration files.
+    False: a program that starts it may write configuration files. `service_ports` are the ports of
+    Kubernetes Services in front of it, each with its own.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Instance(Struct, frozen=True):
     ports: tuple[PublishedPort, ...] = ()
     dockerfile: str | None = None
     is_start_known: bool = True
+    service_ports: tuple[tuple[int, int], ...] = ()
 
     def at(self, inside: str) -> PlacedFile | None:
         """The file at a path in the container; None if only the image has it."""

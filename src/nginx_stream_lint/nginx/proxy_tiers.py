@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
 
 from nginx_stream_lint.nginx.delivery import AccelBuffering, DeliveryPath, Settings
 from nginx_stream_lint.nginx.listeners import Client
+from nginx_stream_lint.nginx.versions import Version
 
+# Headers of a connection, which HTTP/2 requests may not have, and the first nginx to refuse them.
+_OF_HOP = ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
+_REFUSES_HOP_HEADERS: Version = (1, 31, 0)
 _ACCEL = "x-accel-buffering"
-_WORD = re.compile(r"\w+")
+# The name of a compression, and its quality.
+_ENCODING = re.compile(r"(?:^|(?<=[, ]))(\w+)(?:\s*;\s*q=([0-9.]+))?(?=[,; ]|$)")
 COMPRESSIONS = frozenset(("gzip", "br"))
 
 
@@ -38,7 +44,10 @@ class NginxTier(Struct, frozen=True):
 
     `client` is its kind of client for the tier nearer to the app, and `asks_old`: it uses HTTP/1.0.
     `accepts` are the compressions that it accepts; None: those of its own client. `over_tls`: it
-    uses TLS. `compresses_old`: gzip is on for HTTP/1.0 clients, too.
+    uses TLS. `compresses_old`: gzip is on for HTTP/1.0 clients, too; `compresses_proxied`: also for
+    requests with a header Via. `sends_via`: it adds (or with False removes) that header; None: it
+    sends on what it gets. `sends_hop_headers`: its HTTP/2 requests have headers that HTTP/2
+    forbids; `refuses_hop_headers`: it responds with 400 to such requests.
     """
 
     path: DeliveryPath
@@ -48,29 +57,71 @@ class NginxTier(Struct, frozen=True):
     accepts: frozenset[str] | None
     sent: ForwardedResponse
     compresses_old: bool
+    compresses_proxied: bool = False
+    sends_via: bool | None = None
+    sends_hop_headers: bool = False
+    refuses_hop_headers: bool = False
 
 
-def tier(settings: Settings, path: DeliveryPath, scheme: str) -> NginxTier:
+def tier(settings: Settings, path: DeliveryPath, scheme: str, version: Version) -> NginxTier:
     """Build a tier from the settings in force; `scheme` is that of its target."""
     family = path.family
-    version = settings("proxy_http_version").text if family == "proxy" else "2"
+    protocol = settings("proxy_http_version").text if family == "proxy" else "2"
     client: Client = "h2"
-    if version != "2":
+    if protocol != "2":
         client = "h1-tls" if scheme == "https" else "h1"
-    accepts: frozenset[str] | None = None
     rows = settings(f"{family}_set_header").rows if family in ("proxy", "grpc") else ()
+    passes = settings(f"{family}_pass_request_headers").text.lower() != "off"
+    accepts: frozenset[str] | None = None if passes else frozenset()
+    sends_via: bool | None = None if passes else False
     for row in rows:
-        if len(row) == 2 and row[0].lower() == "accept-encoding" and "$" not in row[1]:
-            accepts = COMPRESSIONS.intersection(_WORD.findall(row[1].lower()))
+        if len(row) != 2:
+            continue
+        name, value = row[0].lower(), row[1]
+        if name == "accept-encoding":
+            accepts = accepted_encodings(value) if "$" not in value else accepts
+        elif name == "via":
+            sends_via = bool(value) if "$" not in value else sends_via
     return NginxTier(
         path=path,
         client=client,
         over_tls=scheme in ("https", "grpcs"),
-        asks_old=version == "1.0",
+        asks_old=protocol == "1.0",
         accepts=accepts,
         sent=forwarded_response(settings, family),
         compresses_old=settings("gzip_http_version").text == "1.0",
+        compresses_proxied=_compresses_proxied(settings),
+        sends_via=sends_via,
+        sends_hop_headers=client == "h2" and family == "proxy" and any(map(_is_of_hop, rows)),
+        refuses_hop_headers=version >= _REFUSES_HOP_HEADERS,
     )
+
+
+def accepted_encodings(header: str) -> frozenset[str]:
+    """The compressions of nginx that an Accept-Encoding header accepts."""
+    found = _ENCODING.findall(header.lower())
+    return COMPRESSIONS.intersection(name for name, quality in found if not _is_zero(quality))
+
+
+def _is_zero(quality: str) -> bool:
+    return bool(quality) and not quality.strip("0.")
+
+
+def _is_of_hop(row: Sequence[str]) -> bool:
+    """Whether a header to set may not be in HTTP/2 requests."""
+    if len(row) != 2 or not row[1] or "$" in row[1]:
+        return False
+    name = row[0].lower()
+    return name in _OF_HOP or (name == "te" and row[1].lower() != "trailers")
+
+
+def _compresses_proxied(settings: Settings) -> bool:
+    """Whether gzip is on for requests with a header Via.
+
+    Streams have neither ETag nor Last-Modified. Whether they have other headers is unknown.
+    """
+    said = {arg for row in settings("gzip_proxied").rows for arg in row}
+    return "off" not in said and not said.isdisjoint({"any", "no_etag", "no_last_modified"})
 
 
 def forwarded_response(settings: Settings, family: str) -> ForwardedResponse:

@@ -295,12 +295,12 @@ def _lines(
         yield from _line("response", _answer(explanation), width)
         return
     yield from _line("passed to", _passed(handler), width)
-    app = explainer.app_behind(explanation)
-    if app is not None:
-        yield from _line("app", app, width)
     for tier in explanation.tiers[-2::-1]:
         yield from _line("then in", f"{tier.level.label}{tier.level.place}", width)
         yield from _line("passed to", _passed(tier.handler), width)
+    app = explainer.app_behind(explanation)
+    if app is not None:
+        yield from _line("app", app, width)
     yield ""
     yield from _settings(explanation, width)
     yield ""

@@ -83,6 +83,11 @@ def _report(text: str, settings_file: SettingsFile) -> str:
     return text
 
 
+def _tier(text: str, settings_file: SettingsFile) -> str:
+    """The path of a configuration. Raises ValueError."""
+    return str(inside(text, settings_file))
+
+
 def _pattern(text: str) -> str:
     # comments and empty lines of gitignore match nothing
     if text.startswith("#") or not text.strip("!/ "):
@@ -290,6 +295,16 @@ KEYS = (
         unset="files are found by the last parts of the absolute path",
         option="--mount",
         adds=True,
+    ),
+    Key(
+        "tiers",
+        ListOf(Converted(Text("the path of a configuration"), _tier)),
+        "Configurations of the nginx that a request passes, the one next to the app first. Each"
+        " passes its requests on to the one before it, except to ports on which only others in the"
+        " list listen.",
+        ["app/nginx.conf", "edge/nginx.conf"],
+        unset="only servers of the same configuration",
+        option="--through",
     ),
     Key(
         "absent_includes",

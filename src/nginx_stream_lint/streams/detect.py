@@ -126,7 +126,8 @@ def find_proxied(
                 continue
             questions = dict.fromkeys(server.walk(), ()) if here is None else here
             found += look.into(server, its_clients, declarations, by_url.get(server, {}), questions)
-        add_self_proxied_streams(http, found, version, spread=asked is None)
+        if configuration.author is None:
+            add_self_proxied_streams(http, found, version, spread=asked is None)
     stream = root.first("stream")
     if stream is not None:
         for server in stream.children:

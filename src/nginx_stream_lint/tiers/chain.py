@@ -30,6 +30,7 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
     A product of which it is unknown whether it buffers is assumed to stream.
     """
     accepted = _accepted(tiers, scenario)
+    via = _via(tiers)
     framing, accel = scenario.framing, scenario.x_accel_buffering
     is_compressed = False
     found: list[Delivery] = []
@@ -42,8 +43,11 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
             compresses = one.compresses == "yes" and "gzip" in accepted[at] and not is_compressed
             loses_length = compresses
         else:
-            path = _path(one, following, accepted[at], is_compressed)
-            found.append(path.deliver(asked))
+            path = _path(one, following, accepted[at], is_compressed, via[at])
+            refused = following is not None and _refuses(one, following)
+            found.append(
+                Delivery(asked, "no-stream", repeat="no-stream") if refused else path.deliver(asked)
+            )
             compresses = path.compression(asked) is not None
             loses_length = compresses or path.replaces
         is_compressed |= compresses
@@ -53,14 +57,25 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
     return found
 
 
+def _refuses(tier: NginxTier, following: Behaviour) -> bool:
+    """Whether an nginx responds with 400 to the requests of the next tier."""
+    sends = isinstance(following, NginxTier) and following.sends_hop_headers
+    return sends and tier.refuses_hop_headers
+
+
 def _path(
-    tier: NginxTier, following: Behaviour | None, accepted: frozenset[str], is_compressed: bool
+    tier: NginxTier,
+    following: Behaviour | None,
+    accepted: frozenset[str],
+    is_compressed: bool,
+    has_via: bool,
 ) -> DeliveryPath:
     """What one nginx does to a response, given what it gets and the tier that asks for it."""
     too_old = following is not None and _asks_old(following) and not tier.compresses_old
+    refused = is_compressed or too_old or (has_via and not tier.compresses_proxied)
     path = replace(
         tier.path,
-        gzip=tier.path.gzip and "gzip" in accepted and not (is_compressed or too_old),
+        gzip=tier.path.gzip and "gzip" in accepted and not refused,
         brotli=tier.path.brotli and "br" in accepted and not is_compressed,
         # `sub_filter` finds nothing in a compressed response.
         sub_filter=tier.path.sub_filter and not is_compressed,
@@ -104,6 +119,17 @@ def _accepted(tiers: Sequence[Behaviour], scenario: Scenario) -> list[frozenset[
         found.append(accepts)
         if isinstance(one, NginxTier) and one.accepts is not None:
             accepts = one.accepts
+    return found[::-1]
+
+
+def _via(tiers: Sequence[Behaviour]) -> list[bool]:
+    """Whether each tier's request has a header Via; clients send none."""
+    has_via = False
+    found: list[bool] = []
+    for one in reversed(tiers):
+        found.append(has_via)
+        if isinstance(one, NginxTier) and one.sends_via is not None:
+            has_via = one.sends_via
     return found[::-1]
 
 
