@@ -34,7 +34,7 @@ def write_tables(folder: Path) -> None:
     # Imported here: hatchling loads this module without msgspec to list its build targets.
     from msgspec import json
 
-    from nginx_stream_lint.deployment import images
+    from nginx_stream_lint.deployment import images, load_balancers
     from nginx_stream_lint.nginx import directives
     from nginx_stream_lint.rules import shipped
     from nginx_stream_lint.streams import catalogue
@@ -46,6 +46,7 @@ def write_tables(folder: Path) -> None:
         "rules": shipped,
         "catalogue": catalogue,
         "images": images,
+        "load_balancers": load_balancers,
         "products": products,
     }
     for name, module in tables.items():
