@@ -23,7 +23,8 @@ class Timeout(Struct, frozen=True):
     """A default limit of a product in seconds, and its setting `what`.
 
     `to_raise` says how to change it, with `{seconds}` or `{minutes}` for the new value; empty if
-    users cannot. `up_to` is a newer figure of the documentation.
+    users cannot. `up_to` is a newer figure of the documentation. For the kinds of stream `not_for`
+    it is unknown.
     """
 
     seconds: float
@@ -32,6 +33,7 @@ class Timeout(Struct, frozen=True):
     of: Limits = "silence"
     to_raise: str = ""
     up_to: float | None = None
+    not_for: tuple[str, ...] = ()
 
 
 class Trait(Struct, frozen=True):
@@ -67,6 +69,7 @@ class Product(Struct, frozen=True):
 
     `also` are other names that users give it. `recognised_by` are headers of its responses, with
     regular expressions. `stream` is what it does to streams, by trait; missing traits are unknown.
+    `networks` are the addresses of its requests.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Product(Struct, frozen=True):
     timeouts: tuple[Timeout, ...]
     stream: Mapping[str, Trait]
     remedies: tuple[Remedy, ...]
+    networks: tuple[str, ...] = ()
 
     def remedy(self, cause: str) -> Remedy | None:
         """The remedy for a cause."""
@@ -148,6 +152,7 @@ def _product(raw: dict[str, Any]) -> Product:
         timeouts=tuple(map(_timeout, raw["timeouts"])),
         stream={name: Trait(**row) for name, row in raw.get("stream", {}).items()},
         remedies=tuple(map(_remedy, raw["remedies"])),
+        networks=tuple(raw["networks"]["of"]) if "networks" in raw else (),
     )
 
 
@@ -159,6 +164,7 @@ def _timeout(row: dict[str, Any]) -> Timeout:
         of=row.get("of", "silence"),
         to_raise=row.get("raise", ""),
         up_to=float(row["up_to"]) if "up_to" in row else None,
+        not_for=tuple(row.get("not_for", ())),
     )
 
 
