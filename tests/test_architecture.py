@@ -43,7 +43,7 @@ ONLY = {
     "settings": {"util", "files", "nginx", "streams", "rules", "analysis", "report"},
     "suppress": {"util", "files", "config", "rules"},
     "probe": {"util", "files", "config", "nginx"},
-    "trace": {"util", "probe"},
+    "trace": {"util", "probe", "tiers"},
     "__main__": {"cli"},
 }
 

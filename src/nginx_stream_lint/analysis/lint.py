@@ -58,6 +58,7 @@ from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
 from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
 from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.tiers.hops import TierConfiguration
+from nginx_stream_lint.tiers.in_front import has_proxies_in_front
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
@@ -410,12 +411,21 @@ def judge_all(
 
 
 def judge_remarks(detected: Detected, options: Options) -> list[Finding]:
-    """Return the findings about blocks and comments without a stream."""
+    """Return the findings about blocks and comments without a stream, and proxies in front."""
+    configuration = detected.configuration
     found = [
         *block_findings(detected.root, options.rules),
-        *comment_findings(detected.configuration, detected.root, options.rules, detected.served),
+        *comment_findings(configuration, detected.root, options.rules, detected.served),
     ]
-    about = detected.configuration.about
+    if has_proxies_in_front(configuration):
+        # Most runs do not need these modules, which take longer to load than to use.
+        from nginx_stream_lint.analysis.tier_findings import tier_findings
+
+        minimum_s = options.policy.min_read_timeout_s(
+            configuration.path, options.min_read_timeout_s
+        )
+        found += tier_findings(configuration, detected.served, options.rules, minimum_s)
+    about = configuration.about
     return [finding for finding in found if _is_about(finding, about)]
 
 

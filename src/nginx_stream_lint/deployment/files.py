@@ -11,7 +11,7 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from nginx_stream_lint.config.deployed import DeployedPaths
+from nginx_stream_lint.config.deployed import DeployedPaths, ProxyInFront
 from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.deployment.images import images
 from nginx_stream_lint.deployment.model import Deployment, Instance, PlacedFile, is_known
@@ -133,6 +133,11 @@ class InstanceFiles:
     @property
     def _named(self) -> tuple[str, str]:
         return self.instance.name, self.instance.project
+
+    @property
+    def in_front(self) -> Sequence[ProxyInFront]:
+        """The proxies other than nginx in front of it."""
+        return self.instance.in_front
 
     @cached_property
     def _placed(self) -> Sequence[PlacedFile]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from nginx_stream_lint.config.deployed import ProxyInFront
 from nginx_stream_lint.deployment.dockerfile import BuiltImage
 from nginx_stream_lint.deployment.images import (
     app_of,
@@ -51,11 +52,19 @@ _NAMED = re.compile(r"(?i)nginx|openresty|angie|proxy|gateway|web|front")
 _VERSION = "set nginx_version in the settings"
 
 
+class Label(Struct, frozen=True):
+    """The value of a label, None if it is unknown, and its place."""
+
+    value: str | None
+    origin: DeployedAt
+
+
 class Container(Struct, frozen=True):
     """A container as described: its image, and the settings beside it.
 
     `built` is the image that a Dockerfile of the repository builds. `entrypoint` and `command` are
-    None if those of the image are used. `mounts` are added at start.
+    None if those of the image are used. `mounts` are added at start. `depends_on` are the services
+    that start before it. `in_front` are the proxies other than nginx that a manifest puts in front.
     """
 
     name: str
@@ -75,6 +84,9 @@ class Container(Struct, frozen=True):
     ports: tuple[PublishedPort, ...] = ()
     replicas: int | None = 1
     service_ports: tuple[tuple[int, int], ...] = ()
+    in_front: tuple[ProxyInFront, ...] = ()
+    labels: Mapping[str, Label] = {}
+    depends_on: tuple[str, ...] = ()
 
 
 def service_of(container: Container) -> Service:

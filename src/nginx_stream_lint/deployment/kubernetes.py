@@ -13,10 +13,12 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct, field
 
+from nginx_stream_lint.config.deployed import ProxyInFront
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.deployment.instance import Container
 from nginx_stream_lint.deployment.interpolation import read_variables
+from nginx_stream_lint.deployment.load_balancers import balancers
 from nginx_stream_lint.deployment.model import (
     MENTIONS,
     DeployedAt,
@@ -196,7 +198,9 @@ class _PodReader:
         self.every = every
         labels = template.mapping("metadata", "labels")
         self.labels = _texts(labels, one.source)
+        self.services = [one for one in group.objects if self._is_selected_by(one)]
         self.names, self.ports = self._reached_by()
+        self.in_front = tuple(self._in_front())
 
     def container(self, node: Mapping) -> Container | None:
         """Read a container of the pod."""
@@ -242,6 +246,7 @@ class _PodReader:
             ports=(*own_ports, *ports),
             replicas=self._replicas(),
             service_ports=tuple(self._service_ports(node)),
+            in_front=self.in_front,
         )
 
     def _replicas(self) -> int | None:
@@ -382,7 +387,7 @@ class _PodReader:
         """The names of the Services for the pod, and their published ports."""
         names: list[str] = []
         ports: list[PublishedPort] = []
-        for one in self._services():
+        for one in self.services:
             name = one.prefix + one.name + one.suffix
             names.append(name)
             if one.namespace is not None:
@@ -409,7 +414,7 @@ class _PodReader:
             and (name := item.word("name")) is not None
             and (port := item.word("containerPort")) is not None
         }
-        for one in self._services():
+        for one in self.services:
             for item in one.root.items("spec", "ports"):
                 outer = item.word("port") if isinstance(item, Mapping) else None
                 if outer is None or not isinstance(item, Mapping):
@@ -420,13 +425,12 @@ class _PodReader:
                 if public is not None and target is not None:
                     yield public, target
 
-    def _services(self) -> Iterator[ManifestObject]:
-        """The Services that select the pod."""
-        for one in self.group.objects:
-            if one.kind == "Service":
-                selector = _texts(one.root.mapping("spec", "selector"), one.source)
-                if selector and selector.items() <= self.labels.items():
-                    yield one
+    def _is_selected_by(self, one: ManifestObject) -> bool:
+        """Whether an object is a Service that selects the pod."""
+        if one.kind != "Service":
+            return False
+        selector = _texts(one.root.mapping("spec", "selector"), one.source)
+        return bool(selector) and selector.items() <= self.labels.items()
 
     def _hosts(self, service: str) -> Iterator[str]:
         """The hosts of Ingresses that lead to a Service."""
@@ -437,14 +441,42 @@ class _PodReader:
                 host = rule.word("host") if isinstance(rule, Mapping) else None
                 if host is None or not isinstance(rule, Mapping) or not is_known(host.text):
                     continue
-                for path in rule.items("http", "paths"):
-                    if not isinstance(path, Mapping):
-                        continue
-                    word = path.word("backend", "service", "name") or path.word(
-                        "backend", "serviceName"
-                    )
-                    if word is not None and name_in(word, one.source) == service:
-                        yield host.text
+                if service in _backends(rule, one.source):
+                    yield host.text
+
+    def _in_front(self) -> Iterator[ProxyInFront]:
+        """The load balancers of the Services, and of the Ingresses that lead to them."""
+        names = {one.name for one in self.services}
+        ingresses = [
+            one
+            for one in self.group.objects
+            if one.kind == "Ingress"
+            and any(names.intersection(_backends(rule, one.source)) for rule in _rules(one))
+        ]
+        return balancers(self.services, ingresses, self.group.objects)
+
+
+def _rules(ingress: ManifestObject) -> Iterator[Mapping]:
+    """The rules of an Ingress, and its default backend as one."""
+    for one in ingress.root.items("spec", "rules"):
+        if isinstance(one, Mapping):
+            yield one
+    spec = ingress.root.mapping("spec")
+    if spec is not None:
+        yield spec
+
+
+def _backends(rule: Mapping, source: Source) -> Iterator[str]:
+    """The Services that a rule of an Ingress leads to."""
+    words = [
+        path.word("backend", "service", "name") or path.word("backend", "serviceName")
+        for path in rule.items("http", "paths")
+        if isinstance(path, Mapping)
+    ]
+    words += [rule.word("defaultBackend", "service", "name"), rule.word("backend", "serviceName")]
+    for word in words:
+        if word is not None:
+            yield name_in(word, source)
 
 
 def entries_of(one: ManifestObject) -> dict[str, ConfigEntry]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from nginx_stream_lint.deployment import compose, dockerfile, kubernetes, kustomize
 from nginx_stream_lint.deployment.images import server_image
 from nginx_stream_lint.deployment.instance import Container, instance_of, service_of
@@ -15,6 +17,7 @@ from nginx_stream_lint.deployment.names import (
     is_kustomization,
     is_manifest,
 )
+from nginx_stream_lint.deployment.proxies import proxies
 from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.budget import spending
@@ -55,7 +58,9 @@ def _read(
     for one in containers:
         found = instance_of(workspace, one, notes)
         if found is not None:
-            instances.append(found)
+            beside = [each for each in containers if each.project == one.project]
+            in_front = (*one.in_front, *proxies(workspace, one, beside))
+            instances.append(replace(found, in_front=in_front))
     services = tuple(service_of(one) for one in containers if one.names)
     return Deployment(tuple(instances), services, tuple(notes))
 
