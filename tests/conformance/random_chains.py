@@ -484,12 +484,12 @@ class Outcome:
 
 def compared(case: Case, one: Explanation, result: Measurement) -> str | None:
     """How real nginx differ from what explain says; None if they do not."""
-    labels = [tier.level.label for tier in reversed(one.tiers)]
+    labels = [tier.level.label for tier in reversed(one.places)]
     delivery = next((each for each in one.deliveries if each.scenario == case.scenario), None)
     verdict = None if delivery is None else delivery.verdict
     if (labels, verdict) == (case.labels, result.verdict):
         return None
-    found = [(tier.level.label, _at(one, tier.deliveries, case)) for tier in reversed(one.tiers)]
+    found = [(tier.level.label, _at(one, tier.deliveries, case)) for tier in reversed(one.places)]
     said = f"explain {verdict} {found} {one.route.unknown}"
     return f"{case}:\n    {said}\n    nginx {result.verdict} {result.status} {result.bursts}"
 

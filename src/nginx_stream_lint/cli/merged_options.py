@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +58,8 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
     for _, here in settings.mounts:
         if not workspace.exists(here):
             settings.refuse("mounts", f'there is no file or folder "{here}"; correct the path')
-    for path in settings.tiers:
-        if not workspace.exists(path):
-            settings.refuse("tiers", f'there is no file "{path}"; correct the path')
+    if settings.tiers:
+        _check_tiers(workspace, settings)
     rules, policy, names = _rules(workspace, settings, flags)
     version, timeout = flags.get("nginx_version"), flags.get("min_read_timeout")
     overrides = (
@@ -99,6 +99,16 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
         flags.get("fail_on") or settings.fail_on,
         flags.get("baseline") or settings.baseline,
     )
+
+
+def _check_tiers(workspace: Workspace, settings: Settings) -> None:
+    """Refuse tiers that are neither a file nor a known product."""
+    from nginx_stream_lint.tiers.products import product_named, product_names
+
+    for path in settings.tiers:
+        if not workspace.exists(path) and product_named(path) is None:
+            known = nearest_words(os.path.basename(path), product_names())
+            settings.refuse("tiers", f'there is no file or product "{path}"{known}')
 
 
 def _rules(

@@ -42,6 +42,7 @@ from nginx_stream_lint.streams.declarations import (
     nearest_words,
 )
 from nginx_stream_lint.streams.stream import KINDS
+from nginx_stream_lint.tiers.in_front import named_tier
 from nginx_stream_lint.util.git import Patterns, Steps, as_bytes
 
 # Steps to match the files of one override with its patterns: a third of a second.
@@ -84,8 +85,10 @@ def _report(text: str, settings_file: SettingsFile) -> str:
 
 
 def _tier(text: str, settings_file: SettingsFile) -> str:
-    """The path of a configuration. Raises ValueError."""
-    return str(inside(text, settings_file))
+    """The path of a configuration, or the name of another proxy. Raises ValueError."""
+    path = str(inside(text, settings_file))
+    is_product = not settings_file.workspace.exists(path) and named_tier(text) is not None
+    return text if is_product else path
 
 
 def _pattern(text: str) -> str:
@@ -298,11 +301,11 @@ KEYS = (
     ),
     Key(
         "tiers",
-        ListOf(Converted(Text("the path of a configuration"), _tier)),
-        "Configurations of the nginx that a request passes, the one next to the app first. Each"
-        " passes its requests on to the one before it, except to ports on which only others in the"
-        " list listen.",
-        ["app/nginx.conf", "edge/nginx.conf"],
+        ListOf(Converted(Text("the path of a configuration, or the name of another proxy"), _tier)),
+        "The proxies that a request passes, the one next to the app first: configurations of nginx,"
+        " and names of other products. Each nginx passes its requests on to the one before it,"
+        " except to ports on which only others in the list listen.",
+        ["app/nginx.conf", "edge/nginx.conf", "cloudflare"],
         unset="only servers of the same configuration",
         option="--through",
     ),
