@@ -40,7 +40,7 @@ ORDER = (
 ONLY = {
     "kubernetes": {"util", "files", "config"},
     "deployment": {"util", "files", "config", "kubernetes", "nginx"},
-    "settings": {"util", "files", "nginx", "streams", "rules", "analysis", "report"},
+    "settings": {"util", "files", "nginx", "tiers", "streams", "rules", "analysis", "report"},
     "suppress": {"util", "files", "config", "rules"},
     "probe": {"util", "files", "config", "nginx"},
     "trace": {"util", "probe", "tiers"},

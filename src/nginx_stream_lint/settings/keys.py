@@ -84,8 +84,12 @@ def _report(text: str, settings_file: SettingsFile) -> str:
 
 
 def _tier(text: str, settings_file: SettingsFile) -> str:
-    """The path of a configuration. Raises ValueError."""
-    return str(inside(text, settings_file))
+    """The path of a configuration, or the name of a product. Raises ValueError."""
+    from nginx_stream_lint.tiers.products import product_named
+
+    path = str(inside(text, settings_file))
+    product = None if settings_file.workspace.exists(path) else product_named(text)
+    return path if product is None else product.name
 
 
 def _pattern(text: str) -> str:
@@ -298,11 +302,12 @@ KEYS = (
     ),
     Key(
         "tiers",
-        ListOf(Converted(Text("the path of a configuration"), _tier)),
-        "Configurations of the nginx that a request passes, the one next to the app first. Each"
+        ListOf(Converted(Text("the path of a configuration, or a product"), _tier)),
+        "What a request passes, the tier next to the app first: configurations of nginx, and other"
+        " proxies by the name of their product, such as `cloudflare` or `alb`. Each nginx"
         " passes its requests on to the one before it, except to ports on which only others in the"
         " list listen.",
-        ["app/nginx.conf", "edge/nginx.conf"],
+        ["app/nginx.conf", "edge/nginx.conf", "cloudflare"],
         unset="only servers of the same configuration",
         option="--through",
     ),
