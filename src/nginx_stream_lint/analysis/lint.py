@@ -18,6 +18,7 @@ from nginx_stream_lint.analysis.remarks import (
     comment_findings,
     declaration_findings,
 )
+from nginx_stream_lint.analysis.tiers import link_tiers
 from nginx_stream_lint.analysis.versions import by_version, of_all_versions
 from nginx_stream_lint.config import (
     Configuration,
@@ -53,8 +54,10 @@ from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.rules.verdict import VerdictCache
 from nginx_stream_lint.streams.declarations import Declaration, DeclaredProxy
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
+from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
 from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
 from nginx_stream_lint.suppress.comments import without_ignored
+from nginx_stream_lint.tiers.hops import TierConfiguration
 from nginx_stream_lint.tiers.in_front import has_proxies_in_front
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected
@@ -204,12 +207,9 @@ def lint(
     whole: set[str] = set()  # keys of files in configurations that are read completely
     files: list[File] = []
     with spending(workspace.budget):
-        for configuration in read(workspace, paths, options.around):
-            result.add_notes(configuration.notes)
+        for configuration, checked in _detected(workspace, paths, options, result):
             try:
-                detected, found, remarked = _check(
-                    configuration, options, workspace, confirm, caches
-                )
+                detected, found, remarked = _check(checked, confirm, caches)
             except Exception as error:
                 problem = unexpected(configuration.path, error)
                 result.problems += [*configuration.problems, problem]
@@ -252,6 +252,29 @@ def lint(
     return result
 
 
+def _detected(
+    workspace: Workspace, paths: Sequence[str], options: Options, result: Result
+) -> list[tuple[Configuration, list[tuple[Options, Detected]]]]:
+    """Read all configurations and detect their streams, for each nginx that may run one.
+
+    A stream of one nginx is one of those in front and behind, too.
+    """
+    found: list[tuple[Configuration, list[tuple[Options, Detected]]]] = []
+    for configuration in read(workspace, paths, options.around):
+        result.add_notes(configuration.notes)
+        try:
+            versions = by_version(configuration, options)
+            checked = [(each, detect(configuration, each, workspace)) for each in versions]
+        except Exception as error:
+            problem = unexpected(configuration.path, error)
+            result.problems += [*configuration.problems, problem]
+            continue
+        found.append((configuration, checked))
+    tiers = [_tier(*one) for _, checked in found for one in checked]
+    link_tiers(tiers, options.tiers, workspace)
+    return found
+
+
 def _name_instances(
     findings: dict[_Said, Finding], running: Mapping[_Said, Sequence[Deployed]]
 ) -> list[Deployed]:
@@ -265,25 +288,28 @@ def _name_instances(
 
 
 def _check(
-    configuration: Configuration,
-    options: Options,
-    workspace: Workspace,
-    confirm: Confirm | None,
-    caches: VerdictCaches,
+    checked: Sequence[tuple[Options, Detected]], confirm: Confirm | None, caches: VerdictCaches
 ) -> tuple[Detected, list[FindingWithContext], list[Finding]]:
-    """Detect streams in a configuration and apply the rules, for each nginx that may run it."""
-    checked: list[Detected] = []
+    """Apply the rules to the streams of a configuration, for each nginx that may run it."""
     found: list[list[FindingWithContext]] = []
     remarked: list[Finding] = []
-    for each in by_version(configuration, options):
-        detected = detect(configuration, each, workspace)
+    for each, detected in checked:
         judged, measured = judge_all(detected, each, confirm, caches)
-        checked.append(detected)
         found.append(judged)
         remarked = remarked or [*judge_remarks(detected, each), *measured]
+    first = checked[0][1]
     # A problem counts only if every version refuses it.
-    problems = [one for one in checked[0].problems if all(one in each.problems for each in checked)]
-    return replace(checked[0], problems=problems), of_all_versions(found), remarked
+    problems = [one for one in first.problems if all(one in each.problems for _, each in checked)]
+    return replace(first, problems=problems), of_all_versions(found), remarked
+
+
+def _tier(options: Options, detected: Detected) -> TierLocations:
+    """One nginx as a tier, with its proxied locations."""
+    configuration = detected.configuration
+    version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
+    generated = configuration.author is not None
+    nginx = TierConfiguration(configuration.path, detected.root.first("http"), version, generated)
+    return TierLocations(configuration, nginx, detected.served)
 
 
 def _as_note(problem: Problem) -> Note:
@@ -572,7 +598,7 @@ def detect_streams(
     Also returns problems with declarations. `asked` is as in `streams.detect.find_proxied`.
     """
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
-    return find_proxied(
+    found, mistakes = find_proxied(
         configuration,
         root,
         version,
@@ -582,6 +608,11 @@ def detect_streams(
         asked,
         options.isolated,
     )
+    http = root.first("http")
+    if http is not None and configuration.author is None:
+        nginx = TierConfiguration(configuration.path, http, version)
+        link_streams([TierLocations(configuration, nginx, found)], spread=asked is None)
+    return found, mistakes
 
 
 # Verdict caches, by version and timeout.

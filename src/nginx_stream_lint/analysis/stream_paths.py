@@ -21,12 +21,12 @@ from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.listeners import plain_clients
 from nginx_stream_lint.nginx.proxy_tiers import NginxTier, tier
 from nginx_stream_lint.nginx.request_route import Route
-from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, self_proxied_routes
+from nginx_stream_lint.nginx.self_proxying import MOST_TIERS
 from nginx_stream_lint.nginx.values import parse_size, parse_time
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
 from nginx_stream_lint.tiers.chain import deliver
-from nginx_stream_lint.tiers.hops import Find, Hop, TierConfiguration, hops_behind
+from nginx_stream_lint.tiers.hops import Find, Hop, TierConfiguration, next_hops
 
 # Further paths are omitted.
 _MOST_WAYS = 20
@@ -66,11 +66,7 @@ class StreamPaths:
 
     def behind(self, hop: Hop) -> list[Hop]:
         """The hops that follow one: in the same nginx, or otherwise in others."""
-        http = None if hop.nginx.is_generated else hop.nginx.http
-        own = [] if http is None else self_proxied_routes(http, hop.route, hop.nginx.version)
-        if own:
-            return [Hop(hop.nginx, one) for one in own]
-        return [] if self._find is None else hops_behind(hop, self._find)
+        return next_hops(hop, self._find)
 
     def of(self, hop: Hop) -> tuple[list[list[Hop]], list[str]]:
         """The paths that continue from a place, and notes about loops and doubts.

@@ -12,6 +12,7 @@ from nginx_stream_lint.nginx.listeners import shortest
 from nginx_stream_lint.nginx.pass_target import PassTarget
 from nginx_stream_lint.nginx.request_route import Route, route_on_socket
 from nginx_stream_lint.nginx.self_proxying import (
+    self_proxied_routes,
     sent_server_name,
     target_peers,
     upstream_request,
@@ -89,6 +90,15 @@ class NamedChain:
         return Reached(
             behind, socket, f"whether {where} leads to {behind.name}, which listens on other ports"
         )
+
+
+def next_hops(hop: Hop, find: Find | None = None) -> list[Hop]:
+    """The hops that follow one: in the same nginx, or otherwise in others."""
+    http = None if hop.nginx.is_generated else hop.nginx.http
+    own = [] if http is None else self_proxied_routes(http, hop.route, hop.nginx.version)
+    if own:
+        return [Hop(hop.nginx, one) for one in own]
+    return [] if find is None else hops_behind(hop, find)
 
 
 def hops_behind(hop: Hop, find: Find) -> list[Hop]:

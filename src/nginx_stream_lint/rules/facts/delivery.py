@@ -245,6 +245,12 @@ def misplaced_accel(facts: Facts) -> str | None:
     return "add_header" if added else None
 
 
+@fact()
+def accel_fix(facts: Facts) -> str | None:
+    """Where to fix that an nginx consumes the X-Accel-Buffering that the next one needs."""
+    return facts.stream.accel_fix
+
+
 @fact(reads=["<family>_buffering"], directives=["<family>_buffering"])
 def other_family_buffering(facts: Facts) -> str | None:
     """`<family>_buffering off` of another family than the handler's, written at this level."""
