@@ -184,8 +184,30 @@ def make_explainer(
     if not chain:
         advice = "name a configuration, too"
         raise NoServer([Problem(conf, 1, 1, "there is no nginx in the chain", advice)])
+    if not through:
+        products += _declared_products(workspace, options, chain)
     chain[-1].products = tuple(products)
     return chain[-1]
+
+
+def _declared_products(
+    workspace: Workspace, options: Options, chain: Sequence[Explainer]
+) -> Iterable[ProductPosition]:
+    """The products that the settings name, in front of the nginx of a chain."""
+    for proxy in options.proxies:
+        tier = named_tier(proxy.product)
+        if tier is None:
+            continue
+        place = proxy.place
+        tier = replace(tier, file=place.file, line=place.line, because="the settings name it")
+        if proxy.behind is None:
+            front = None if options.tiers else chain[-1].nginx
+            yield ProductPosition(tier, front)
+            continue
+        key = workspace.key(proxy.behind)
+        for one in chain:
+            if workspace.key(one.nginx.name) == key:
+                yield ProductPosition(tier, one.nginx)
 
 
 def _chain(
@@ -272,7 +294,9 @@ class Explainer:
         http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
         generated = configuration.author is not None
-        self.nginx = TierConfiguration(configuration.path, http, self.version, generated)
+        self.nginx = TierConfiguration(
+            configuration.path, http, self.version, generated, version is not None
+        )
         self._chain = (*behind, self)
         self._by_tier = {one.nginx: one for one in self._chain}
         self._named = NamedChain(tuple(self._by_tier))

@@ -52,7 +52,7 @@ from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.rules.verdict import VerdictCache
-from nginx_stream_lint.streams.declarations import Declaration
+from nginx_stream_lint.streams.declarations import Declaration, DeclaredProxy
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
 from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
 from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
@@ -75,7 +75,7 @@ class Options(Struct, frozen=True):
     `policy` sets the severities of findings, and overrides for some files; `baseline` has the known
     findings. `isolated`: comments ignore nothing, and the streams that they declare weaken no
     check. `tiers` are the configurations of nginx that pass requests on to one another, the one
-    next to the app first.
+    next to the app first; `proxies` are the declared proxies in front of them.
     """
 
     rules: tuple[Rule, ...] = field(default_factory=shipped_rules)
@@ -89,6 +89,7 @@ class Options(Struct, frozen=True):
     baseline: Baseline | None = None
     isolated: bool = False
     tiers: tuple[str, ...] = ()
+    proxies: tuple[DeclaredProxy, ...] = ()
 
     @property
     def known_rules(self) -> tuple[str, ...]:
@@ -417,14 +418,16 @@ def judge_remarks(detected: Detected, options: Options) -> list[Finding]:
         *block_findings(detected.root, options.rules),
         *comment_findings(configuration, detected.root, options.rules, detected.served),
     ]
-    if has_proxies_in_front(configuration):
+    if options.proxies or has_proxies_in_front(configuration):
         # Most runs do not need these modules, which take longer to load than to use.
         from nginx_stream_lint.analysis.tier_findings import tier_findings
 
         minimum_s = options.policy.min_read_timeout_s(
             configuration.path, options.min_read_timeout_s
         )
-        found += tier_findings(configuration, detected.served, options.rules, minimum_s)
+        found += tier_findings(
+            configuration, detected.served, options.rules, minimum_s, options.proxies
+        )
     about = configuration.about
     return [finding for finding in found if _is_about(finding, about)]
 

@@ -108,7 +108,8 @@ class StreamPaths:
                 at = _place(one.route)
                 notes.append(f"the response: the request returns to {at.label}{at.place}")
             onward = [one for one in passing if one not in again]
-            notes += [one.doubt for one in onward if one.doubt]
+            for one in onward:
+                notes += [*filter(None, [one.doubt]), *one.route.unknown]
             if not onward or len(way) == MOST_TIERS:
                 ways.append(way)
             else:

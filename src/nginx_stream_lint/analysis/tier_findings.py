@@ -5,17 +5,20 @@ One proxy gives one finding for all streams behind it, at the place that shows i
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from nginx_stream_lint.config import Configuration
+from nginx_stream_lint.config import Configuration, Source
 from nginx_stream_lint.config.deployed import ProxyInFront, WrittenTimeout
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Place, Related
 from nginx_stream_lint.rules.judge import location_info, server_names
 from nginx_stream_lint.rules.remarks import Remark, remarks
 from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.streams.declarations import DeclaredProxy
 from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.tiers.in_front import proxies_in_front
@@ -58,20 +61,38 @@ def tier_findings(
     locations: Iterable[ProxiedLocation],
     rules: Sequence[Rule],
     minimum_s: float,
+    declared: Iterable[DeclaredProxy] = (),
 ) -> Iterator[Finding]:
     """The findings of one configuration; a stream should survive a silence of `minimum_s`."""
     rules = [one for one in rules if one.about == "tiers"]
     if not rules:
         return
+    named = [_declared(one) for one in declared if _is_behind(configuration, one)]
     behind: dict[ProxyInFront, list[ProxiedLocation]] = {}
     for one in locations:
         if one.is_stream and one.shadowed_by is None:
-            for proxy in proxies_in_front(configuration, one.level):
+            for proxy in proxies_in_front(configuration, one.level, named):
                 behind.setdefault(proxy, []).append(one)
     for proxy, places in behind.items():
         product = product_named(proxy.product)
         if product is not None:
             yield from _findings(proxy, product, places, rules, minimum_s)
+
+
+def _is_behind(configuration: Configuration, proxy: DeclaredProxy) -> bool:
+    """Whether a configuration gets the requests of a declared proxy."""
+    if proxy.behind is None:
+        return True
+    return os.path.abspath(proxy.behind) == os.path.abspath(configuration.path)
+
+
+def _declared(proxy: DeclaredProxy) -> ProxyInFront:
+    """A proxy that the settings name, at the word there."""
+    source = Source(proxy.place.file, proxy.place.text)
+    start = source.offset(proxy.place.line, proxy.place.column)
+    word = re.compile(r"[\"']?[\w.-]+[\"']?").match(source.text, start)
+    end = start if word is None else word.end()
+    return ProxyInFront(proxy.product, "the settings", source, start, end)
 
 
 def _findings(
@@ -123,13 +144,16 @@ def _values(
     proxy: ProxyInFront, product: Product, stream: Stream, minimum_s: float
 ) -> Iterator[dict[str, Any]]:
     """The facts for one stream behind a proxy: its shortest limit, and whether it holds it."""
+    is_tunnel = stream.kind in ("websocket", "long-poll")  # nothing holds it, or a single piece
+    remedy = None if is_tunnel else product.remedy("whole-answer")
+    holds = remedy is not None and bool(proxy.holds or product.buffers)
     limits = [one for one in _limits(proxy, product) if _cuts(one, stream, minimum_s)]
+    if holds:
+        # A limit of the whole response is that of a collected one.
+        limits = [one for one in limits if one.is_known or one.of != "response"]
     if limits:
         yield _cutting(product, min(limits, key=lambda one: one.seconds), stream, minimum_s)
-    if stream.kind in ("websocket", "long-poll"):
-        return  # a tunnel, or a single piece: nothing holds it back
-    remedy = product.remedy("whole-answer")
-    if remedy is not None and (proxy.holds or product.buffers):
+    if remedy is not None and holds:
         yield {
             "tier": product.title,
             "tier_holds": True,

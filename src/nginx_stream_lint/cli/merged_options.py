@@ -19,7 +19,7 @@ from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Policy, Worth
 from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.settings import Settings, SettingsMistake, find, load
-from nginx_stream_lint.streams.declarations import nearest_words
+from nginx_stream_lint.streams.declarations import DeclaredProxy, SettingsPosition, nearest_words
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import Unreadable
 
@@ -58,8 +58,7 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
     for _, here in settings.mounts:
         if not workspace.exists(here):
             settings.refuse("mounts", f'there is no file or folder "{here}"; correct the path')
-    if settings.tiers:
-        _check_tiers(workspace, settings)
+    tiers, proxies = _tiers(workspace, settings)
     rules, policy, names = _rules(workspace, settings, flags)
     version, timeout = flags.get("nginx_version"), flags.get("min_read_timeout")
     overrides = (
@@ -92,7 +91,8 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
             policy=policy,
             all_rules=names,
             isolated=flags["isolated"],
-            tiers=settings.tiers,
+            tiers=tiers,
+            proxies=proxies,
         ),
         _given(flags),
         _targets(settings, flags),
@@ -101,14 +101,31 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
     )
 
 
-def _check_tiers(workspace: Workspace, settings: Settings) -> None:
-    """Refuse tiers that are neither a file nor a known product."""
+def _tiers(
+    workspace: Workspace, settings: Settings
+) -> tuple[tuple[str, ...], tuple[DeclaredProxy, ...]]:
+    """The nginx configurations that a request passes, and the other proxies among them."""
+    if settings.file is None or not settings.tiers:
+        return (), ()
     from nginx_stream_lint.tiers.products import product_named, product_names
 
-    for path in settings.tiers:
-        if not workspace.exists(path) and product_named(path) is None:
-            known = nearest_words(os.path.basename(path), product_names())
-            settings.refuse("tiers", f'there is no file or product "{path}"{known}')
+    node = settings.written["tiers"]
+    nodes = node.list_items() if node.kind == "list" else [node]
+    text = workspace.text(str(settings.file))
+    tiers: list[str] = []
+    proxies: list[DeclaredProxy] = []
+    for one, item in zip(settings.tiers, nodes, strict=True):
+        if workspace.exists(one):
+            tiers.append(one)
+            continue
+        product = product_named(one)
+        if product is None:
+            name = os.path.basename(one)
+            near = nearest_words(name, product_names())
+            settings.refuse("tiers", f'there is no file "{one}", and no product "{name}"{near}')
+        place = SettingsPosition(str(settings.file), text, item.line, item.column)
+        proxies.append(DeclaredProxy(product.name, place, tiers[-1] if tiers else None))
+    return tuple(tiers), tuple(proxies)
 
 
 def _rules(

@@ -263,8 +263,10 @@ def _in_words(explanation: Explanation, tier: Passed) -> TierWords:
     cuts = f"cuts the stream after {duration(limit)} of silence" if limit else ""
     if isinstance(tier, PassedPlace):
         held = "" if worst is None else _held_here(worst, tier.handler.family, "")
-        version = ".".join(map(str, tier.nginx.version))
-        where = f"nginx {version}{tier.level.place}".replace(" (", ", ").rstrip(")")
+        known = tier.nginx.knows_version
+        version = f" {'.'.join(map(str, tier.nginx.version))}" if known else ""
+        block = tier.level.directive or tier.handler.directive
+        where = f"nginx{version}, {_where(block)}"
         name = tier.level.label
     else:
         one = tier.tier

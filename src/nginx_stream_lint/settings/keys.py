@@ -42,7 +42,6 @@ from nginx_stream_lint.streams.declarations import (
     nearest_words,
 )
 from nginx_stream_lint.streams.stream import KINDS
-from nginx_stream_lint.tiers.in_front import named_tier
 from nginx_stream_lint.util.git import Patterns, Steps, as_bytes
 
 # Steps to match the files of one override with its patterns: a third of a second.
@@ -85,10 +84,12 @@ def _report(text: str, settings_file: SettingsFile) -> str:
 
 
 def _tier(text: str, settings_file: SettingsFile) -> str:
-    """The path of a configuration, or the name of another proxy. Raises ValueError."""
+    """The path of a configuration, or the name of a product. Raises ValueError."""
+    from nginx_stream_lint.tiers.products import product_named
+
     path = str(inside(text, settings_file))
-    is_product = not settings_file.workspace.exists(path) and named_tier(text) is not None
-    return text if is_product else path
+    product = None if settings_file.workspace.exists(path) else product_named(text)
+    return path if product is None else product.name
 
 
 def _pattern(text: str) -> str:
@@ -301,10 +302,11 @@ KEYS = (
     ),
     Key(
         "tiers",
-        ListOf(Converted(Text("the path of a configuration, or the name of another proxy"), _tier)),
-        "The proxies that a request passes, the one next to the app first: configurations of nginx,"
-        " and names of other products. Each nginx passes its requests on to the one before it,"
-        " except to ports on which only others in the list listen.",
+        ListOf(Converted(Text("the path of a configuration, or a product"), _tier)),
+        "What a request passes, the tier next to the app first: configurations of nginx, and other"
+        " proxies by the name of their product, such as `cloudflare` or `alb`. Each nginx"
+        " passes its requests on to the one before it, except to ports on which only others in the"
+        " list listen.",
         ["app/nginx.conf", "edge/nginx.conf", "cloudflare"],
         unset="only servers of the same configuration",
         option="--through",

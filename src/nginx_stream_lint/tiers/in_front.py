@@ -32,11 +32,17 @@ def has_proxies_in_front(configuration: Configuration) -> bool:
     return any("real_ip_" in one.source.text for one in configuration.files)
 
 
-def proxies_in_front(configuration: Configuration, level: Level) -> Sequence[ProxyInFront]:
-    """The proxies in front of a location; for each product only the first evidence."""
+def proxies_in_front(
+    configuration: Configuration, level: Level, declared: Sequence[ProxyInFront] = ()
+) -> Sequence[ProxyInFront]:
+    """The proxies in front of a location, also the `declared` ones.
+
+    For each product there is only the first evidence. The deployment comes first, because it may
+    show the limits of a proxy.
+    """
     deployed = configuration.deployed
     found: dict[str, ProxyInFront] = {}
-    for one in () if deployed is None else deployed.in_front:
+    for one in (*(() if deployed is None else deployed.in_front), *declared):
         found.setdefault(one.product, one)
     for one in _trusted(level):
         found.setdefault(one.product, one)
