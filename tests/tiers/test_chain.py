@@ -212,10 +212,11 @@ def found(app: str, edge: str) -> list[tuple[str, str, int]]:
     return [
         (one.rule, one.location.place.source.name, one.location.place.line)
         for one in result.findings
-        if one.rule in ("response-buffering", "swallowed-accel-header") and one.severity == "error"
+        if one.rule in RULES and one.severity == "error"
     ]
 
 
+RULES = ("response-buffering", "swallowed-accel-header", "ignored-accel-header")
 SSE = "# nginx-stream-lint: stream sse x_accel_buffering=no\n"
 
 
