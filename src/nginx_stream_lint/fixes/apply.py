@@ -17,6 +17,7 @@ from nginx_stream_lint.fixes.order import rank_of_line
 from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Applicability, Edit, Finding, Fix
 from nginx_stream_lint.util.problems import REPORT_IT
+from nginx_stream_lint.util.remembering import latest_remembered
 
 # Each round applies all fixes that do not overlap, and at least one. More rounds mean that fixes
 # undo one another.
@@ -220,8 +221,6 @@ _ENDS = re.compile(r"[;{}\n]")
 
 def snippet(edits: Iterable[Edit]) -> str:
     """Return the new or changed statements of edits, as text for messages."""
-    from textwrap import dedent
-
     lines: dict[str, None] = {}
     for edit in edits:
         text = edit.source.text
@@ -237,8 +236,16 @@ def snippet(edits: Iterable[Edit]) -> str:
             if before.rstrip().endswith((";", "}")):
                 stop = edit.end
             new = text[start : edit.start] + new + text[edit.end : stop]
-        lines |= dict.fromkeys(line.rstrip() for line in dedent(new.strip("\r\n")).splitlines())
+        lines |= dict.fromkeys(_statements(new))
     return "\n".join(line for line in lines if line)
+
+
+@latest_remembered(1024)
+def _statements(text: str) -> tuple[str, ...]:
+    """The lines of a new text, without their common indentation."""
+    from textwrap import dedent
+
+    return tuple(line.rstrip() for line in dedent(text.strip("\r\n")).splitlines())
 
 
 def fix_checked(lint: Callable[[Mapping[str, str]], CheckedFiles], unsafe: bool) -> FixedFiles:
