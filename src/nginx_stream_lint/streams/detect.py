@@ -20,6 +20,7 @@ from nginx_stream_lint.nginx.unreachable_locations import unreachable_locations
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.declarations import (
     COMMENT,
+    SIGN,
     Declaration,
     DeclarationMistake,
     from_comment,
@@ -436,7 +437,7 @@ def _commented(
     problems: list[Problem] = []
     crowded: dict[Level, File] = {}
     for file in configuration.files:
-        if "nginx-stream-lint:" not in file.source.text:
+        if SIGN not in file.source.text:
             continue
         declared: list[tuple[int, Stream]] = []
         for start, end in file.comments:
@@ -477,7 +478,7 @@ def commented_at(
     """Return the positions of comments that declare streams, and the levels around each."""
     found: dict[tuple[Source, int, int], list[Level]] = {}
     for file in configuration.files:
-        if "nginx-stream-lint:" not in file.source.text:
+        if SIGN not in file.source.text:
             continue
         places = [
             (start, (file.source, start, end))

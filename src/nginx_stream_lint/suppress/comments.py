@@ -29,8 +29,8 @@ from nginx_stream_lint.rules.finding import (
 )
 from nginx_stream_lint.rules.remarks import Remark, remarks
 from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.streams.declarations import SIGN
 
-_SIGN = "nginx-stream-lint:"
 # Comments of nginx, YAML, and template languages.
 _COMMENT = (
     r"(?:\{#-?|/\*|#+)[ \t]*nginx-stream-lint:[ \t]*(?P<what>ignore(?:-file)?)(?![\w-])"
@@ -143,7 +143,7 @@ def without_ignored(
     ignores = [
         one
         for group in _by_source(files)
-        if _SIGN in group[0].source.text
+        if SIGN in group[0].source.text
         for one in _ignores(group)
     ]
     if not ignores:
