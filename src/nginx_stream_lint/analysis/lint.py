@@ -20,6 +20,7 @@ from nginx_stream_lint.analysis.remarks import (
 )
 from nginx_stream_lint.analysis.versions import by_version, of_all_versions
 from nginx_stream_lint.config import (
+    SIGN,
     Configuration,
     File,
     IncludeResolver,
@@ -51,7 +52,7 @@ from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.rules.verdict import VerdictCache
-from nginx_stream_lint.streams.declarations import SIGN, Declaration
+from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nginx_stream_lint.config import Configuration, Source
+from nginx_stream_lint.config import SIGN, Configuration, Source
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.unreachable_locations import unreachable_locations
@@ -13,7 +13,7 @@ from nginx_stream_lint.rules.finding import COMMAND_LINE, Finding, LocationInfo,
 from nginx_stream_lint.rules.judge import location_info, place_of
 from nginx_stream_lint.rules.remarks import remarks
 from nginx_stream_lint.rules.rule import Rule
-from nginx_stream_lint.streams.declarations import SIGN, Declaration
+from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.detect import ProxiedLocation
 
 if TYPE_CHECKING:

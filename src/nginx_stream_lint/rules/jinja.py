@@ -1,14 +1,13 @@
-"""Jinja without its loaders and bytecode cache, which import 7 of its 23 ms.
+"""Import Jinja without its loaders and bytecode cache.
 
-That is a third of the time between our result and the slower of the linters beside which
-`benchmarks/` measures ten locations with findings.
+They take 7 of 23 ms. Ten locations with findings took 136 ms in all, and should not take longer
+than gixy-ng's 109 ms (docs/benchmarks.md).
 """
 
 from __future__ import annotations
 
 import sys
 from importlib.util import find_spec, module_from_spec
-from threading import RLock
 
 
 def prepare() -> None:
@@ -24,14 +23,13 @@ def prepare() -> None:
     loader = spec.loader
     assert loader is not None
     package = module_from_spec(spec)
-    lock = RLock()
 
     def complete(name: str) -> object:
         if find_spec(f"jinja2.{name}") is not None:
             raise AttributeError(name)  # a module of the package, which the caller then imports
-        with lock:
-            if vars(package).pop("__getattr__", None) is not None:
-                loader.exec_module(package)
+        # Two threads may do this at once: the second assigns the same names again.
+        loader.exec_module(package)
+        vars(package).pop("__getattr__", None)
         return getattr(package, name)
 
     vars(package)["__getattr__"] = complete

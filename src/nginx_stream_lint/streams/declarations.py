@@ -17,8 +17,6 @@ from nginx_stream_lint.streams.stream import KINDS, Stream
 from nginx_stream_lint.util.remembering import latest_remembered
 
 # `# nginx-stream-lint: stream sse framing=close` inside a location
-# Every comment for us has this in it.
-SIGN = "nginx-stream-lint:"
 COMMENT = r"(?s)#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)"
 
 _Word = TypeVar("_Word", bound=str)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from nginx_stream_lint.config import Configuration, File, Problem, Source
+from nginx_stream_lint.config import SIGN, Configuration, File, Problem, Source
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Handler, Level, always_answers
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, clients
@@ -20,7 +20,6 @@ from nginx_stream_lint.nginx.unreachable_locations import unreachable_locations
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.declarations import (
     COMMENT,
-    SIGN,
     Declaration,
     DeclarationMistake,
     from_comment,

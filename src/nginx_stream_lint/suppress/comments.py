@@ -18,7 +18,7 @@ from typing import NamedTuple
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from nginx_stream_lint.config import Directive, File, Source
+from nginx_stream_lint.config import SIGN, Directive, File, Source
 from nginx_stream_lint.config.templates import template_comments, yaml_reading
 from nginx_stream_lint.rules.finding import (
     Edit,
@@ -29,7 +29,6 @@ from nginx_stream_lint.rules.finding import (
 )
 from nginx_stream_lint.rules.remarks import Remark, remarks
 from nginx_stream_lint.rules.rule import Rule
-from nginx_stream_lint.streams.declarations import SIGN
 
 # Comments of nginx, YAML, and template languages.
 _COMMENT = (
