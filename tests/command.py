@@ -42,7 +42,9 @@ def run_here(
     before = os.getcwd()
     os.chdir(cwd or before)
     try:
-        done = CliRunner().invoke(cli, words, input=stdin, catch_exceptions=False)
+        done = CliRunner().invoke(
+            cli, words, input=stdin, catch_exceptions=False, prog_name="nginx-stream-lint"
+        )
     finally:
         os.chdir(before)
     return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
@@ -50,7 +52,7 @@ def run_here(
 
 def findings(*arguments: str | Path, status: int | None = None) -> list[dict[str, Any]]:
     """The findings of a run with `--format json`, which must end with `status` if one is given."""
-    done = run(*arguments, "--format", "json")
+    done = run_here(*arguments, "--format", "json")
     assert done.stderr == "", done.stderr
     if status is not None:
         assert done.returncode == status, done.stdout
