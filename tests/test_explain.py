@@ -311,7 +311,7 @@ def test_both_servers_on_the_way_are_named(tmp_path: Path) -> None:
         """
     )
     said = " ".join(run_here("explain", path, "http://127.0.0.1/v1/x").stdout.split())
-    assert f"lands in location / ({path}:2)" in said
+    assert f"routed to location / ({path}:2)" in said
     assert f"then in location /v1/ ({path}:4)" in said
     assert f"stalls: the proxy buffer in location /v1/ ({path}:4) holds 4 KB" in said
     assert f"error response-buffering at {path}:4: proxy_buffering is on" in said

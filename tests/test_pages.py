@@ -114,6 +114,23 @@ def test_references_are_links() -> None:
     )
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_page_explains_what_it_shows(rule: Rule) -> None:
+    page = PAGES[f"rules/{rule.name}.md"]
+    table = "".join(line for line in page.splitlines() if line.startswith("| "))
+    assert ("The app sends 20 tokens" in page) is ("token" in table)
+    kinds = {one.evidence or rule.evidence for one in rule.examples if one.bad}
+    timed = not kinds.isdisjoint({"silence", "client-silence", "reload"})
+    assert ("Timeouts in an example are divided by 20" in page) is timed
+
+
+def test_an_address_is_written_once(tmp_path: Path) -> None:
+    text = run_here("rules", "unused-ignore", cwd=tmp_path).stdout
+    assert text.count("nginx.org/en/docs/beginners_guide.html") == 1
+    text = run_here("rules", "nagle-delay", cwd=tmp_path).stdout
+    assert "nginx: tcp_nodelay (https://nginx.org/" in " ".join(text.split())
+
+
 def test_the_site_builds_without_a_warning_or_a_dead_link(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],

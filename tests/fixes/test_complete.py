@@ -176,3 +176,13 @@ def test_the_order_is_an_experts(tmp_path: Path) -> None:
         "proxy_buffering",
         "proxy_read_timeout",
     ]
+
+
+def test_a_fix_of_another_file_shows_no_unchanged_location(tmp_path: Path) -> None:
+    (tmp_path / "proxy.conf").write_text("proxy_http_version 1.0;\nproxy_buffering off;\n")
+    location = "location /v1/chat/completions { proxy_pass http://a; include proxy.conf; }"
+    path = _put(tmp_path / "a", f"events {{}}\nhttp {{ server {{\n{location}\n}} }}\n")
+    path.write_text(path.read_text().replace("proxy.conf", str(tmp_path / "proxy.conf")))
+    shown = run_here(path, "--host", "--ignore", "short-read-timeout").stdout
+    fix = shown.partition("suggested fix (apply with --fix):\n")[2].partition("\n\n")[0]
+    assert re.fullmatch(r"    in \S+proxy\.conf:1: proxy_http_version 1\.1;", fix), shown
