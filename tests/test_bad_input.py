@@ -183,7 +183,7 @@ def test_a_folder_without_configurations(tmp_path: Path) -> None:
     for name in ("sub", "."):
         done = run(tmp_path, name)
         assert done.returncode == 0, done
-        assert done.stderr == f"{name}:1:1: note: no nginx configuration found in this folder\n"
+        assert done.stderr == f"{name}: note: no nginx configuration found in this folder\n"
 
 
 def test_what_never_ends(tmp_path: Path) -> None:
