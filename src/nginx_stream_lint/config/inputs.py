@@ -160,8 +160,7 @@ class _Gathering:
         for folder in folders:
             self._note_rejected(folder)
         self.found += [
-            Configuration(folder, notes=[Note(folder, 1, 1, message)])
-            for folder, message in self.files.workspace.notes.items()
+            _noted(folder, message) for folder, message in self.files.workspace.notes.items()
         ]
         return self.found
 
@@ -265,8 +264,7 @@ class _Gathering:
         found = self.files.repository(folder).candidates(self.around.markdown)
         self.guessed.update(self.files.key(path) for path, verdict in found if verdict == "guessed")
         if not found:
-            message = "no nginx configuration found in this folder"
-            self.found.append(Configuration(folder, notes=[Note(folder, 1, 1, message)]))
+            self.found.append(_noted(folder, "no nginx configuration found in this folder"))
         return [path for path, _ in found]
 
     def _judge_reading(self, configuration: Configuration) -> None:
@@ -452,6 +450,11 @@ class _Gathering:
     def _refuse(self, path: str, message: str, advice: str) -> None:
         problem = Problem(path, 1, 1, message, advice)
         self.found.append(Configuration(path, problems=[problem]))
+
+
+def _noted(folder: str, message: str) -> Configuration:
+    """No configuration, but a note about a folder."""
+    return Configuration(folder, notes=[Note(folder, 1, 1, message, is_folder=True)])
 
 
 def _has_location(directives: Iterable[Directive]) -> bool:
