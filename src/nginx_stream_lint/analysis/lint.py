@@ -18,7 +18,7 @@ from nginx_stream_lint.analysis.remarks import (
     comment_findings,
     declaration_findings,
 )
-from nginx_stream_lint.analysis.versions import by_version, of_all_versions
+from nginx_stream_lint.analysis.versions import by_version, of_all_versions, reads_defaults
 from nginx_stream_lint.config import (
     SIGN,
     Configuration,
@@ -268,13 +268,16 @@ def _check(
     caches: VerdictCaches,
 ) -> tuple[Detected, list[FindingWithContext], list[Finding]]:
     """Detect streams in a configuration and apply the rules, for each nginx that may run it."""
-    checked: list[Detected] = []
+    versions = by_version(configuration, options)
+    checked = [detect(configuration, versions[0], workspace)]
+    if not reads_defaults(checked[0].root, checked[0].served):
+        checked *= len(versions)
+    else:
+        checked += (detect(configuration, each, workspace) for each in versions[1:])
     found: list[list[FindingWithContext]] = []
     remarked: list[Finding] = []
-    for each in by_version(configuration, options):
-        detected = detect(configuration, each, workspace)
+    for detected, each in zip(checked, versions, strict=True):
         judged, measured = judge_all(detected, each, confirm, caches)
-        checked.append(detected)
         found.append(judged)
         remarked = remarked or [*judge_remarks(detected, each), *measured]
     # A problem counts only if every version refuses it.
