@@ -293,7 +293,7 @@ def read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> li
     This begins a run: results cached by an earlier one are cleared.
     """
     forget()
-    return configurations(workspace, paths, around, _manifests, _deployments)
+    return configurations(workspace, paths, around, _manifests, _deployments, _gateways)
 
 
 def _manifests(
@@ -302,6 +302,12 @@ def _manifests(
     from nginx_stream_lint.kubernetes.translate import configurations as translated
 
     return translated(source, text, conditional, files)
+
+
+def _gateways(yaml: Sequence[MappedText], files: IncludeResolver) -> list[Configuration]:
+    from nginx_stream_lint.kubernetes.gateway_reading import gateway_configurations
+
+    return gateway_configurations(yaml, files)
 
 
 def _deployments(
