@@ -86,7 +86,7 @@ def plans_of(*texts: str) -> list[Plan]:
 
 def write(folder: Path, files: Mapping[str, str]) -> None:
     """Write files into a folder that is a repository of its own."""
-    (folder / ".git").mkdir(exist_ok=True)
+    (folder / ".git").mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8", newline="")

@@ -7,7 +7,8 @@ the same repository.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from nginx_stream_lint.config.configuration import Configuration, read_from
 from nginx_stream_lint.config.includes import IncludeResolver
@@ -36,12 +37,14 @@ from nginx_stream_lint.kubernetes.gateway_fabric import (
     gateways_of,
     says_nginx,
 )
-from nginx_stream_lint.kubernetes.manifest import documents
+from nginx_stream_lint.kubernetes.manifest import Scalar, documents
 from nginx_stream_lint.kubernetes.nginx_text import TooLong
 from nginx_stream_lint.util.budget import in_force
 from nginx_stream_lint.util.problems import Unreadable
 
 _MAX_FILES = 2000
+_MAX_HOSTS = 200
+_REPLACED = re.compile(r"kind[\"']?: *[\"']?(?:Ingress|VirtualServer)\b")
 
 
 def gateway_configurations(
@@ -55,12 +58,16 @@ def gateway_configurations(
     if not own:
         return []
     keys = {one.source.key for one in own}
-    every = [one for reading in (*own, *_around(own, keys, files)) for one in _objects(reading)]
+    others = _around(own, keys, files)
+    every = [one for reading in (*own, *others) for one in _objects(reading)]
     found: list[Configuration] = []
+    checked: list[Plan] = []
     try:
         for plan in plans(every):
             if any(one.document.source.key in keys for one in _members(plan)):
                 found.append(_configuration(plan, files, keys, own))
+                checked.append(plan)
+        found += _replaced(checked, named, files)
     except Unreadable as stop:
         # The run may generate no more text.
         found.append(Configuration(own[0].source.name, problems=[stop.problem]))
@@ -94,6 +101,40 @@ def _around(own: Sequence[MappedText], keys: set[str], files: IncludeResolver) -
                 except Unreadable:
                     continue
     return found
+
+
+def _replaced(
+    checked: Sequence[Plan], named: Sequence[MappedText], files: IncludeResolver
+) -> Iterator[Configuration]:
+    """The configurations of Ingresses for the hosts of some Gateways, if they were not named."""
+    from nginx_stream_lint.kubernetes.translate import configurations
+
+    hosts = {
+        host.text: None
+        for plan in checked
+        for route in plan.routes
+        for host in route.spec.items("hostnames")
+        if isinstance(host, Scalar)
+    }
+    if not hosts:
+        return
+    wanted = re.compile("|".join(map(re.escape, islice(hosts, _MAX_HOSTS))))
+    name = checked[0].first.document.source.name
+    if not files.workspace.is_file(name):
+        return
+    keys = {one.source.key for one in named}
+    repository = files.repository(files.top(name))
+    for path in [one for one in repository.files if is_yaml(one)][:_MAX_FILES]:
+        text = repository.text(path)
+        if _REPLACED.search(text) is None or not wanted.search(text) or files.key(path) in keys:
+            continue
+        try:
+            reading = yaml_reading(files.source(path))
+        except Unreadable:
+            continue
+        for one in configurations(reading.source, reading.text, reading.conditional, files):
+            one.is_context = True
+            yield one
 
 
 def plans(every: Iterable[ApiObject]) -> list[Plan]:
