@@ -18,6 +18,7 @@ from nginx_stream_lint.analysis.remarks import (
     comment_findings,
     declaration_findings,
 )
+from nginx_stream_lint.analysis.twins import flips
 from nginx_stream_lint.analysis.versions import by_version, of_all_versions, reads_defaults
 from nginx_stream_lint.config import (
     SIGN,
@@ -200,7 +201,8 @@ def lint(
     whole: set[str] = set()  # keys of files in configurations that are read completely
     files: list[File] = []
     with spending(workspace.budget):
-        for configuration in read(workspace, paths, options.around):
+        configurations_read = _read(workspace, paths, options.around)
+        for configuration in [one for one in configurations_read if not one.is_context]:
             result.add_notes(configuration.notes)
             try:
                 detected, found, remarked = _check(
@@ -231,6 +233,9 @@ def lint(
                     running.setdefault(_said(finding), []).append(configuration.deployed)
             for one in found:
                 judged.setdefault(_said(one.finding), one)
+        beside = [one for one in configurations_read if one.is_context]
+        result._detected += [detect(one, options, workspace) for one in beside]
+        _compare_twins(result._detected, options, caches, findings, judged)
         result.deployed = _name_instances(findings, running)
         unproxied = _unproxied(fates, paths, whole, workspace)
         every = [*findings.values(), *declaration_findings(unproxied, options.rules)]
@@ -239,13 +244,32 @@ def lint(
         if options.baseline is not None:
             kept = _without_known(kept, result, options, workspace)
         result.findings, failed = with_fixes(kept, judged.values(), files)
+    _finish(result, failed, workspace)
+    return result
+
+
+def _finish(result: Result, failed: Sequence[Problem], workspace: Workspace) -> None:
+    """Count the locations of a result, and remove what it has twice."""
     result.locations = _number(result.served)
     result.streams = _number([one for one in result.served if one.is_stream])
     result.unchecked = _each_once(result.unchecked)
     result.problems += [*failed, *workspace.budget.problems]
     result.problems = list(dict.fromkeys(result.problems))
     result.notes, result.details = without_repeats(result.notes), without_repeats(result.details)
-    return result
+
+
+def _compare_twins(
+    detected: Sequence[Detected],
+    options: Options,
+    caches: VerdictCaches,
+    findings: dict[_Said, Finding],
+    judged: dict[_Said, FindingWithContext],
+) -> None:
+    """Replace findings about streams that another controller lets through; see `flips`."""
+    for before, after in flips(detected, options, caches):
+        findings.pop(_said(before.finding), None)
+        findings.setdefault(_said(after.finding), after.finding)
+        judged.setdefault(_said(after.finding), after)
 
 
 def _name_instances(
@@ -295,8 +319,13 @@ def read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> li
 
     This begins a run: results cached by an earlier one are cleared.
     """
+    return [one for one in _read(workspace, paths, around) if not one.is_context]
+
+
+def _read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> list[Configuration]:
+    """See `read`; with those that others are only compared with."""
     forget()
-    return configurations(workspace, paths, around, _manifests, _deployments)
+    return configurations(workspace, paths, around, _manifests, _deployments, _gateways)
 
 
 def _manifests(
@@ -305,6 +334,12 @@ def _manifests(
     from nginx_stream_lint.kubernetes.translate import configurations as translated
 
     return translated(source, text, conditional, files)
+
+
+def _gateways(yaml: Sequence[MappedText], files: IncludeResolver) -> list[Configuration]:
+    from nginx_stream_lint.kubernetes.gateway_reading import gateway_configurations
+
+    return gateway_configurations(yaml, files)
 
 
 def _deployments(

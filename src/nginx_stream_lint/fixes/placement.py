@@ -116,18 +116,18 @@ def _by_author(author: Author, applicability: Applicability, site: _FixSite) -> 
             lines += site.lines(move)
         try:
             target = site.target(move)
+            rows = target.rows.get(name, [])
+            if action not in ("set", "reset"):
+                rows = _rows_named(target, name, move.key)
+            if len(rows) == 1 and _is_text(rows[0]):
+                remove = action == "remove_row"
+                row = rows[0]
+                edits.append(_remove_row(row, target) if remove else _replace_args(row, value))
+                continue
         except _ManualOnlyError:
             applicabilities.append("manual")
             continue
-        rows = target.rows.get(name, [])
-        if action not in ("set", "reset"):
-            rows = _rows_named(target, name, move.key)
-        if len(rows) == 1 and _is_text(rows[0]):
-            if action == "remove_row":
-                edits.append(_remove_row(rows[0], target))
-            else:
-                edits.append(_replace_args(rows[0], value))
-        elif (
+        if (
             target is level
             and action in ("set", "reset", "set_row")
             # Directives that the controller writes itself would be duplicates.
@@ -149,7 +149,7 @@ def _by_author(author: Author, applicability: Applicability, site: _FixSite) -> 
             applicabilities.append("manual")
         for change in changes or ():
             applicabilities.append("safe" if change.is_safe else "unsafe")
-            edits.append(Edit(source, change.start, change.end, change.text))
+            edits.append(Edit(change.source or source, change.start, change.end, change.text))
     worst = max(applicabilities, key=_SAFETY.index)
     if worst == "manual" or not edits:
         return Fix("", "manual", "\n".join(dict.fromkeys(lines)))
