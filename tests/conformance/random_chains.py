@@ -46,6 +46,8 @@ ACCELS = ("absent", "absent", "no", "no", "yes")
 NAMES = ("one.example", "two.example", "localhost")
 _STREAM = "text/event-stream"
 
+# What an `if` in a location may set.
+_IN_IF = ("gzip", "add_header", "sendfile", "expires", "ssi", "charset")
 # What decides about delivery: (how often, directive, values). `{family}` is the handler's family.
 PASSING: tuple[tuple[float, str, tuple[str, ...]], ...] = (
     (0.4, "{family}_buffering", ("on", "off", "off")),
@@ -210,6 +212,8 @@ class Generator:
             rows.append(f"sub_filter {pattern};")
         if has_sub and self.chance(0.1 * factor):
             rows.append(f"sub_filter_types {self.random.choice((_STREAM, '*'))};")
+        if tier.binary.has("http_gunzip") and self.chance(0.05 * factor):
+            rows.append("gunzip on;")
         if tier.binary.has("brotli") and self.chance(0.1 * factor):
             rows.append(f"brotli on; brotli_types {_STREAM};")
         if self.chance(0.12 * factor):
@@ -240,20 +244,26 @@ class Generator:
         path = f"/{self.number}/"
         case = Case(path, self.random.choice((*NAMES, "other.example")), scenario)
         host: str | None = case.host
-        for at in range(depth):
+        at = 0
+        while at < depth:
             server = NAMES.index(host) if host in NAMES else 0
-            path, host = self.location(case, at, server, path)
-            if self.chance(0.04) and 0 < at < depth - 1:
+            following = at + 1
+            if at + 2 < depth and self.chance(0.1):
                 case.classes.add("skips a tier")
+                following = at + 2
+            path, host = self.location(case, at, following, server, path)
+            at = following
         case.classes.add(f"{depth} tiers")
         case.classes |= {f"client {scenario.client}", f"framing {scenario.framing}"}
         case.classes |= {f"accel {scenario.x_accel_buffering}", scenario.accept_encoding}
         return case
 
-    def location(self, case: Case, at: int, server: int, path: str) -> tuple[str, str | None]:
+    def location(
+        self, case: Case, at: int, following: int, server: int, path: str
+    ) -> tuple[str, str | None]:
         """Add a location to an nginx; return the path and the host that the next one gets."""
         tier = self.tiers[at]
-        last = at + 1 == len(self.tiers)
+        last = following == len(self.tiers)
         family = "proxy"
         if last and self.chance(0.2):
             family = self.random.choice(("fastcgi", "uwsgi", "scgi"))
@@ -272,7 +282,7 @@ class Generator:
             if family == "proxy":
                 rows = self.with_version(rows, ("1.0", "1.1", "1.1"), 0.6)
         else:
-            inner, host, passed = self.onward(case, tier, self.tiers[at + 1], path)
+            inner, host, passed = self.onward(case, tier, self.tiers[following], path)
             rows = [row for row in rows if not row.startswith("proxy_http_version")] + passed
         rows = list({_name(row): row for row in rows}.values())
         self.random.shuffle(rows)
@@ -359,7 +369,28 @@ class Generator:
             label = f"location = {path}"
         elif form < 0.2:
             label = f"location ^~ {path}"
-        elif form < 0.25 and not has_uri:
+        elif form < 0.32:
+            # Nested: what the outer location sets is inherited.
+            outer = " ".join(self.settings(tier, 0.3))
+            label = f"location {path}"
+            case.labels.append(label)
+            case.classes.add("nested")
+            text = f"location {path[:-1]} {{ {outer} {label} {{ {body} }} }}"
+            tier.cases[server].append(text)
+            return
+        elif form < 0.36 and not has_uri and "proxy_pass" in body:
+            condition = self.random.choice(("$request_method = GET", "$arg_never", "$uri ~ ^/"))
+            inside = " ".join(
+                row for row in self.drawn(COMMON, 0.4, "proxy") if row.split()[0] in _IN_IF
+            )
+            is_true = condition != "$arg_never"
+            label = f"if ({condition})" if is_true else f"location {path}"
+            case.labels.append(label)
+            case.classes.add("if")
+            block = f"location {path} {{ {body} if ({condition}) {{ {inside} }} }}"
+            tier.cases[server].append(block)
+            return
+        elif form < 0.41 and not has_uri:
             label = f"location @case{path.strip('/').replace('/', '_')}"
             tier.cases[server].append(
                 f"location {path} {{ error_page 418 = {label.split()[1]}; return 418; }}"
@@ -391,13 +422,18 @@ class Generator:
             lines.append("http2 on;")
         lines += tier.upstreams
         http2 = "" if tier.is_new else " http2"
+        # Each address is written alike in all servers.
+        hosts = [self.random.choice(("127.0.0.1:", "127.0.0.1:", "", "*:")) for _ in range(3)]
         for name, blocks in zip(NAMES, tier.cases, strict=True):
             lines.append("server {")
             lines.append(
-                f"    listen 127.0.0.1:{tier.plain}; listen 127.0.0.1:{tier.tls} ssl{http2};"
+                f"    listen 127.0.0.1:{tier.plain}; listen {hosts[1]}{tier.tls} ssl{http2};"
             )
-            lines.append(f"    listen 127.0.0.1:{tier.http2}{http2}; listen unix:{tier.socket};")
-            lines.append(f"    server_name {name};")
+            lines.append(f"    listen {hosts[2]}{tier.http2}{http2}; listen unix:{tier.socket};")
+            more = self.random.choice(
+                (name, f"{name} *.{name}", f"~^{name.replace('.', '[.]')}$ {name}", f".{name}")
+            )
+            lines.append(f"    server_name {name if name == 'localhost' else more};")
             lines += [f"    {row}" for row in self.outer(tier, 0.25)]
             if self.chance(0.4):
                 lines.append(f"    ssl_buffer_size {self.buffer_size()};")
@@ -484,12 +520,12 @@ class Outcome:
 
 def compared(case: Case, one: Explanation, result: Measurement) -> str | None:
     """How real nginx differ from what explain says; None if they do not."""
-    labels = [tier.level.label for tier in reversed(one.tiers)]
+    labels = [tier.level.label for tier in reversed(one.places)]
     delivery = next((each for each in one.deliveries if each.scenario == case.scenario), None)
     verdict = None if delivery is None else delivery.verdict
     if (labels, verdict) == (case.labels, result.verdict):
         return None
-    found = [(tier.level.label, _at(one, tier.deliveries, case)) for tier in reversed(one.tiers)]
+    found = [(tier.level.label, _at(one, tier.deliveries, case)) for tier in reversed(one.places)]
     said = f"explain {verdict} {found} {one.route.unknown}"
     return f"{case}:\n    {said}\n    nginx {result.verdict} {result.status} {result.bursts}"
 

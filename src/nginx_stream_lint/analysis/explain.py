@@ -17,7 +17,9 @@ from nginx_stream_lint.analysis.lint import (
     with_fixes,
 )
 from nginx_stream_lint.analysis.stream_paths import (
+    Passed,
     PassedPlace,
+    ProductPosition,
     StreamPaths,
     delivery_path,
     passed_place,
@@ -51,6 +53,7 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import Declaration, declaration
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation
 from nginx_stream_lint.streams.evidence import stream_of_url
+from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
 from nginx_stream_lint.streams.stream import ASKED, Stream
 from nginx_stream_lint.streams.upstreams import upstreams_of
 from nginx_stream_lint.tiers.deployment import neighbour
@@ -60,6 +63,12 @@ from nginx_stream_lint.tiers.hops import (
     Reached,
     TierConfiguration,
     socket_of,
+)
+from nginx_stream_lint.tiers.in_front import (
+    has_proxies_in_front,
+    named_tier,
+    proxies_in_front,
+    tier_in_front,
 )
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.problems import Unreadable
@@ -83,7 +92,12 @@ class Explanation(Struct, frozen=True):
     settings: dict[str, Effective]
     read_timeout_s: float | None
     deliveries: list[Delivery]
-    tiers: Sequence[PassedPlace] = ()
+    tiers: Sequence[Passed] = ()
+
+    @property
+    def places(self) -> list[PassedPlace]:
+        """The tiers that are nginx, nearest the app first."""
+        return [one for one in self.tiers if isinstance(one, PassedPlace)]
 
 
 class UnexplainedUrl(Struct, frozen=True):
@@ -128,8 +142,9 @@ def explain(
     """Explain which location handles each URL in a configuration, and what happens there.
 
     `conf` is the main file, or any input of `lint`; `documents` a folder of the workspace to use as
-    every `root`; `through` are the configurations of the nginx in front of it, nearest first. The
-    last one gets the request. Raises `BadUrl`, and `NoServer` if a configuration has no server.
+    every `root`; `through` are the configurations of the nginx in front of it, and the names of
+    other proxies there, nearest first. The last nginx gets the request. Raises `BadUrl`, and
+    `NoServer` if a configuration has no server.
 
     >>> from nginx_stream_lint import Workspace, explain
     >>> text = "server { location /api/ { proxy_pass http://127.0.0.1:8000; } }"
@@ -159,9 +174,40 @@ def make_explainer(
     """
     files = None if documents is None else DocumentRoot(workspace, documents)
     chain: list[Explainer] = []
+    products: list[ProductPosition] = []
     for path in _chain(workspace, conf, options, through):
-        chain.append(_first_explainer(workspace, path, options, files, streams, chain))
+        product = None if workspace.exists(path) else named_tier(path)
+        if product is not None:
+            products.append(ProductPosition(product, chain[-1].nginx if chain else None))
+        else:
+            chain.append(_first_explainer(workspace, path, options, files, streams, chain))
+    if not chain:
+        advice = "name a configuration, too"
+        raise NoServer([Problem(conf, 1, 1, "there is no nginx in the chain", advice)])
+    if not through:
+        products += _declared_products(workspace, options, chain)
+    chain[-1].products = tuple(products)
     return chain[-1]
+
+
+def _declared_products(
+    workspace: Workspace, options: Options, chain: Sequence[Explainer]
+) -> Iterable[ProductPosition]:
+    """The products that the settings name, in front of the nginx of a chain."""
+    for proxy in options.proxies:
+        tier = named_tier(proxy.product)
+        if tier is None:
+            continue
+        place = proxy.place
+        tier = replace(tier, file=place.file, line=place.line, because="the settings name it")
+        if proxy.behind is None:
+            front = None if options.tiers else chain[-1].nginx
+            yield ProductPosition(tier, front)
+            continue
+        key = workspace.key(proxy.behind)
+        for one in chain:
+            if workspace.key(one.nginx.name) == key:
+                yield ProductPosition(tier, one.nginx)
 
 
 def _chain(
@@ -234,6 +280,7 @@ class Explainer:
         behind: Sequence[Explainer] = (),
         read_other: Callable[[Deployed], Configuration | None] | None = None,
     ) -> None:
+        self._given = options
         # For a tag that may be on either side of a change of defaults, show the older version.
         options = by_version(configuration, options)[0]
         self.budget = budget or Budget(Limits())
@@ -247,11 +294,15 @@ class Explainer:
         http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
         generated = configuration.author is not None
-        self.nginx = TierConfiguration(configuration.path, http, self.version, generated)
+        self.nginx = TierConfiguration(
+            configuration.path, http, self.version, generated, version is not None
+        )
         self._chain = (*behind, self)
         self._by_tier = {one.nginx: one for one in self._chain}
         self._named = NamedChain(tuple(self._by_tier))
         self._read_other = read_other
+        # Proxies other than nginx that the user names.
+        self.products: Sequence[ProductPosition] = ()
         self._others: dict[Deployed, Explainer | None] = {}
         self._ways = StreamPaths(self._find)
         self._streams = streams
@@ -313,7 +364,7 @@ class Explainer:
                 configuration = self._read_other(nginx)
             if configuration is not None:
                 made = Explainer(
-                    configuration, self._options, self._files, self._streams, self.budget
+                    configuration, self._given, self._files, self._streams, self.budget
                 )
                 self._by_tier[made.nginx] = made
             self._others[nginx] = made
@@ -324,13 +375,23 @@ class Explainer:
         here = Hop(self.nginx, explanation.route)
         ways, notes = self._ways.of(here)
         explanation.route.unknown.extend(notes)
-        if ways == [[here]]:
+        products = [*self.products, *self._in_front(explanation.route)]
+        if ways == [[here]] and not products:
             return replace(explanation, tiers=[passed_place(here, explanation.deliveries)])
         scenarios = [each.scenario for each in explanation.deliveries]
-        deliveries, tiers = self._ways.delivered(ways, scenarios)
+        deliveries, tiers = self._ways.delivered(ways, scenarios, products)
         timeouts = (*(each.read_timeout_s for each in tiers), explanation.read_timeout_s)
         timeout = min((limit for limit in timeouts if limit is not None), default=None)
         return replace(explanation, deliveries=deliveries, tiers=tiers, read_timeout_s=timeout)
+
+    def _in_front(self, route: Route) -> list[ProductPosition]:
+        """The products in front of this nginx that the repository shows and the user omits."""
+        if route.location is None or not has_proxies_in_front(self._configuration):
+            return []
+        named = {one.tier.kind for one in self.products}
+        found = map(tier_in_front, proxies_in_front(self._configuration, route.location))
+        tiers = [one for one in found if one is not None and one.kind not in named]
+        return [ProductPosition(one, self.nginx) for one in tiers]
 
     @property
     def deployed(self) -> Deployed | None:
@@ -339,9 +400,9 @@ class Explainer:
 
     def app_behind(self, explanation: Explanation) -> str | None:
         """The name of the app that the deployment runs behind a URL; None if unknown."""
-        if not explanation.tiers:
+        if not explanation.places:
             return None
-        last = explanation.tiers[0]
+        last = explanation.places[0]
         explainer, http = self._by_tier[last.nginx], last.nginx.http
         if http is None or explainer.deployed is None:
             return None
@@ -432,7 +493,11 @@ class Explainer:
         """The findings about the locations that a URL's request passes."""
         with spending(self.budget):
             found: list[Finding] = []
-            for explainer, places in _by_explainer(self._at(explanation)):
+            by_explainer = _by_explainer(self._at(explanation))
+            tiers = [TierLocations(one._configuration, one.nginx, at) for one, at in by_explainer]
+            if len(tiers) > 1:
+                link_streams(tiers, self._find, spread=False)
+            for explainer, places in by_explainer:
                 judged = judge_places(places, explainer._options, explainer._caches)
                 kept = explainer._options.policy.applied(each.finding for each in judged)
                 found += with_fixes(kept, judged, explainer._configuration.files)[0]
@@ -451,7 +516,7 @@ class Explainer:
         passed = [(self, found.server, found.location, explanation.request.target)]
         passed += [
             (self._by_tier[tier.nginx], tier.server, tier.level, tier.uri)
-            for tier in explanation.tiers[-2::-1]
+            for tier in explanation.places[-2::-1]
         ]
         return [
             (explainer, _Question(server, level, target if self._streams else None))

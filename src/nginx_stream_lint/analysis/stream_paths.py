@@ -27,6 +27,7 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
 from nginx_stream_lint.tiers.chain import deliver
 from nginx_stream_lint.tiers.hops import Find, Hop, TierConfiguration, next_hops
+from nginx_stream_lint.tiers.records import ProductBehaviour, ProxyTier
 
 # Further paths are omitted.
 _MOST_WAYS = 20
@@ -47,6 +48,29 @@ class PassedPlace(Struct, frozen=True):
         """The longest silence of the next tier, in seconds."""
         name = f"{self.handler.family}_read_timeout"
         return parse_time(self.level.effective(name, self.nginx.version).text)
+
+
+class PassedProduct(Struct, frozen=True):
+    """A proxy other than nginx that a stream passes, with its delivery in each scenario."""
+
+    tier: ProxyTier
+    deliveries: Sequence[Delivery]
+
+    @property
+    def read_timeout_s(self) -> float | None:
+        """The longest silence, in seconds; None if it is unknown or there is no limit."""
+        behaviour = self.tier.behaviour
+        return behaviour.idle_timeout_s if isinstance(behaviour, ProductBehaviour) else None
+
+
+Passed = PassedPlace | PassedProduct
+
+
+class ProductPosition(Struct, frozen=True):
+    """A product in a chain: the nginx directly behind it; None if it stands next to the app."""
+
+    tier: ProxyTier
+    behind: TierConfiguration | None
 
 
 def passed_place(hop: Hop, deliveries: Sequence[Delivery]) -> PassedPlace:
@@ -84,7 +108,8 @@ class StreamPaths:
                 at = _place(one.route)
                 notes.append(f"the response: the request returns to {at.label}{at.place}")
             onward = [one for one in passing if one not in again]
-            notes += [one.doubt for one in onward if one.doubt]
+            for one in onward:
+                notes += [*filter(None, [one.doubt]), *one.route.unknown]
             if not onward or len(way) == MOST_TIERS:
                 ways.append(way)
             else:
@@ -92,21 +117,47 @@ class StreamPaths:
         return ways, list(dict.fromkeys(notes))
 
     def delivered(
-        self, ways: Sequence[Sequence[Hop]], scenarios: Sequence[Scenario]
-    ) -> tuple[list[Delivery], list[PassedPlace]]:
-        """The delivery in each scenario on the worst path, and the locations of that path."""
-        found = [self._on(way, scenarios) for way in ways]
+        self,
+        ways: Sequence[Sequence[Hop]],
+        scenarios: Sequence[Scenario],
+        products: Sequence[ProductPosition] = (),
+    ) -> tuple[list[Delivery], list[Passed]]:
+        """The delivery in each scenario on the worst path, and the tiers of that path."""
+        found = [self._on(way, scenarios, products) for way in ways]
         return max(found, key=lambda one: sum(each.worst != "streams" for each in one[0]))
 
     def _on(
-        self, way: Sequence[Hop], scenarios: Sequence[Scenario]
-    ) -> tuple[list[Delivery], list[PassedPlace]]:
-        outward = way[::-1]
-        tiers = [_tier(one) for one in outward]
+        self,
+        way: Sequence[Hop],
+        scenarios: Sequence[Scenario],
+        products: Sequence[ProductPosition],
+    ) -> tuple[list[Delivery], list[Passed]]:
+        outward = _with_products(way[::-1], products)
+        tiers = [_tier(one) if isinstance(one, Hop) else one.behaviour for one in outward]
         rows = [deliver(tiers, scenario) for scenario in scenarios]
-        places = [passed_place(one, [row[at] for row in rows]) for at, one in enumerate(outward)]
+        places: list[Passed] = []
+        for at, one in enumerate(outward):
+            own = [row[at] for row in rows]
+            places.append(
+                passed_place(one, own) if isinstance(one, Hop) else PassedProduct(one, own)
+            )
         pairs = zip(scenarios, rows, strict=True)
         return [_together(scenario, row) for scenario, row in pairs], places
+
+
+def _with_products(
+    outward: Sequence[Hop], products: Sequence[ProductPosition]
+) -> list[Hop | ProxyTier]:
+    """The tiers of a way with the products between them, nearest the app first.
+
+    A product in front of an nginx that the way skips is skipped, too.
+    """
+    found: list[Hop | ProxyTier] = [one.tier for one in products if one.behind is None]
+    for at, hop in enumerate(outward):
+        found.append(hop)
+        if at + 1 == len(outward) or outward[at + 1].nginx is not hop.nginx:
+            found += [one.tier for one in products if one.behind is hop.nginx]
+    return found
 
 
 def _tier(hop: Hop) -> NginxTier:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -67,7 +68,7 @@ def _key(finding: Finding) -> tuple[str, str, int]:
         130: "Interrupted.",
     },
 )
-@configuration_options
+@configuration_options("text", "json", "html")
 @click.argument("urls", metavar="URL...", nargs=-1, required=True)
 @click.option("--method", default="GET", show_default=True, help="HTTP method of the request.")
 @click.option(
@@ -78,10 +79,11 @@ def _key(finding: Finding) -> tuple[str, str, int]:
 )
 @click.option(
     "--through",
-    metavar="FILE",
+    metavar="TIER",
     multiple=True,
-    help="Configuration of an nginx in front of CONF, which gets the request first. Repeatable,"
-    " nearest to CONF first.  [default: `tiers` in the settings]",
+    help="Configuration of an nginx in front of CONF, which gets the request first, or the name of"
+    " another proxy there, such as cloudflare. Repeatable, nearest to CONF first.  [default:"
+    " `tiers` in the settings]",
 )
 @nginx_version_option
 @min_read_timeout_option
@@ -127,10 +129,10 @@ def explain_command(
         "mounts": mounts,
         "through": through,
     }
-    workspace = workspace_of([conf, *through], flags)
+    workspace = workspace_of([conf, *filter(os.path.exists, through)], flags)
     options = merge_options(workspace, conf, flags).options
     # The user asked about this URL, so treat it as a stream.
-    streams = format_ == "text"
+    streams = format_ != "json"
     documents = None if files is None else str(files)
     try:
         main = STDIN if conf == "-" else conf
@@ -162,7 +164,12 @@ def explain_command(
 
         complete = {_key(one): one for one in with_complete_fixes(_each_once(found), again)}
         told = [[one.with_fix(complete[_key(one)].fix) for one in here] for here in found]
-        text = explain_text(explainer, explanations, told, columns(output))
+        if format_ == "html":
+            from nginx_stream_lint.report.explain_html import explain_html
+
+            text = explain_html(explainer, explanations, told)
+        else:
+            text = explain_text(explainer, explanations, told, columns(output))
     if text:
         write(text, output, color)
     problems = [*(one.why for one in unexplained.values()), *map(str, explainer.problems)]

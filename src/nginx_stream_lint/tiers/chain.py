@@ -36,7 +36,7 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
     found: list[Delivery] = []
     for at, one in enumerate(tiers):
         following = tiers[at + 1] if at + 1 < len(tiers) else None
-        client = scenario.client if following is None else _client(following)
+        client = scenario.client if following is None else _client(following, scenario.client)
         asked = Scenario(client, framing, accel, "gzip" if accepted[at] else "identity")
         if isinstance(one, ProductBehaviour):
             found.append(_of_product(one, asked))
@@ -44,6 +44,9 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
             loses_length = compresses
         else:
             path = _path(one, following, accepted[at], is_compressed, via[at])
+            if isinstance(following, NginxTier):
+                plain = frozenset[Client]() if following.over_tls else frozenset((client,))
+                path = replace(path, plain=plain)
             refused = following is not None and _refuses(one, following)
             found.append(
                 Delivery(asked, "no-stream", repeat="no-stream") if refused else path.deliver(asked)
@@ -73,17 +76,13 @@ def _path(
     """What one nginx does to a response, given what it gets and the tier that asks for it."""
     too_old = following is not None and _asks_old(following) and not tier.compresses_old
     refused = is_compressed or too_old or (has_via and not tier.compresses_proxied)
-    path = replace(
+    return replace(
         tier.path,
         gzip=tier.path.gzip and "gzip" in accepted and not refused,
         brotli=tier.path.brotli and "br" in accepted and not is_compressed,
         # `sub_filter` finds nothing in a compressed response.
         sub_filter=tier.path.sub_filter and not is_compressed,
     )
-    if following is None:
-        return path
-    plain = frozenset[Client]() if following.over_tls else frozenset((_client(following),))
-    return replace(path, plain=plain)
 
 
 def _of_product(product: ProductBehaviour, asked: Scenario) -> Delivery:
@@ -92,13 +91,16 @@ def _of_product(product: ProductBehaviour, asked: Scenario) -> Delivery:
     return Delivery(asked, "stalls", "upstream-buffer", None, None, "upstream-buffer", "stalls")
 
 
-def _client(tier: Behaviour) -> Client:
-    """The kind of client that a tier is for the one behind it."""
+def _client(tier: Behaviour, client: Client) -> Client:
+    """The kind of client that a tier is for the one behind it.
+
+    If it is unknown whether a product uses TLS, it is assumed to connect as the `client` does.
+    """
     if isinstance(tier, NginxTier):
         return tier.client
-    if tier.http_version == "2":
-        return "h2"
-    return "h1-tls" if tier.over_tls else "h1"
+    if tier.over_tls is None:
+        return client
+    return "h2" if tier.http_version == "2" else "h1-tls" if tier.over_tls else "h1"
 
 
 def _asks_old(tier: Behaviour) -> bool:
@@ -135,7 +137,7 @@ def _via(tiers: Sequence[Behaviour]) -> list[bool]:
 
 def _framing(tier: Behaviour, following: Behaviour, framing: Framing) -> Framing:
     """The framing of a tier's response to the next tier."""
-    if framing == "length" or _client(following) == "h2":
+    if framing == "length" or (isinstance(following, NginxTier) and following.client == "h2"):
         return framing
     chunks = tier.sent.chunks if isinstance(tier, NginxTier) else True
     return "chunked" if chunks and not _asks_old(following) else "close"

@@ -32,14 +32,15 @@ _LOOPBACKS = ("127.0.0.1", "[::1]")
 class TierConfiguration(Struct, eq=False):
     """The configuration of one nginx of a chain: its `http` level and version.
 
-    `name` is the path of its main file. If a controller generates it, `is_generated`, the addresses
-    of its upstreams are not real ones.
+    `name` is the path of its main file. Without `knows_version`, `version` is assumed. If a
+    controller generates it, `is_generated`, the addresses of its upstreams are not real ones.
     """
 
     name: str
     http: Level | None
     version: Version
     is_generated: bool = False
+    knows_version: bool = True
 
 
 class Hop(Struct, frozen=True):

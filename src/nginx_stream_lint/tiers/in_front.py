@@ -10,10 +10,13 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.config.deployed import ProxyInFront
 from nginx_stream_lint.config.tree import Directive
 from nginx_stream_lint.nginx.levels import Level, cached_on_level, rows_in_force
+from nginx_stream_lint.tiers.records import ProductBehaviour, ProxyTier
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -96,3 +99,30 @@ def _networks() -> Sequence[tuple[str, Sequence[IPv4Network | IPv6Network]]]:
     from nginx_stream_lint.tiers.products import products
 
     return [(one.name, list(map(ip_network, one.networks))) for one in products() if one.networks]
+
+
+def tier_in_front(proxy: ProxyInFront) -> ProxyTier | None:
+    """A proxy in front of nginx as a tier of a chain; None if its product is unknown."""
+    found = named_tier(proxy.product)
+    if found is None or not isinstance(found.behaviour, ProductBehaviour):
+        return None
+    behaviour = found.behaviour
+    if proxy.timeouts is not None:
+        silences = (one.seconds for one in proxy.timeouts if one.of == "silence")
+        behaviour = replace(behaviour, idle_timeout_s=min(silences, default=None))
+    if proxy.holds:
+        behaviour = replace(behaviour, buffers="yes")
+    line = proxy.source.position(proxy.start)[0]
+    return replace(
+        found, file=proxy.source.name, line=line, behaviour=behaviour, because=proxy.because
+    )
+
+
+def named_tier(name: str) -> ProxyTier | None:
+    """A product as a tier, with its default behaviour; None if no product has this name."""
+    from nginx_stream_lint.tiers.products import product_named
+
+    product = product_named(name)
+    if product is None:
+        return None
+    return ProxyTier(product.title, product.name, None, None, product.behaviour)
