@@ -19,8 +19,10 @@ from nginx_stream_lint.analysis.remarks import (
     declaration_findings,
 )
 from nginx_stream_lint.analysis.tiers import link_tiers
-from nginx_stream_lint.analysis.versions import by_version, of_all_versions
+from nginx_stream_lint.analysis.twins import flips
+from nginx_stream_lint.analysis.versions import by_version, of_all_versions, reads_defaults
 from nginx_stream_lint.config import (
+    SIGN,
     Configuration,
     File,
     IncludeResolver,
@@ -55,8 +57,6 @@ from nginx_stream_lint.rules.verdict import VerdictCache
 from nginx_stream_lint.streams.declarations import Declaration, DeclaredProxy
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
 from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
-from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
-from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.tiers.hops import TierConfiguration
 from nginx_stream_lint.tiers.in_front import has_proxies_in_front
 from nginx_stream_lint.util.budget import spending
@@ -64,6 +64,7 @@ from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
 
 if TYPE_CHECKING:
+    from nginx_stream_lint.streams.unproxied import UnproxiedReason
     from nginx_stream_lint.suppress.baseline import Baseline, BaselineEntry
 
 MIN_READ_TIMEOUT_S = 300.0
@@ -207,7 +208,9 @@ def lint(
     whole: set[str] = set()  # keys of files in configurations that are read completely
     files: list[File] = []
     with spending(workspace.budget):
-        for configuration, checked in _detected(workspace, paths, options, result):
+        configurations_read = _read(workspace, paths, options.around)
+        asked = [one for one in configurations_read if not one.is_context]
+        for configuration, checked in _detected(asked, workspace, options, result):
             try:
                 detected, found, remarked = _check(checked, confirm, caches)
             except Exception as error:
@@ -235,6 +238,9 @@ def lint(
                     running.setdefault(_said(finding), []).append(configuration.deployed)
             for one in found:
                 judged.setdefault(_said(one.finding), one)
+        beside = [one for one in configurations_read if one.is_context]
+        result._detected += [detect(one, options, workspace) for one in beside]
+        _compare_twins(result._detected, options, caches, findings, judged)
         result.deployed = _name_instances(findings, running)
         unproxied = _unproxied(fates, paths, whole, workspace)
         every = [*findings.values(), *declaration_findings(unproxied, options.rules)]
@@ -243,28 +249,54 @@ def lint(
         if options.baseline is not None:
             kept = _without_known(kept, result, options, workspace)
         result.findings, failed = with_fixes(kept, judged.values(), files)
+    _finish(result, failed, workspace)
+    return result
+
+
+def _finish(result: Result, failed: Sequence[Problem], workspace: Workspace) -> None:
+    """Count the locations of a result, and remove what it has twice."""
     result.locations = _number(result.served)
     result.streams = _number([one for one in result.served if one.is_stream])
     result.unchecked = _each_once(result.unchecked)
     result.problems += [*failed, *workspace.budget.problems]
     result.problems = list(dict.fromkeys(result.problems))
     result.notes, result.details = without_repeats(result.notes), without_repeats(result.details)
-    return result
+
+
+def _compare_twins(
+    detected: Sequence[Detected],
+    options: Options,
+    caches: VerdictCaches,
+    findings: dict[_Said, Finding],
+    judged: dict[_Said, FindingWithContext],
+) -> None:
+    """Replace findings about streams that another controller lets through; see `flips`."""
+    for before, after in flips(detected, options, caches):
+        findings.pop(_said(before.finding), None)
+        findings.setdefault(_said(after.finding), after.finding)
+        judged.setdefault(_said(after.finding), after)
 
 
 def _detected(
-    workspace: Workspace, paths: Sequence[str], options: Options, result: Result
+    configurations: Sequence[Configuration], workspace: Workspace, options: Options, result: Result
 ) -> list[tuple[Configuration, list[tuple[Options, Detected]]]]:
-    """Read all configurations and detect their streams, for each nginx that may run one.
+    """Detect the streams of all configurations, for each nginx that may run one.
 
     A stream of one nginx is one of those in front and behind, too.
     """
     found: list[tuple[Configuration, list[tuple[Options, Detected]]]] = []
-    for configuration in read(workspace, paths, options.around):
+    is_alone = len(configurations) == 1 and not options.tiers
+    for configuration in configurations:
         result.add_notes(configuration.notes)
         try:
             versions = by_version(configuration, options)
-            checked = [(each, detect(configuration, each, workspace)) for each in versions]
+            first = detect(configuration, versions[0], workspace)
+            differs = not is_alone or reads_defaults(first.root, first.served)
+            others = (
+                detect(configuration, each, workspace) if differs else first
+                for each in versions[1:]
+            )
+            checked = list(zip(versions, [first, *others], strict=True))
         except Exception as error:
             problem = unexpected(configuration.path, error)
             result.problems += [*configuration.problems, problem]
@@ -322,8 +354,13 @@ def read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> li
 
     This begins a run: results cached by an earlier one are cleared.
     """
+    return [one for one in _read(workspace, paths, around) if not one.is_context]
+
+
+def _read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> list[Configuration]:
+    """See `read`; with those that others are only compared with."""
     forget()
-    return configurations(workspace, paths, around, _manifests, _deployments)
+    return configurations(workspace, paths, around, _manifests, _deployments, _gateways)
 
 
 def _manifests(
@@ -332,6 +369,12 @@ def _manifests(
     from nginx_stream_lint.kubernetes.translate import configurations as translated
 
     return translated(source, text, conditional, files)
+
+
+def _gateways(yaml: Sequence[MappedText], files: IncludeResolver) -> list[Configuration]:
+    from nginx_stream_lint.kubernetes.gateway_reading import gateway_configurations
+
+    return gateway_configurations(yaml, files)
 
 
 def _deployments(
@@ -352,7 +395,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     root = build(configuration)
     about = configuration.about
     known = options.policy.nginx_version(configuration.path, options.nginx_version)
-    declared = unproxied_reasons(root, known or OLD, options.streams, configuration.missing)
+    declared = _answers(configuration, root, known, options.streams)
     if about is None:
         found, mistakes = detect_streams(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]
@@ -379,6 +422,20 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     problems = [*configuration.problems, *refusals(root, known), *mistakes]
     problems = [one for one in problems if workspace.key(one.file) in about]
     return Detected(configuration, root, found, problems, declared)
+
+
+def _answers(
+    configuration: Configuration,
+    root: Level,
+    version: Version | None,
+    declarations: Sequence[Declaration],
+) -> dict[Declaration, list[UnproxiedReason]]:
+    """nginx's responses to declared streams that it does not proxy."""
+    if not declarations:
+        return {}
+    from nginx_stream_lint.streams.unproxied import unproxied_reasons
+
+    return unproxied_reasons(root, version or OLD, declarations, configuration.missing)
 
 
 def _asked_for(configuration: Configuration) -> list[File]:
@@ -478,8 +535,10 @@ def suppress(
     `files` are all that were read; the `result` has the requested ones. The ignored findings are
     added to the result.
     """
-    if options.isolated:
+    if options.isolated or not any(SIGN in file.source.text for file in files):
         return list(findings)
+    from nginx_stream_lint.suppress.comments import without_ignored
+
     kept, result.suppressed = without_ignored(
         findings, files, result.files, options.rules, options.known_rules
     )

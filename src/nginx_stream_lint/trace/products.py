@@ -1,4 +1,4 @@
-"""Recognise products by their response headers; their timeouts and remedies for a trace."""
+"""Recognize products by their response headers; their timeouts and remedies for a trace."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def recognise_product(
 
 
 def timeouts_near(seconds: float, product: Product | None) -> Iterator[tuple[Product, Timeout]]:
-    """Known timeouts that a silence fits; those of the recognised product only, if it has any."""
+    """Known timeouts that a silence fits; those of the recognized product only, if it has any."""
     those = (product,) if product is not None and product.timeouts else products()
     for one in those:
         for timeout in one.timeouts:
