@@ -50,8 +50,9 @@ def proxies_page() -> Iterator[Block]:
         "Timeouts in these files are read, such as `timeout server` of HAProxy or"
         " `idle_timeout.timeout_seconds` of an ALB, and count like a read timeout of nginx: less"
         " than 60 s is an error. If a limit is set elsewhere, such as in a console, the product's"
-        " default counts, and the finding is a warning. To correct it, declare the app's heartbeat,"
-        " or ignore the finding with a reason."
+        " default counts, and the finding is a warning. If that is wrong, declare the app's"
+        " heartbeat, or ignore the finding with a reason: by a comment in the location that it"
+        " names, or at `real_ip_header`."
     )
     yield Heading("What they do by default")
     yield Paragraph(

@@ -206,6 +206,6 @@ def _cutting(product: Product, limit: _Limit, stream: Stream, minimum_s: float) 
         "tier_setting_is_default": limit.is_default,
         "tier_remedy": remedy or None,
         "tier_heartbeat": heartbeat,
-        "tier_heartbeat_s": limit.seconds // 2,
+        "tier_heartbeat_s": max(1.0, limit.seconds // 2),
         "tier_word": _WORDS.get(stream.kind, "stream"),
     }

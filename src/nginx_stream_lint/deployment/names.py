@@ -8,7 +8,8 @@ import re
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 # Kinds of Kubernetes objects that count for a deployment.
 _KINDS = (
-    "Deployment|StatefulSet|DaemonSet|ReplicaSet|Job|CronJob|Pod|ConfigMap|Service|Ingress|List"
+    "Deployment|StatefulSet|DaemonSet|ReplicaSet|Job|CronJob|Pod|ConfigMap|Service|Ingress"
+    "|BackendConfig|List"
 )
 # Ends of files that are named after a Dockerfile, such as `Dockerfile.md`.
 _NO_DOCKERFILE = (

@@ -16,10 +16,10 @@ from nginx_stream_lint.config.deployed import ProxyInFront, WrittenTimeout
 from nginx_stream_lint.deployment.images import image_name, images
 from nginx_stream_lint.deployment.instance import Container
 from nginx_stream_lint.deployment.model import DeployedAt, is_known
-from nginx_stream_lint.deployment.texts import text_of
+from nginx_stream_lint.deployment.texts import documents_of, text_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.kubernetes.manifest import Mapping, Node, documents
+from nginx_stream_lint.kubernetes.manifest import Mapping, Node
 from nginx_stream_lint.kubernetes.manifest import Sequence as YamlSequence
 from nginx_stream_lint.util.problems import Unreadable
 
@@ -379,7 +379,7 @@ def _braces(text: str, start: int) -> str:
 def _yaml(source: Source) -> Iterator[Mapping]:
     """The documents of a YAML file that are mappings; none if it is not valid."""
     try:
-        found, problems = documents(source, source.text)
+        found, problems = documents_of(source, source.text)
     except Unreadable:
         return
     for one in () if problems else found:

@@ -71,7 +71,6 @@ def _shown_by(row: Directive, product: str) -> ProxyInFront:
     return ProxyInFront(product, because, row.source, row.start, row.head_end)
 
 
-@cache
 def product_of_address(text: str) -> str | None:
     """The product that sends requests from an address or a network, by its published networks."""
     from ipaddress import ip_network

@@ -45,15 +45,11 @@ class Trait(Struct, frozen=True):
 
 
 class Remedy(Struct, frozen=True):
-    """A remedy for some causes.
+    """A remedy for some causes: change `setting`, or do what `do` says.
 
-    Attributes:
-        causes: see trace/verdict.py.
-        setting: what does it there.
-        do: what to do instead.
-        source: where it says so.
-        measured: whether this project has seen it, on a real one.
-        rules: the rules of the linter that find it in a configuration, the most telling first.
+    `causes` are those of trace/verdict.py, and `source` is where the remedy is documented.
+    `measured` tells whether this project has seen it on the real product. `rules` are the linter's
+    rules that find the cause in a configuration, the most specific first.
     """
 
     causes: tuple[str, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 from nginx_stream_lint.tiers.products import Product, Remedy, Timeout, products
@@ -40,9 +40,14 @@ def rules_for(cause: str | None) -> tuple[str, ...]:
 
 
 @cache
-def _patterns(product: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    rows = next(one.recognised_by for one in products() if one.name == product)
-    return tuple((header, re.compile(pattern, re.IGNORECASE)) for header, pattern in rows)
+def _patterns() -> Mapping[str, Sequence[tuple[str, re.Pattern[str]]]]:
+    """The headers of each product, with the patterns of their values."""
+    return {
+        one.name: [
+            (header, re.compile(pattern, re.IGNORECASE)) for header, pattern in one.recognised_by
+        ]
+        for one in products()
+    }
 
 
 def recognise_product(
@@ -55,7 +60,7 @@ def recognise_product(
         before: those of the layer nearer to the app: what they say already is not news.
     """
     for product in products():
-        for header, pattern in _patterns(product.name):
+        for header, pattern in _patterns()[product.name]:
             value = headers.get(header, "")
             if pattern.search(value) and (before is None or before.get(header) != value):
                 return product
