@@ -103,6 +103,7 @@ class _Links:
     ) -> None:
         self._links = links
         self._behind = behind
+        self._ways: dict[tuple[Level, Level, str, str], list[Hop]] = {}
         self._find = find
         self._tiers = {one.nginx: one for one in tiers}
         self._places: dict[_Place, ProxiedLocation] = {
@@ -184,6 +185,15 @@ class _Links:
         return [] if path is None else self._from(one, location, path, stream)
 
     def _from(
+        self, one: TierLocations, location: ProxiedLocation, path: str, stream: Stream
+    ) -> list[Hop]:
+        """The hops of a path from a location, each found once."""
+        key = location.server, location.level, path, stream.method or "GET"
+        if key not in self._ways:
+            self._ways[key] = self._find_way(one, location, path, stream)
+        return self._ways[key]
+
+    def _find_way(
         self, one: TierLocations, location: ProxiedLocation, path: str, stream: Stream
     ) -> list[Hop]:
         request = Request("http", None, None, path, stream.method or "GET")
