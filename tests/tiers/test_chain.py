@@ -244,3 +244,11 @@ def test_without_a_chain_nothing_is_linked() -> None:
     workspace = Workspace.in_memory({"app.conf": APP % SSE, "edge.conf": EDGE % ""})
     result = lint(workspace, ["app.conf", "edge.conf"])
     assert [one.location.label for one in result.unchecked] == ["location /"]
+
+
+@pytest.mark.parametrize("sends", ['""', "gzip"])
+def test_lint_knows_whether_the_front_accepts_compression(sends: str) -> None:
+    app = "gzip on; gzip_types text/event-stream; # nginx-stream-lint: stream sse\n"
+    edge = f"proxy_buffering off; proxy_set_header Accept-Encoding {sends};"
+    expected = [] if sends == '""' else [("response-buffering", "app.conf", 5)]
+    assert found(app, edge) == expected

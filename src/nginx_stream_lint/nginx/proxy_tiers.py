@@ -72,22 +72,16 @@ def tier(settings: Settings, path: DeliveryPath, scheme: str, version: Version) 
         client = "h1-tls" if scheme == "https" else "h1"
     rows = settings(f"{family}_set_header").rows if family in ("proxy", "grpc") else ()
     passes = settings(f"{family}_pass_request_headers").text.lower() != "off"
-    accepts: frozenset[str] | None = None if passes else frozenset()
     sends_via: bool | None = None if passes else False
     for row in rows:
-        if len(row) != 2:
-            continue
-        name, value = row[0].lower(), row[1]
-        if name == "accept-encoding":
-            accepts = accepted_encodings(value) if "$" not in value else accepts
-        elif name == "via":
-            sends_via = bool(value) if "$" not in value else sends_via
+        if len(row) == 2 and row[0].lower() == "via" and "$" not in row[1]:
+            sends_via = bool(row[1])
     return NginxTier(
         path=path,
         client=client,
         over_tls=scheme in ("https", "grpcs"),
         asks_old=protocol == "1.0",
-        accepts=accepts,
+        accepts=accepted_upstream(settings, family),
         sent=forwarded_response(settings, family),
         compresses_old=settings("gzip_http_version").text == "1.0",
         compresses_proxied=_compresses_proxied(settings),
@@ -95,6 +89,16 @@ def tier(settings: Settings, path: DeliveryPath, scheme: str, version: Version) 
         sends_hop_headers=client == "h2" and family == "proxy" and any(map(_is_of_hop, rows)),
         refuses_hop_headers=version >= _REFUSES_HOP_HEADERS,
     )
+
+
+def accepted_upstream(settings: Settings, family: str) -> frozenset[str] | None:
+    """The compressions that nginx accepts from the next tier; None: those of its own client."""
+    passes = settings(f"{family}_pass_request_headers").text.lower() != "off"
+    accepts: frozenset[str] | None = None if passes else frozenset()
+    for row in settings(f"{family}_set_header").rows if family in ("proxy", "grpc") else ():
+        if len(row) == 2 and row[0].lower() == "accept-encoding" and "$" not in row[1]:
+            accepts = accepted_encodings(row[1])
+    return accepts
 
 
 def accepted_encodings(header: str) -> frozenset[str]:

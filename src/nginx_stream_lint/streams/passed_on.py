@@ -7,6 +7,7 @@ by what the tier behind it sends.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -17,7 +18,12 @@ from nginx_stream_lint.nginx.delivery import Scenario, Settings, delivery_path_f
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.pass_target import parse_target
-from nginx_stream_lint.nginx.proxy_tiers import NginxTier, forwarded_response, tier
+from nginx_stream_lint.nginx.proxy_tiers import (
+    NginxTier,
+    accepted_upstream,
+    forwarded_response,
+    tier,
+)
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_route import Route, route_in_server
 from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, may_be_self_proxied, target_peers
@@ -132,6 +138,7 @@ class _Links:
             self._name_others(way)
         for location, stream, way in ways:
             self._pass_header_on(location, stream, way)
+        self._mark_plain([way for _, _, way in ways])
 
     def _inward(self, one: TierLocations, location: ProxiedLocation) -> bool:
         """Add a location's streams to those behind it."""
@@ -149,19 +156,25 @@ class _Links:
 
     def _outward(self, one: TierLocations, location: ProxiedLocation) -> bool:
         """Add the streams of locations behind a location to it."""
-        if location.is_stream or location.shadowed_by is not None:
+        if location.shadowed_by is not None:
             return False
+        own = location.streams if location.is_stream else ()
+        known = {_path(location, stream) for stream in own}
         found: dict[Stream, None] = {}
         for nginx in self._behind.of(one.nginx, location.handler):
             behind = self._tiers.get(nginx)
             for each in () if behind is None else behind.locations:
                 if each.is_stream and each is not location:
-                    found |= dict.fromkeys(self._in_front(one, location, each))
+                    news = self._in_front(one, location, each)
+                    found |= dict.fromkeys(new for new in news if new.path not in known)
                 if len(found) >= _MOST_STREAMS:
                     break
-        if found:
-            location.streams = tuple(found)[:_MOST_STREAMS]
-        return bool(found)
+        if found and len(own) < _MOST_STREAMS:
+            location.streams = (*own, *found)[:_MOST_STREAMS]
+            if location.detected is not None:
+                location.detected = (*location.detected, *found)[:_MOST_STREAMS]
+            return True
+        return False
 
     def _in_front(
         self, one: TierLocations, location: ProxiedLocation, behind: ProxiedLocation
@@ -236,6 +249,23 @@ class _Links:
                     heartbeat_s=stream.heartbeat_s or one.heartbeat_s,
                 )
         return stream
+
+    def _mark_plain(self, ways: Sequence[Sequence[Hop]]) -> None:
+        """Note which locations get only requests that accept no compression."""
+        accepted: dict[int, bool] = {}
+        places: dict[int, ProxiedLocation] = {}
+        for way in ways:
+            accepts = True
+            for front, hop in pairwise(way):
+                sent = accepted_upstream(_settings(front), _family(front.route))
+                accepts = accepts if sent is None else bool(sent)
+                place = self._place(hop)
+                if place is not None:
+                    places[id(place)] = place
+                    accepted[id(place)] = accepted.get(id(place), False) or accepts
+        for key, place in places.items():
+            if not accepted[key]:
+                place.streams = tuple(replace(one, is_plain=True) for one in place.streams)
 
     def _name_others(self, way: Sequence[Hop]) -> None:
         """Note for each location of a way which others it has."""

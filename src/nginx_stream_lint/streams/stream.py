@@ -42,7 +42,8 @@ class Stream(Struct, frozen=True):
     evidence decides. `client_streams`: the client keeps sending during the stream, as in gRPC
     client streaming and bidirectional streams. `is_endless`: it never ends by itself, as with a
     camera. `accel_fix`: the app sends `X-Accel-Buffering: no`, and an nginx needs it that does not
-    get it, because another one behind it consumes it.
+    get it, because another one behind it consumes it. `is_plain`: no request accepts compression,
+    because the nginx in front removes Accept-Encoding.
     """
 
     kind: Kind
@@ -59,6 +60,7 @@ class Stream(Struct, frozen=True):
     client_streams: bool = False
     is_endless: bool = False
     accel_fix: AccelFix | None = None
+    is_plain: bool = False
 
     @property
     def words(self) -> str:

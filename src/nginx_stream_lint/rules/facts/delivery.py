@@ -107,7 +107,7 @@ def usual_deliveries(facts: Facts) -> list[Delivery]:
         return []  # tunnelled, or a single piece: nothing holds it back
     return [
         delivery_path(facts).deliver(scenario(facts, client, accepted))
-        for accepted in USUAL_ENCODINGS
+        for accepted in (("identity",) if facts.stream.is_plain else USUAL_ENCODINGS)
         for client in usual_clients(facts)
     ]
 
