@@ -17,7 +17,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -580,7 +580,7 @@ async def compare(
         cached = [at for at, tier_case in enumerate(made) if tier_case.is_cached]
         once = [one for at, one in enumerate(jobs) if at not in cached]
         others = iter(await measure_many(once, AT_ONCE))
-        twice = {at: await _twice(jobs[at], pairs[at][1], made[at]) for at in cached}
+        twice = await _all_twice({at: (jobs[at], _repeat(*pairs[at])) for at in cached})
         results = [twice[at][0] if at in twice else next(others) for at in range(len(jobs))]
     for at, (case, one) in enumerate(pairs):
         outcome.cases += 1
@@ -597,15 +597,29 @@ async def compare(
             outcome.wrong.append(f"seed {seed}: {different}")
 
 
-async def _twice(job: Job, one: Explanation, case: Case) -> tuple[Measurement, Measurement]:
-    """Measure two requests, one after the other; again with another query if one is unexpected."""
-    for attempt in range(3):
-        asked = replace(job, path=f"{job.path}?attempt={attempt}")
-        first, second = await asked.run(), await asked.run()
-        expected = _repeat(case, one)
-        if first.verdict == job.expected and expected in (second.verdict, "unknown"):
-            break
-    return first, second
+async def _all_twice(
+    jobs: Mapping[int, tuple[Job, str]],
+) -> dict[int, tuple[Measurement, Measurement]]:
+    """Measure two requests of each job, one after the other.
+
+    `jobs` have the verdict that the second request should get. An unexpected result is measured
+    again alone, with another query.
+    """
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def measured(job: Job, attempt: int) -> tuple[Measurement, Measurement]:
+        async with gate:
+            asked = replace(job, path=f"{job.path}?attempt={attempt}")
+            return await asked.run(), await asked.run()
+
+    results = await asyncio.gather(*(measured(job, 0) for job, _ in jobs.values()))
+    found = dict(zip(jobs, results, strict=True))
+    for at, (job, repeat) in jobs.items():
+        for attempt in (1, 2):
+            first, second = (one.verdict for one in found[at])
+            if first != job.expected or repeat not in (second, "unknown"):
+                found[at] = await measured(job, attempt)
+    return found
 
 
 def _repeat(case: Case, one: Explanation) -> str:

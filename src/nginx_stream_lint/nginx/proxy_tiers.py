@@ -12,6 +12,7 @@ from nginx_stream_lint.nginx.delivery import AccelBuffering, DeliveryPath, Setti
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.versions import Version
 
+_FORBIDS = re.compile(r"(?i)no-cache|no-store|private")
 # Headers of a connection, which HTTP/2 requests may not have, and the first nginx to refuse them.
 _OF_HOP = ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
 _REFUSES_HOP_HEADERS: Version = (1, 31, 0)
@@ -47,7 +48,8 @@ class NginxTier(Struct, frozen=True):
     uses TLS. `compresses_old`: gzip is on for HTTP/1.0 clients, too; `compresses_proxied`: also for
     requests with a header Via. `sends_via`: it adds (or with False removes) that header; None: it
     sends on what it gets. `sends_hop_headers`: its HTTP/2 requests have headers that HTTP/2
-    forbids; `refuses_hop_headers`: it responds with 400 to such requests.
+    forbids; `refuses_hop_headers`: it responds with 400 to such requests. `forbids_caching`: it
+    adds headers with which the next tier caches nothing; `obeys_caching_headers`: it reads those.
     """
 
     path: DeliveryPath
@@ -61,6 +63,8 @@ class NginxTier(Struct, frozen=True):
     sends_via: bool | None = None
     sends_hop_headers: bool = False
     refuses_hop_headers: bool = False
+    forbids_caching: bool = False
+    obeys_caching_headers: bool = True
 
 
 def tier(settings: Settings, path: DeliveryPath, scheme: str, version: Version) -> NginxTier:
@@ -88,6 +92,8 @@ def tier(settings: Settings, path: DeliveryPath, scheme: str, version: Version) 
         sends_via=sends_via,
         sends_hop_headers=client == "h2" and family == "proxy" and any(map(_is_of_hop, rows)),
         refuses_hop_headers=version >= _REFUSES_HOP_HEADERS,
+        forbids_caching=_forbids_caching(settings),
+        obeys_caching_headers=_obeys_caching_headers(settings, family),
     )
 
 
@@ -109,6 +115,25 @@ def accepted_encodings(header: str) -> frozenset[str]:
 
 def _is_zero(quality: str) -> bool:
     return bool(quality) and not quality.strip("0.")
+
+
+def _forbids_caching(settings: Settings) -> bool:
+    """Whether `expires` or `add_header` adds headers that forbid caching."""
+    expires = settings("expires").rows
+    if any(row and (row[-1] == "epoch" or row[-1].startswith("-")) for row in expires):
+        return True
+    rows = (row for row in settings("add_header").rows if len(row) > 1)
+    return any(row[0].lower() == "cache-control" and _FORBIDS.search(row[1]) for row in rows)
+
+
+def _obeys_caching_headers(settings: Settings, family: str) -> bool:
+    """Whether a cache obeys Expires or Cache-Control of the response; `*_store` does not."""
+    if family in ("grpc", "tunnel"):
+        return True
+    rows = settings(f"{family}_ignore_headers").rows
+    ignored = {arg.lower() for row in rows for arg in row}
+    stores = settings(f"{family}_store").text not in ("", "off")
+    return not stores and not ignored >= {"expires", "cache-control"}
 
 
 def _is_of_hop(row: Sequence[str]) -> bool:

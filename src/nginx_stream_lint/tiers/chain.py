@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from nginx_stream_lint.nginx.caching import NOTHING
 from nginx_stream_lint.nginx.delivery import (
     AccelBuffering,
     Delivery,
@@ -32,7 +33,7 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
     accepted = _accepted(tiers, scenario)
     via = _via(tiers)
     framing, accel = scenario.framing, scenario.x_accel_buffering
-    is_compressed = False
+    is_compressed = is_uncacheable = False
     found: list[Delivery] = []
     for at, one in enumerate(tiers):
         following = tiers[at + 1] if at + 1 < len(tiers) else None
@@ -47,6 +48,9 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
             if isinstance(following, NginxTier):
                 plain = frozenset[Client]() if following.over_tls else frozenset((client,))
                 path = replace(path, plain=plain)
+            if is_uncacheable and one.obeys_caching_headers:
+                path = replace(path, recording=NOTHING)
+            is_uncacheable |= one.forbids_caching
             refused = following is not None and _refuses(one, following)
             found.append(
                 Delivery(asked, "no-stream", repeat="no-stream") if refused else path.deliver(asked)
