@@ -57,6 +57,8 @@ from nginx_stream_lint.rules.verdict import VerdictCache
 from nginx_stream_lint.streams.declarations import Declaration, DeclaredProxy
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
 from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
+from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
+from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.tiers.hops import TierConfiguration
 from nginx_stream_lint.tiers.in_front import has_proxies_in_front
 from nginx_stream_lint.util.budget import spending
@@ -208,9 +210,8 @@ def lint(
     whole: set[str] = set()  # keys of files in configurations that are read completely
     files: list[File] = []
     with spending(workspace.budget):
-        configurations_read = _read(workspace, paths, options.around)
-        asked = [one for one in configurations_read if not one.is_context]
-        for configuration, checked in _detected(asked, workspace, options, result):
+        every_read = _read(workspace, paths, options.around)
+        for configuration, checked in _detected(workspace, every_read, options, result):
             try:
                 detected, found, remarked = _check(checked, confirm, caches)
             except Exception as error:
@@ -238,7 +239,7 @@ def lint(
                     running.setdefault(_said(finding), []).append(configuration.deployed)
             for one in found:
                 judged.setdefault(_said(one.finding), one)
-        beside = [one for one in configurations_read if one.is_context]
+        beside = [one for one in every_read if one.is_context]
         result._detected += [detect(one, options, workspace) for one in beside]
         _compare_twins(result._detected, options, caches, findings, judged)
         result.deployed = _name_instances(findings, running)
@@ -278,32 +279,33 @@ def _compare_twins(
 
 
 def _detected(
-    configurations: Sequence[Configuration], workspace: Workspace, options: Options, result: Result
+    workspace: Workspace, every: Sequence[Configuration], options: Options, result: Result
 ) -> list[tuple[Configuration, list[tuple[Options, Detected]]]]:
-    """Detect the streams of all configurations, for each nginx that may run one.
+    """Detect the streams of configurations, for each nginx that may run one.
 
     A stream of one nginx is one of those in front and behind, too.
     """
     found: list[tuple[Configuration, list[tuple[Options, Detected]]]] = []
-    is_alone = len(configurations) == 1 and not options.tiers
-    for configuration in configurations:
+    tiers: dict[int, TierLocations] = {}
+    for configuration in every:
+        if configuration.is_context:
+            continue
         result.add_notes(configuration.notes)
         try:
             versions = by_version(configuration, options)
-            first = detect(configuration, versions[0], workspace)
-            differs = not is_alone or reads_defaults(first.root, first.served)
-            others = (
-                detect(configuration, each, workspace) if differs else first
-                for each in versions[1:]
-            )
-            checked = list(zip(versions, [first, *others], strict=True))
+            checked = [detect(configuration, versions[0], workspace)]
+            if not reads_defaults(checked[0].root, checked[0].served):
+                checked *= len(versions)
+            else:
+                checked += (detect(configuration, each, workspace) for each in versions[1:])
         except Exception as error:
             problem = unexpected(configuration.path, error)
             result.problems += [*configuration.problems, problem]
             continue
-        found.append((configuration, checked))
-    tiers = [_tier(*one) for _, checked in found for one in checked]
-    link_tiers(tiers, options.tiers, workspace)
+        pairs = list(zip(versions, checked, strict=True))
+        tiers |= {id(one): _tier(each, one) for each, one in reversed(pairs)}
+        found.append((configuration, pairs))
+    link_tiers(list(tiers.values()), options.tiers, workspace)
     return found
 
 
@@ -433,7 +435,6 @@ def _answers(
     """nginx's responses to declared streams that it does not proxy."""
     if not declarations:
         return {}
-    from nginx_stream_lint.streams.unproxied import unproxied_reasons
 
     return unproxied_reasons(root, version or OLD, declarations, configuration.missing)
 
@@ -537,7 +538,6 @@ def suppress(
     """
     if options.isolated or not any(SIGN in file.source.text for file in files):
         return list(findings)
-    from nginx_stream_lint.suppress.comments import without_ignored
 
     kept, result.suppressed = without_ignored(
         findings, files, result.files, options.rules, options.known_rules

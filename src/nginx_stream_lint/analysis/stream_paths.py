@@ -102,7 +102,9 @@ class StreamPaths:
         work = [[hop]]
         while work and len(ways) < _MOST_WAYS:
             way = work.pop()
-            passing = [one for one in self.behind(way[-1]) if one.route.handler is not None]
+            behind = self.behind(way[-1])
+            passing = [one for one in behind if one.route.handler is not None]
+            notes += (_without_app(one) for one in behind if one.nginx is not way[-1].nginx)
             again = [one for one in passing if _is_in(one, way)]
             for one in again:
                 at = _place(one.route)
@@ -114,7 +116,7 @@ class StreamPaths:
                 ways.append(way)
             else:
                 work += [[*way, one] for one in reversed(onward)]
-        return ways, list(dict.fromkeys(notes))
+        return ways, list(dict.fromkeys(filter(None, notes)))
 
     def delivered(
         self,
@@ -158,6 +160,14 @@ def _with_products(
         if at + 1 == len(outward) or outward[at + 1].nginx is not hop.nginx:
             found += [one.tier for one in products if one.behind is hop.nginx]
     return found
+
+
+def _without_app(hop: Hop) -> str:
+    """A note about a request that another nginx does not pass on; empty if it does."""
+    level = hop.route.location or hop.route.server
+    if hop.route.handler is not None or level is None:
+        return ""
+    return f"the response: {level.label}{level.place} passes the request to no app"
 
 
 def _tier(hop: Hop) -> NginxTier:

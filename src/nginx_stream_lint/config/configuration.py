@@ -107,8 +107,8 @@ class Configuration(Struct, eq=False):
     missing: list[Directive] = field(default_factory=list)
     guessed: bool = False
     deployed: Deployed | None = None
-    beside: Sequence[Deployed] = ()
     is_context: bool = False
+    beside: Sequence[Deployed] = ()
 
     @property
     def author(self) -> Author | None:

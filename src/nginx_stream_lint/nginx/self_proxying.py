@@ -29,6 +29,7 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
 
 _PATH_VARIABLE = re.compile(r"\$\{?(?:request_uri|uri)\b")
+_PROXY_HOST = re.compile(r"\$proxy_host\b|\$\{proxy_host\}")
 _LOOPBACKS = ("127.0.0.1", "[::1]")
 MOST_TIERS = 10  # servers of one configuration on a request's route
 _MOST_PEERS = 20  # of an upstream
@@ -110,9 +111,17 @@ def _sockets(http: Level, peer: PassTarget, version: Version) -> list[ListenSock
 
 
 def upstream_request(
-    route: Route, target: PassTarget, peer: PassTarget, socket: ListenSocket, version: Version
+    route: Route,
+    target: PassTarget,
+    peer: PassTarget,
+    socket: ListenSocket,
+    version: Version,
+    assumed_host: str | None = None,
 ) -> Request | None:
-    """The request that the server behind gets; None if its Host header is unknown."""
+    """The request that the server behind gets.
+
+    If its Host header is unknown, `assumed_host` is used; None without one.
+    """
     handler, level, state = route.handler, route.location, route.state
     assert handler is not None
     assert level is not None
@@ -123,7 +132,9 @@ def upstream_request(
         sent = "localhost"
     for row in level.effective(f"{handler.family}_set_header", version).rows:
         if len(row) == 2 and row[0].lower() == "host":
-            value = state.expand(row[1])
+            value = state.expand(_PROXY_HOST.sub(lambda _: sent, row[1]))  # noqa: B023
+            if value is None:
+                value = assumed_host
             if value is None:
                 return None
             sent = value

@@ -115,14 +115,21 @@ def hops_behind(hop: Hop, find: Find) -> list[Hop]:
         if reached is None:
             continue
         socket, nginx = reached.socket, reached.nginx
+        doubt = reached.doubt
         request = upstream_request(hop.route, target, peer, socket, hop.nginx.version)
+        if request is None:
+            request = upstream_request(
+                hop.route, target, peer, socket, hop.nginx.version, assumed_host=""
+            )
+            if len(socket.servers) > 1:
+                doubt = doubt or f"which server of {nginx.name} gets the request"
         if request is None:
             continue
         name = sent_server_name(hop.route, target)
         route = route_on_socket(socket, request, nginx.version, name)
         ends = (route.server, route.location)
         if ends not in [(one.route.server, one.route.location) for one in found]:
-            found.append(Hop(nginx, route, reached.doubt))
+            found.append(Hop(nginx, route, doubt))
     return found
 
 
