@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.nginx.delivery import Scenario, Settings, delivery_path_for
-from nginx_stream_lint.nginx.levels import Effective, Level
+from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.pass_target import parse_target
 from nginx_stream_lint.nginx.proxy_tiers import NginxTier, forwarded_response, tier
@@ -51,38 +51,46 @@ def link_streams(
     returns the next nginx; None: only servers of the same configuration count. Without `spread`, no
     streams are added. The locations are changed.
     """
-    links = [(one, each) for one in tiers for each in one.locations if _leads_on(one, each, find)]
+    behind = _Behind(find)
+    links = [
+        (one, each) for one in tiers for each in one.locations if behind.of(one.nginx, each.handler)
+    ]
     if links:
-        _Links(tiers, links, find).link(spread)
+        _Links(tiers, links, find, behind).link(spread)
 
 
-def _leads_on(one: TierLocations, location: ProxiedLocation, find: Find | None) -> bool:
-    """Whether a location passes requests to another tier (a quick estimate)."""
-    return any(True for _ in _behind(one, location, find))
+class _Behind:
+    """The nginx behind each target, a quick estimate; `find` is as in `link_streams`."""
 
+    def __init__(self, find: Find | None) -> None:
+        self._find = find
+        self._known: dict[tuple[TierConfiguration, str, str], list[TierConfiguration]] = {}
 
-def _behind(
-    one: TierLocations, location: ProxiedLocation, find: Find | None
-) -> Iterator[TierConfiguration]:
-    """The nginx to which a target without variables in its host leads, perhaps the same one."""
-    handler, nginx, http = location.handler, one.nginx, one.nginx.http
-    if handler.family not in ("proxy", "grpc") or http is None:
-        return
-    if not nginx.is_generated and may_be_self_proxied(http, handler, nginx.version):
-        yield nginx
-        return
-    if find is None:
-        return
-    written, variable, _ = handler.target.partition("$")
-    authority, slash, _ = written.partition("://")[2].partition("/")
-    if variable and not (authority and slash):
-        return
-    target = parse_target(handler.family, written)
-    for peer in [] if target is None else target_peers(http, target):
-        assert target is not None
-        reached = find(nginx, target, peer)
-        if reached is not None and reached.nginx is not nginx:
-            yield reached.nginx
+    def of(self, nginx: TierConfiguration, handler: Handler) -> Sequence[TierConfiguration]:
+        """The nginx to which a handler's target leads, perhaps the same one."""
+        key = nginx, handler.family, handler.target
+        if key not in self._known:
+            self._known[key] = list(dict.fromkeys(self._look(nginx, handler)))
+        return self._known[key]
+
+    def _look(self, nginx: TierConfiguration, handler: Handler) -> Iterator[TierConfiguration]:
+        """Those of a target without variables in its host."""
+        http = nginx.http
+        if handler.family not in ("proxy", "grpc") or http is None:
+            return
+        if not nginx.is_generated and may_be_self_proxied(http, handler, nginx.version):
+            yield nginx
+            return
+        written, variable, _ = handler.target.partition("$")
+        authority, slash, _ = written.partition("://")[2].partition("/")
+        if self._find is None or (variable and not (authority and slash)):
+            return
+        target = parse_target(handler.family, written)
+        for peer in [] if target is None else target_peers(http, target):
+            assert target is not None
+            reached = self._find(nginx, target, peer)
+            if reached is not None and reached.nginx is not nginx:
+                yield reached.nginx
 
 
 class _Links:
@@ -91,8 +99,11 @@ class _Links:
         tiers: Sequence[TierLocations],
         links: Sequence[tuple[TierLocations, ProxiedLocation]],
         find: Find | None,
+        behind: _Behind,
     ) -> None:
         self._links = links
+        self._behind = behind
+        self._ways: dict[tuple[Level, Level, str, str], list[Hop]] = {}
         self._find = find
         self._tiers = {one.nginx: one for one in tiers}
         self._places: dict[_Place, ProxiedLocation] = {
@@ -141,7 +152,7 @@ class _Links:
         if location.is_stream or location.shadowed_by is not None:
             return False
         found: dict[Stream, None] = {}
-        for nginx in dict.fromkeys(_behind(one, location, self._find)):
+        for nginx in self._behind.of(one.nginx, location.handler):
             behind = self._tiers.get(nginx)
             for each in () if behind is None else behind.locations:
                 if each.is_stream and each is not location:
@@ -174,6 +185,15 @@ class _Links:
         return [] if path is None else self._from(one, location, path, stream)
 
     def _from(
+        self, one: TierLocations, location: ProxiedLocation, path: str, stream: Stream
+    ) -> list[Hop]:
+        """The hops of a path from a location, each found once."""
+        key = location.server, location.level, path, stream.method or "GET"
+        if key not in self._ways:
+            self._ways[key] = self._find_way(one, location, path, stream)
+        return self._ways[key]
+
+    def _find_way(
         self, one: TierLocations, location: ProxiedLocation, path: str, stream: Stream
     ) -> list[Hop]:
         request = Request("http", None, None, path, stream.method or "GET")
