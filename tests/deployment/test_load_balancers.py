@@ -81,7 +81,11 @@ def limits(*objects: str) -> list[tuple[str, float | None, bool]]:
             ],
             ("nlb", 90.0, False),
         ),
-        ([service(f"{AWS}internal: 'true'")], ("elb", 60.0, True)),
+        ([service(f"{AWS}connection-draining-enabled: 'true'")], ("elb", 60.0, True)),
+        (
+            [service().replace("LoadBalancer", "LoadBalancer, loadBalancerClass: service.k8s.aws/nlb")],
+            ("nlb", 350.0, True),
+        ),
         ([service(f"{AWS}connection-idle-timeout: '400'")], ("elb", 400.0, False)),
         ([service(f"{AZURE}internal: 'true'")], ("azure-load-balancer", 240.0, True)),
         ([service(f"{AZURE}tcp-idle-timeout: '30'")], ("azure-load-balancer", 1800.0, False)),
@@ -131,6 +135,8 @@ def test_a_load_balancer(objects: list[str], wanted: tuple[str, float | None, bo
     "objects",
     [
         [service()],
+        [service(f"{AWS}internal: 'true'")],  # Classic or Network Load Balancer, by the controller
+        [service().replace("LoadBalancer", "LoadBalancer, loadBalancerClass: tailscale")],
         [service(f"{AWS}type: nlb", kind="ClusterIP")],
         [service(f"{AWS}type: nlb", app="other")],
         [service(), ingress(name="nginx")],

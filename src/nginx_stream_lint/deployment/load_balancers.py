@@ -46,9 +46,9 @@ class LoadBalancer(Struct, frozen=True):
 
     product: str
     kind: Literal["Service", "Ingress"]
-    annotations: str
     source: str
     timeouts: tuple[AnnotatedTimeout, ...]
+    annotations: str = ""
     classes: tuple[str, ...] = ()
     where: dict[str, tuple[str, ...]] = {}
 
@@ -99,7 +99,8 @@ def _shown_by(one: ManifestObject, kind: str) -> Iterator[ProxyInFront]:
     annotations = one.root.mapping("metadata", "annotations")
     entries = {} if annotations is None else annotations.entries
     texts = {name: _text(entry) for name, entry in entries.items()}
-    classed = one.root.word("spec", "ingressClassName")
+    key = "ingressClassName" if kind == "Ingress" else "loadBalancerClass"
+    classed = one.root.word("spec", key)
     class_name = classed.text if classed is not None else texts.get(_CLASS)
     for row in load_balancers():
         if row.kind != kind:
@@ -110,7 +111,8 @@ def _shown_by(one: ManifestObject, kind: str) -> Iterator[ProxyInFront]:
         ):
             continue
         by_class = class_name is not None and class_name in row.classes
-        named = next((name for name in entries if name.startswith(row.annotations)), None)
+        prefix = row.annotations
+        named = next((name for name in entries if prefix and name.startswith(prefix)), None)
         if class_name is not None and row.classes and not by_class:
             continue  # another controller's
         if named is None and not by_class:
