@@ -252,3 +252,43 @@ def test_lint_knows_whether_the_front_accepts_compression(sends: str) -> None:
     edge = f"proxy_buffering off; proxy_set_header Accept-Encoding {sends};"
     expected = [] if sends == '""' else [("response-buffering", "app.conf", 5)]
     assert found(app, edge) == expected
+
+
+@pytest.mark.parametrize(
+    ("app", "cache", "repeat"),
+    [
+        ("", "", "replays"),
+        ("expires epoch;", "", "stalls"),
+        ('add_header Cache-Control "no-store";', "", "stalls"),
+        ("expires -1;", "proxy_ignore_headers Expires;", "stalls"),
+        ("expires -1;", "proxy_ignore_headers Expires Cache-Control;", "replays"),
+    ],
+)
+def test_headers_of_an_inner_nginx_forbid_caching(app: str, cache: str, repeat: str) -> None:
+    zone = "proxy_cache_path /c keys_zone=z:1m;"
+    edge = EDGE.replace("http {", f"http {{ {zone}")
+    rows = f"proxy_cache z; proxy_cache_valid 1m; {cache}"
+    one = explained(app, **{"edge.conf": edge % rows})
+    usual = {"framing": "chunked", "x_accel_buffering": "absent", "accept_encoding": "identity"}
+    found = [
+        each["repeat"]
+        for each in one["deliveries"]
+        if all(each[name] == value for name, value in usual.items())
+    ]
+    assert found == [repeat]
+
+
+def test_http2_to_an_inner_nginx_takes_no_connection_header() -> None:
+    app = (APP % "").replace("listen 8080;", "listen 8080; http2 on;")
+    text = EDGE.replace("proxy_http_version 1.1;", "proxy_http_version 2;")
+    close = text % "proxy_set_header Connection close;"
+    workspace = Workspace.in_memory({"app.conf": app, "edge.conf": close})
+    told = {
+        version: explain(
+            workspace, "app.conf", [URL], Options(nginx_version=version), through=["edge.conf"]
+        )[0]
+        for version in ((1, 29, 4), (1, 31, 0))
+    }
+    verdicts = {version: {each.verdict for each in one.deliveries} for version, one in told.items()}
+    assert "no-stream" not in verdicts[1, 29, 4]
+    assert verdicts[1, 31, 0] == {"no-stream"}
