@@ -90,7 +90,8 @@ class Configuration(Struct, eq=False):
     files, None if all files count. `top` is the folder that the configuration belongs to, as an
     absolute path: the names of that folder and of those above are no evidence. `missing` are
     includes without a file, which may set anything. `guessed`: only its text suggests that it is an
-    nginx file. `deployed` is the nginx of the deployment that reads it.
+    nginx file. `deployed` is the nginx of the deployment that reads it. `is_context`: it is not
+    checked, because the user did not name it, and others are compared with it.
     """
 
     path: str
@@ -105,6 +106,7 @@ class Configuration(Struct, eq=False):
     missing: list[Directive] = field(default_factory=list)
     guessed: bool = False
     deployed: Deployed | None = None
+    is_context: bool = False
 
 
 def read(

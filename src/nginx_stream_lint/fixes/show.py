@@ -108,8 +108,12 @@ def _changed_line(edit: Edit) -> str:
 
 
 def _elsewhere(edits: list[Edit], source: Source, start: int, end: int) -> list[Edit]:
-    """The edits that do not begin in a span of a file."""
-    return [edit for edit in edits if edit.source is not source or not start <= edit.start <= end]
+    """The edits that are not completely in a span of a file."""
+    return [
+        edit
+        for edit in edits
+        if edit.source is not source or not (start <= edit.start and edit.end <= end)
+    ]
 
 
 def _around(source: Source, edits: list[Edit]) -> tuple[int, int] | None:
@@ -169,7 +173,7 @@ def _compared(before: str, after: str) -> list[str]:
 def _dedented(before: str, after: str) -> tuple[list[str], int]:
     """The lines of two texts, one after the other, and the number of the first's.
 
-    The common indentation of each text is removed.
+    The common indentation of both texts is removed.
     """
     margin = before[: len(before) - len(before.lstrip(" \t"))]
     both = f"\n{before}\n{after}"
@@ -186,8 +190,9 @@ def _dedented(before: str, after: str) -> tuple[list[str], int]:
         return lines, behind
     import textwrap
 
-    old, new = textwrap.dedent(before).splitlines(), textwrap.dedent(after).splitlines()
-    return old + new, len(old)
+    old, new = before.splitlines(), after.splitlines()
+    both = "\n".join((*old, *new))
+    return (textwrap.dedent(both).split("\n") if old or new else []), len(old)
 
 
 @latest_remembered(1024)
