@@ -6,6 +6,7 @@ import os
 import posixpath
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -19,6 +20,7 @@ from nginx_stream_lint.deployment.shell import is_configuration_path
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.util.problems import Unreadable
 
 _WILD = re.compile(r"[*?\[]")
 
@@ -170,23 +172,25 @@ class InstanceFiles:
     def _linked(self) -> frozenset[str]:
         """Keys of the files that links in folders for nginx's configuration lead to."""
         found: set[str] = set()
-        for placed, _ in self._keys:
-            if not (
-                placed.is_folder and placed.key is None and is_configuration_path(placed.inside)
-            ):
-                continue
-            waiting = [(placed.path or "", placed.inside)]
-            while waiting:
-                path, inside = waiting.pop()
-                for name, is_folder in self._workspace.entries(path):
-                    entry = os.path.join(path, name), posixpath.join(inside, name)
-                    if is_folder:
-                        waiting.append(entry)
-                    elif self._workspace.is_link(entry[0]):
-                        seen = self._at(entry[1])
-                        if seen is not None and seen.path == os.path.normpath(entry[0]):
-                            found.add(self._workspace.key(entry[0]))
+        with suppress(Unreadable):  # the budget reports what it does not allow
+            for placed, _ in self._keys:
+                if placed.is_folder and is_configuration_path(placed.inside):
+                    found.update(self._links_in(placed))
         return frozenset(found)
+
+    def _links_in(self, placed: PlacedFile) -> Iterator[str]:
+        """Keys of the files that links in a folder of the repository lead to."""
+        waiting = [(placed.path or "", placed.inside)]
+        while waiting:
+            path, inside = waiting.pop()
+            for name, is_folder in self._workspace.entries(path):
+                here, there = os.path.join(path, name), posixpath.join(inside, name)
+                if is_folder:
+                    waiting.append((here, there))
+                elif self._workspace.is_link(here):
+                    seen = self._at(there)
+                    if seen is not None and seen.path == os.path.normpath(here):
+                        yield self._workspace.key(here)
 
     def _at(self, inside: str) -> PlacedFile | None:
         """The file at a path in the container; None if there is none or it is unknown."""
