@@ -46,7 +46,7 @@ from nginx_stream_lint.rules.finding import (
     Unchecked,
     in_order,
 )
-from nginx_stream_lint.rules.judge import FindingWithContext, judge, unchecked
+from nginx_stream_lint.rules.judge import FindingWithContext, judge, message, unchecked
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
@@ -231,7 +231,7 @@ def lint(
                     running.setdefault(_said(finding), []).append(configuration.deployed)
             for one in found:
                 judged.setdefault(_said(one.finding), one)
-        result.deployed = _name_instances(findings, running)
+        result.deployed = _name_instances(findings, judged, running, options)
         unproxied = _unproxied(fates, paths, whole, workspace)
         every = [*findings.values(), *declaration_findings(unproxied, options.rules)]
         kept = suppress(every, files, result, options)
@@ -249,13 +249,28 @@ def lint(
 
 
 def _name_instances(
-    findings: dict[_Said, Finding], running: Mapping[_Said, Sequence[Deployed]]
+    findings: dict[_Said, Finding],
+    judged: dict[_Said, FindingWithContext],
+    running: Mapping[_Said, Sequence[Deployed]],
+    options: Options,
 ) -> list[Deployed]:
-    """Name the nginx instances in each finding; returns the instances with a finding."""
+    """Name the nginx instances, and what states their versions, in each finding.
+
+    Returns the instances with a finding.
+    """
     found: list[Deployed] = []
     for said, several in running.items():
         instance = ", ".join(dict.fromkeys(one.name for one in several))
-        findings[said] = replace(findings[said], instance=instance)
+        finding, one = replace(findings[said], instance=instance), judged.get(said)
+        if one is not None:
+            file = (one.served.level.directive or one.served.handler.directive).source.name
+            if options.policy.nginx_version(file, options.nginx_version) is None:
+                # A measurement may have added a sentence.
+                added = finding.message.removeprefix(message(one.verdict, one.served))
+                words = message(one.verdict, one.served, several) + added
+                finding = replace(finding, message=words)
+            judged[said] = FindingWithContext(finding, one.verdict, one.served)
+        findings[said] = finding
         found += (one for one in several if one not in found)
     return found
 

@@ -19,9 +19,11 @@ from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.request_route import RedirectStep, Route
 from nginx_stream_lint.report.closing_lines import deployed_words
+from nginx_stream_lint.report.run import NginxRecord, nginx_record
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.rules.messages import default_words
 from nginx_stream_lint.util.json_text import json_text
 from nginx_stream_lint.util.sinks import printable, shown_line
 
@@ -143,6 +145,8 @@ class ExplainDocument(Struct):
 
     schema_version: int
     url: str
+    nginx: NginxRecord | None
+    app: str | None
     server: ExplainServer
     location: ExplainBlock | None
     via: list[ExplainStep]
@@ -176,6 +180,8 @@ def _document(explanation: Explanation) -> ExplainDocument:
     return ExplainDocument(
         schema_version=SCHEMA_VERSION,
         url=explanation.url,
+        nginx=None if explanation.nginx is None else nginx_record(explanation.nginx),
+        app=explanation.app,
         server=ExplainServer(*_block(route.server), _names(route.server)),
         location=None if route.location is None else ExplainBlock(*_block(route.location)),
         via=via,
@@ -279,8 +285,8 @@ def _lines(
     yield click.style(printable(explanation.url), bold=True)
     names = " ".join(_names(route.server)) or "(no name)"
     stands = "" if route.server is None else route.server.place
-    if explainer.deployed is not None:
-        yield from _line("nginx", deployed_words(explainer.deployed), width)
+    if explanation.nginx is not None:
+        yield from _line("nginx", deployed_words(explanation.nginx), width)
     yield from _line("server", f"{names}{stands}", width)
     for said, times in Counter(map(_step, route.via)).items():
         yield from _line("via", f"{said}, {times} times" if times > 1 else said, width)
@@ -295,14 +301,13 @@ def _lines(
         yield from _line("response", _answer(explanation), width)
         return
     yield from _line("passed to", _passed(handler), width)
-    app = explainer.app_behind(explanation)
-    if app is not None:
-        yield from _line("app", app, width)
+    if explanation.app is not None:
+        yield from _line("app", explanation.app, width)
     for tier in explanation.tiers[-2::-1]:
         yield from _line("then in", f"{tier.level.label}{tier.level.place}", width)
         yield from _line("passed to", _passed(tier.handler), width)
     yield ""
-    yield from _settings(explanation, width)
+    yield from _settings(explainer, explanation, width)
     yield ""
     if explainer.is_websocket(explanation):
         yield from _websocket(explanation.deliveries)
@@ -366,7 +371,7 @@ def _answer(explanation: Explanation) -> str:
     return "from a file, if it exists"
 
 
-def _settings(explanation: Explanation, columns: int) -> Iterator[str]:
+def _settings(explainer: Explainer, explanation: Explanation, columns: int) -> Iterator[str]:
     family = "" if explanation.route.handler is None else explanation.route.handler.family
     always = _always(family)
     shown = {
@@ -379,7 +384,7 @@ def _settings(explanation: Explanation, columns: int) -> Iterator[str]:
         rows = [" ".join(arg or '""' for arg in row) for row in value.rows] or ["(not set)"]
         for number, row in enumerate(rows):
             line = f"  {name if not number else '':{width}}  {printable(row)}"
-            origin = printable(f"  [{_origin(value, number)}]")
+            origin = printable(f"  [{_origin(explainer, value, number)}]")
             if len(line) + len(origin) <= columns:
                 yield line + origin
             else:
@@ -397,9 +402,9 @@ def _always(family: str) -> frozenset[str]:
     )
 
 
-def _origin(value: Effective, number: int) -> str:
+def _origin(explainer: Explainer, value: Effective, number: int) -> str:
     if not value.directives:
-        return "default"
+        return default_words(value.name, explainer.version, explainer.running)
     directive = value.directives[min(number, len(value.directives) - 1)]
     author = directive.file.reading.author
     if author is not None and not directive.is_written:
