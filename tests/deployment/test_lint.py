@@ -465,3 +465,68 @@ def test_a_product_is_not_its_nginx() -> None:
     assert closing_lines(found)[0] == (
         "web (compose.yaml:2) runs OpenResty with nginx 1.25.3 (compose.yaml:3)."
     )
+
+
+RETRIED = """\
+upstream llm { server api:8000; }
+server {
+    listen 80;
+    location /v1/chat/completions {
+        proxy_pass http://llm;
+        proxy_http_version 1.1;
+        proxy_buffering off;
+        proxy_read_timeout 600s;
+        proxy_next_upstream error timeout non_idempotent;
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("replicas", "is_repeated"),
+    [
+        ("", False),
+        ("scale: 1", False),
+        ("scale: 3", True),
+        ("deploy: {replicas: 2}", True),
+        ("deploy: {replicas: '${REPLICAS}'}", True),
+        ("deploy: {mode: global}", True),
+    ],
+)
+@pytest.mark.parametrize("target", ["http://llm", "http://api:8000"])
+def test_one_replica_of_an_app_is_one_server(replicas: str, is_repeated: bool, target: str) -> None:
+    """nginx repeats a failed request only on another address."""
+    text = COMPOSE.replace("{version}", "1.30.0")
+    text += f"  api:\n    image: vllm/vllm-openai\n    {replicas}\n"
+    site = RETRIED.replace("http://llm", target)
+    files = repository(**{"compose.yaml": text, "b/site.conf": site})
+    assert ("repeated-generation" in rules(linted(files))) is is_repeated
+    # A file of the same folder may change it.
+    more = {"compose.prod.yaml": "services:\n  api:\n    deploy: {replicas: 4}\n"}
+    changed = linted({**files, **more})
+    assert "repeated-generation" in rules(changed)
+    assert {one.instance for one in changed.findings} == {"web"}
+
+
+def test_a_name_of_two_services_is_not_one_server() -> None:
+    text = COMPOSE.replace("{version}", "1.30.0")
+    for name in ("a", "b"):
+        text += f"  {name}:\n    image: vllm/vllm-openai\n    networks: {{x: {{aliases: [api]}}}}\n"
+    files = repository(**{"compose.yaml": text, "b/site.conf": RETRIED})
+    assert "repeated-generation" in rules(linted(files))
+
+
+@pytest.mark.parametrize(
+    ("replicas", "address", "is_repeated"),
+    [("3", "", False), ("3", "clusterIP: None", True), ("1", "clusterIP: None", False)],
+)
+def test_a_service_of_kubernetes_is_one_address(
+    replicas: str, address: str, is_repeated: bool
+) -> None:
+    app = APP.replace("spec:\n  template", f"spec:\n  replicas: {replicas}\n  template")
+    app = app.replace("spec:\n  selector", f"spec:\n  {address}\n  selector")
+    text = WORKLOAD.replace("IMAGE", "nginx:1.30.0").replace(
+        "proxy_buffering on;", "proxy_next_upstream error non_idempotent;"
+    )
+    found = rules(linted({"k8s/edge.yaml": text + app}))
+    assert ("repeated-generation" in found) is is_repeated

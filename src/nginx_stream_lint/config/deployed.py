@@ -84,6 +84,9 @@ class Deployed(Protocol):
     def app_of(self, host: str) -> str | None:
         """The app in the catalogue for a host name; None if unknown."""
 
+    def addresses_of(self, host: str) -> int | None:
+        """The number of addresses that a host name resolves to; None if unknown."""
+
 
 def version_words(nginx: Deployed, shown: Callable[[str], str] = str) -> str:
     """The version of an nginx and the place that states it: `nginx 1.27 (compose.yaml:4)`.

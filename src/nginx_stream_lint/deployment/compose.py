@@ -55,6 +55,8 @@ _URL = re.compile(r"(?:https?|git|ssh|oci)://|git@|github\.com[:/]")
 # Keys of a service; version 1 files have services at the top level.
 _OF_SERVICE = frozenset(("image", "build", "extends", "command", "volumes", "ports", "environment"))
 
+# Keys that matter for nginx or the app, and those that start more replicas.
+_SCALING = frozenset(("deploy", "scale"))
 _DECIDING = _OF_SERVICE - {"ports"} | {"entrypoint", "env_file", "configs", "secrets", "networks"}
 
 
@@ -127,8 +129,13 @@ def projects(
             project = _Project(reader, folder or os.curdir, group)
             if group[0] == main and len(group) > 1 and group[1] != override:
                 project.name = group[1]
-                changed = project.changed(group[1])
-                containers = [one for one in project.containers() if one.name in changed]
+                changed = project.changed(group[1], _DECIDING)
+                scaled = project.changed(group[1], _SCALING) - changed
+                containers = [
+                    replace(one, is_rescaled=one.name in scaled)
+                    for one in project.containers()
+                    if one.name in changed | scaled
+                ]
             else:
                 containers = project.containers()
             # Included files are part of another project.
@@ -254,15 +261,15 @@ class _Project:
             self.reader.notes.append(error.problem)
             return {}
 
-    def changed(self, path: str) -> set[str]:
-        """The services for which a file changes what matters for nginx or the app."""
+    def changed(self, path: str, keys: frozenset[str]) -> set[str]:
+        """The services for which a file has one of these keys."""
         file = self.reader.file(path)
         if file is None:
             return set()
         return {
             name
             for name, one in file.services.items()
-            if isinstance(one.value, Mapping) and one.value.entries.keys() & _DECIDING
+            if isinstance(one.value, Mapping) and one.value.entries.keys() & keys
         }
 
     def containers(self) -> list[Container]:

@@ -125,6 +125,10 @@ class InstanceFiles:
         service = self._deployment.service(host, self.instance.project)
         return None if service is None else service.app
 
+    def addresses_of(self, host: str) -> int | None:
+        """The number of addresses that a host name resolves to."""
+        return self._deployment.addresses(host, self.instance.project)
+
     @cached_property
     def _placed(self) -> Sequence[PlacedFile]:
         """All files in the container, with those in folders; a later file hides an earlier one."""

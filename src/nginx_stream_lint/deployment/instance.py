@@ -55,7 +55,8 @@ class Container(Struct, frozen=True):
     """A container as described: its image, and the settings beside it.
 
     `built` is the image that a Dockerfile of the repository builds. `entrypoint` and `command` are
-    None if those of the image are used. `mounts` are added at start.
+    None if those of the image are used. `mounts` are added at start. `addresses` are as in
+    `Service`. `is_rescaled`: it only changes the number of replicas of another container.
     """
 
     name: str
@@ -74,6 +75,8 @@ class Container(Struct, frozen=True):
     names: tuple[str, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
     replicas: int | None = 1
+    addresses: Mapping[str, int | None] = {}
+    is_rescaled: bool = False
 
 
 def service_of(container: Container) -> Service:
@@ -91,6 +94,7 @@ def service_of(container: Container) -> Service:
         container.ports,
         tuple(container.environment.items()),
         container.replicas,
+        container.addresses,
     )
 
 

@@ -195,6 +195,7 @@ class _PodReader:
         self.every = every
         labels = template.mapping("metadata", "labels")
         self.labels = _texts(labels, one.source)
+        self.addresses: dict[str, int | None] = {}
         self.names, self.ports = self._reached_by()
 
     def container(self, node: Mapping) -> Container | None:
@@ -240,6 +241,7 @@ class _PodReader:
             names=self.names if is_alone or not inside or ports else (),
             ports=(*own_ports, *ports),
             replicas=self._replicas(),
+            addresses=self.addresses,
         )
 
     def _replicas(self) -> int | None:
@@ -387,11 +389,19 @@ class _PodReader:
             if not selector or not selector.items() <= self.labels.items():
                 continue
             name = one.prefix + one.name + one.suffix
-            names.append(name)
+            own = [name]
             if one.namespace is not None:
                 ends = ("", ".svc", ".svc.cluster.local")
-                names += [f"{name}.{one.namespace}{end}" for end in ends]
-            names += self._hosts(one.name)
+                own += [f"{name}.{one.namespace}{end}" for end in ends]
+            address = one.root.word("spec", "clusterIP")
+            # A Service has one address, unless it is headless: then it has those of its pods.
+            is_headless = address is not None and address.text == "None"
+            if not is_headless:
+                is_one = address is None or is_known(address.text)
+                self.addresses |= dict.fromkeys(own, 1 if is_one else None)
+            hosts = list(self._hosts(one.name))
+            self.addresses |= dict.fromkeys(hosts)
+            names += [*own, *hosts]
             kind = one.root.word("spec", "type")
             for item in one.root.items("spec", "ports"):
                 if not isinstance(item, Mapping) or kind is None:

@@ -53,7 +53,7 @@ def _read(
     containers += _of_manifests(workspace, files, manifests, notes)
     instances: list[Instance] = []
     for one in containers:
-        found = instance_of(workspace, one, notes)
+        found = None if one.is_rescaled else instance_of(workspace, one, notes)
         if found is not None:
             instances.append(found)
     services = tuple(service_of(one) for one in containers if one.names)
