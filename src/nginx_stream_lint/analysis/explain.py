@@ -356,6 +356,7 @@ class Explainer:
                         ),
                         one.verdict,
                         one.served,
+                        tuple(self.running),
                     )
                     for one in judged
                 ]

@@ -269,7 +269,7 @@ def _name_instances(
                 added = finding.message.removeprefix(message(one.verdict, one.served))
                 words = message(one.verdict, one.served, several) + added
                 finding = replace(finding, message=words)
-            judged[said] = FindingWithContext(finding, one.verdict, one.served)
+            judged[said] = FindingWithContext(finding, one.verdict, one.served, tuple(several))
         findings[said] = finding
         found += (one for one in several if one not in found)
     return found
@@ -490,11 +490,13 @@ def with_fixes(
     if not findings:
         return [], []
     from nginx_stream_lint.fixes.apply import confine, visible_regions, without_directives
+    from nginx_stream_lint.fixes.filled_variables import FilledVariables
     from nginx_stream_lint.fixes.placement import place_fix
 
     made_from = {_said(one.finding): one for one in judged}
     mapped = {id(file.source) for file in files if file.reading.pieces}
     regions = visible_regions(file for file in files if id(file.source) in mapped)
+    filled = FilledVariables(file.reading for file in files)
     found: list[Finding] = []
     problems: list[Problem] = []
     for finding in findings:
@@ -504,6 +506,8 @@ def with_fixes(
         except Exception as error:
             problems.append(unexpected(finding.place.source.name, error))
         fix = confine(fix, regions) if fix is not None and regions else fix
+        if fix is not None and mapped:
+            fix = filled.keep_in(fix, () if one is None else one.running)
         if fix is not None and finding.spared:
             fix = without_directives(fix, finding.spared)
         if fix is not None and any(edit.source.is_from_image for edit in fix.edits):

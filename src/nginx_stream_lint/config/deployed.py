@@ -84,6 +84,9 @@ class Deployed(Protocol):
     def app_of(self, host: str) -> str | None:
         """The app in the catalogue for a host name; None if unknown."""
 
+    def value_origin(self, name: str) -> DeployedPlace | None:
+        """The place that sets an environment variable; None if unknown."""
+
     def addresses_of(self, host: str) -> int | None:
         """The number of addresses that a host name resolves to; None if unknown."""
 

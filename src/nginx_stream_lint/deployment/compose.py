@@ -91,6 +91,8 @@ class _Spec(Struct):
     command: tuple[str, ...] | None = None
     environment: dict[str, str | None] = field(default_factory=dict)
     from_files: dict[str, str | None] = field(default_factory=dict)
+    set_at: dict[str, DeployedAt] = field(default_factory=dict)  # of `environment`
+    from_files_at: dict[str, DeployedAt] = field(default_factory=dict)
     is_complete: bool = True
     mounts: dict[str, PlacedFile] = field(default_factory=dict)
     ports: list[PublishedPort] = field(default_factory=list)
@@ -249,17 +251,26 @@ class _Project:
         self.around: frozenset[str] = frozenset()  # keys of the files that include these
         self.specs: dict[tuple[str, str, str], _Spec | None] = {}
         self.values: dict[str, str | None] = {}
-        self.own = self._variables(os.path.join(folder, ".env"))
+        self.set_at: dict[str, DeployedAt] = {}  # of `values`
+        self.own = self._variables(os.path.join(folder, ".env"), self.set_at)
         self.values.update(self.own)
 
-    def _variables(self, path: str, raw: bool = False) -> dict[str, str | None]:
+    def _variables(
+        self, path: str, places: dict[str, DeployedAt], raw: bool = False
+    ) -> dict[str, str | None]:
+        """The variables of a file; the place of each goes to `places`."""
         if not self.workspace.is_file(path):
             return {}
+        lines: dict[str, int] = {}
         try:
-            return read_variables(text_of(self.workspace, path).text[:_MAX_TEXT], self.values, raw)
+            text = text_of(self.workspace, path).text[:_MAX_TEXT]
         except Unreadable as error:
             self.reader.notes.append(error.problem)
             return {}
+        found = read_variables(text, self.values, raw, lines)
+        path = os.path.normpath(path)
+        places.update((name, DeployedAt(path, line)) for name, line in lines.items())
+        return found
 
     def changed(self, path: str, keys: frozenset[str]) -> set[str]:
         """The services for which a file has one of these keys."""
@@ -330,6 +341,7 @@ class _Project:
                 folder = os.path.normpath(os.path.join(self.folder, self._text(own)))
             inner = _Project(self.reader, folder, paths, self.depth + 1)
             inner.values = {**inner.own, **self.values}
+            inner.set_at = {**inner.set_at, **self.set_at}
             inner.included, inner.around = self.included, around
             self.included |= keys
             yield from inner._specs().items()
@@ -413,6 +425,7 @@ class _Project:
             tuple(dict.fromkeys([spec.name, *spec.names])),
             tuple(spec.ports),
             spec.replicas,
+            environment_at={**spec.from_files_at, **spec.set_at},
         )
 
     def _built(self, spec: _Spec) -> tuple[dockerfile.BuiltImage | None, str | None, str | None]:
@@ -487,8 +500,8 @@ class _ServiceParser:
         made.command = self._command(node.at("command"))
         for item in self._each(node.at("env_file")):
             self._env_file(made, item)
-        for key, value in self._pairs(node.at("environment")):
-            made.environment[key] = value
+        for key, value, place in self._pairs(node.at("environment")):
+            made.environment[key], made.set_at[key] = value, place
         for item in self._each(node.at("volumes")):
             self._volume(made, item)
         for section, folder in (("configs", "/"), ("secrets", "/run/secrets/")):
@@ -525,8 +538,8 @@ class _ServiceParser:
             return node.items
         return (node,) if isinstance(node, Scalar) and node.text else ()
 
-    def _pairs(self, node: Node | None) -> Iterator[tuple[str, str | None]]:
-        """Names and values, from a mapping or a list of `NAME=value`."""
+    def _pairs(self, node: Node | None) -> Iterator[tuple[str, str | None, DeployedAt]]:
+        """Names, values and the places that set them, from a mapping or a list of `NAME=value`."""
         if isinstance(node, Mapping):
             for key, entry in node.entries.items():
                 value = entry.value
@@ -534,13 +547,20 @@ class _ServiceParser:
                     is_null = not value.text and not value.style
                     # Without a value, it comes from the shell or `.env`.
                     own = self.project.values.get(key) if is_null else _known(self._text(value))
-                    yield key, own
+                    yield key, own, self._set_at(value, key if is_null else "")
         elif isinstance(node, Sequence):
             for item in node.items:
                 if isinstance(item, Scalar):
                     name, equals, text = self._text(item).partition("=")
                     if is_known(name):
-                        yield name, _known(text) if equals else self.project.values.get(name)
+                        known = _known(text) if equals else self.project.values.get(name)
+                        yield name, known, self._set_at(item, "" if equals else name)
+
+    def _set_at(self, word: Scalar, name: str) -> DeployedAt:
+        """The place that sets a value: that of a variable in it, if a file sets that."""
+        names = [name] if name else re.findall(r"\$\{?(\w+)", word.text)
+        found = (self.project.set_at.get(one) for one in names)
+        return next(filter(None, found), None) or self._at(word)
 
     def _build(self, node: Node | None) -> _BuildSpec | None:
         if node is None:
@@ -558,7 +578,7 @@ class _ServiceParser:
             inline = node.word("dockerfile_inline")
             if inline is not None:
                 made.inline = self.file.source, self._text(inline)
-            made.arguments = dict(self._pairs(node.at("args")))
+            made.arguments = {name: value for name, value, _ in self._pairs(node.at("args"))}
         return made
 
     def _path(self, text: str) -> str | None:
@@ -587,7 +607,7 @@ class _ServiceParser:
         if here is None or not self.workspace.is_file(here):
             made.is_complete = False
             return
-        made.from_files.update(self.project._variables(here, raw))
+        made.from_files.update(self.project._variables(here, made.from_files_at, raw))
 
     def _volume(self, made: _Spec, item: Node) -> None:
         origin = self._at(item)
@@ -709,6 +729,8 @@ def _merged(before: _Spec, after: _Spec) -> _Spec:
         after.command if after.command is not None else before.command,
         {**before.environment, **after.environment},
         {**before.from_files, **after.from_files},
+        {**before.set_at, **after.set_at},
+        {**before.from_files_at, **after.from_files_at},
         before.is_complete and after.is_complete,
         {**before.mounts, **after.mounts},
         [*before.ports, *(one for one in after.ports if one not in before.ports)],

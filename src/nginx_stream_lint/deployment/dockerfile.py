@@ -79,6 +79,7 @@ class BuiltImage(Struct, frozen=True):
     installed_at: DeployedAt | None = None
     workdir: str = "/"
     unknown: tuple[Problem, ...] = ()
+    environment_at: Mapping[str, DeployedAt] = {}
 
 
 def instructions(source: Source) -> list[Instruction]:
@@ -370,6 +371,7 @@ class _Run:
         self.start = start
         self.layers = Layers(start.files)
         self.environment = dict(start.environment)
+        self.environment_at = dict(start.environment_at)
         self.values: dict[str, str | None] = dict(start.environment)
         self.workdir = start.workdir
         self.command, self.entrypoint = start.command, start.entrypoint
@@ -396,6 +398,7 @@ class _Run:
             self.installed_at,
             self.workdir,
             tuple(self.unknown),
+            self.environment_at,
         )
 
     def _text(self, text: str) -> str:
@@ -418,6 +421,7 @@ class _Run:
             plain = substituted(value, before)
             plain = _unquoted(plain)
             self.environment[name] = self.values[name] = plain if is_known(plain) else None
+            self.environment_at[name] = one.origin
 
     def _workdir(self, one: Instruction) -> None:
         self.workdir = self._inside(self._text(_unquoted(one.text)))

@@ -125,6 +125,10 @@ class InstanceFiles:
         service = self._deployment.service(host, self.instance.project)
         return None if service is None else service.app
 
+    def value_origin(self, name: str) -> DeployedAt | None:
+        """The place that sets an environment variable."""
+        return self.instance.environment_at.get(name)
+
     def addresses_of(self, host: str) -> int | None:
         """The number of addresses that a host name resolves to."""
         return self._deployment.addresses(host, self.instance.project)

@@ -77,6 +77,7 @@ class Container(Struct, frozen=True):
     replicas: int | None = 1
     addresses: Mapping[str, int | None] = {}
     is_rescaled: bool = False
+    environment_at: Mapping[str, DeployedAt] = {}
 
 
 def service_of(container: Container) -> Service:
@@ -155,7 +156,15 @@ class _Assembly:
             container.ports,
             container.dockerfile,
             self._is_start_known(words),
+            self._environment_at(),
         )
+
+    def _environment_at(self) -> dict[str, DeployedAt]:
+        """The places that set the environment, without what the start of the container changes."""
+        built = self.container.built
+        found = dict(built.environment_at) if built is not None else {}
+        found.update(self.container.environment_at)
+        return {name: at for name, at in found.items() if name not in self.layers.exported}
 
     def _is_start_known(self, words: Sequence[str]) -> bool:
         """Whether the start's effects on files are known."""

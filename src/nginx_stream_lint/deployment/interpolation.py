@@ -125,12 +125,15 @@ def _value(inside: str, values: Values, missing: set[str], depth: int, escape: s
 
 
 def read_variables(
-    text: str, values: Values | None = None, raw: bool = False
+    text: str,
+    values: Values | None = None,
+    raw: bool = False,
+    lines_of: dict[str, int] | None = None,
 ) -> dict[str, str | None]:
     """The variables of a file of variables; None for a value that is not known.
 
     `values` are variables that others may refer to; `raw` leaves values as they are written. A name
-    without `=` takes the shell's value, which is not known.
+    without `=` takes the shell's value, which is not known. The line of each goes to `lines_of`.
 
     >>> read_variables("A=1 # one\\nexport B='$A'\\nC=\\"${A}2\\"")
     {'A': '1', 'B': '$A', 'C': '12'}
@@ -145,6 +148,8 @@ def read_variables(
         if line.lstrip().startswith("#") or match is None:
             continue
         name, rest = match[1], line[match.end() :]
+        if lines_of is not None:
+            lines_of[name] = at
         if match[0].rstrip()[-1:] not in ("=", ":"):
             found[name] = None
             continue

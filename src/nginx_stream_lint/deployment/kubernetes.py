@@ -210,7 +210,7 @@ class _PodReader:
         for change in one.images:
             if image_text is not None and _parts(image_text)[0] == change.image:
                 image_text, image_origin = change.changed(image_text), change.origin
-        environment, is_complete = self._environment(node)
+        environment, is_complete, set_at = self._environment(node)
         is_alone = len(self.spec.items("containers")) == 1
         own_ports = [
             PublishedPort(host.text, port.text)
@@ -242,6 +242,7 @@ class _PodReader:
             ports=(*own_ports, *ports),
             replicas=self._replicas(),
             addresses=self.addresses,
+            environment_at=set_at,
         )
 
     def _replicas(self) -> int | None:
@@ -263,8 +264,12 @@ class _PodReader:
             _expanded(one.text, environment) for one in node.items if isinstance(one, Scalar)
         )
 
-    def _environment(self, node: Mapping) -> tuple[dict[str, str | None], bool]:
+    def _environment(
+        self, node: Mapping
+    ) -> tuple[dict[str, str | None], bool, dict[str, DeployedAt]]:
+        """The environment, whether all of it is known, and the places that set it."""
         found: dict[str, str | None] = {}
+        places: dict[str, DeployedAt] = {}
         is_complete = True
         for item in node.items("envFrom"):
             if not isinstance(item, Mapping):
@@ -276,7 +281,8 @@ class _PodReader:
                 is_complete = False
                 continue
             for key, entry in entries.items():
-                found[(prefix.text if prefix is not None else "") + key] = self._value(entry)
+                named = (prefix.text if prefix is not None else "") + key
+                found[named], places[named] = self._value(entry), entry.origin
         for item in node.items("env"):
             name = item.word("name") if isinstance(item, Mapping) else None
             if name is None or not isinstance(item, Mapping):
@@ -285,6 +291,7 @@ class _PodReader:
             if isinstance(value, Scalar):
                 text = _expanded(value.text, found)
                 found[name.text] = text if is_known(text) else None
+                places[name.text] = self.object.origin(value)
                 continue
             if "valueFrom" not in item.entries:
                 found[name.text] = ""
@@ -294,7 +301,9 @@ class _PodReader:
             wanted = None if reference is None else reference.word("key")
             known = config.get(wanted.text) if config is not None and wanted is not None else None
             found[name.text] = None if known is None else self._value(known)
-        return found, is_complete
+            if known is not None:
+                places[name.text] = known.origin
+        return found, is_complete, places
 
     def _value(self, entry: ConfigEntry) -> str | None:
         return entry.value if is_known(entry.value) else None
@@ -478,10 +487,10 @@ def _parts(image: str) -> tuple[str, str]:
 def variables_in(workspace: Workspace, path: str) -> dict[str, ConfigEntry]:
     """Read an environment file as entries of a ConfigMap. Raises `Unreadable`."""
     text = text_of(workspace, path).text[:_MAX_TEXT]
-    origin = DeployedAt(path, 1)
+    lines: dict[str, int] = {}
     return {
-        name: ConfigEntry(origin, None, None, value)
-        for name, value in read_variables(text, raw=True).items()
+        name: ConfigEntry(DeployedAt(path, lines[name]), None, None, value)
+        for name, value in read_variables(text, raw=True, lines_of=lines).items()
     }
 
 

@@ -113,9 +113,10 @@ class Instance(Struct, frozen=True):
     """An nginx that runs somewhere, with everything that the deployment determines.
 
     `files` are in the order in which they are added: a later file hides an earlier one.
-    `environment` are names and values; None for an unknown value. `main` is the path of its main
-    file in the container. `server` is the product of a row of `images.yaml`. `is_start_known`
-    False: a program that starts it may write configuration files.
+    `environment` are names and values; None for an unknown value. `environment_at` are the places
+    that set them. `main` is the path of its main file in the container. `server` is the product of
+    a row of `images.yaml`. `is_start_known` False: a program that starts it may write
+    configuration files.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Instance(Struct, frozen=True):
     ports: tuple[PublishedPort, ...] = ()
     dockerfile: str | None = None
     is_start_known: bool = True
+    environment_at: Mapping[str, DeployedAt] = {}
 
     def at(self, inside: str) -> PlacedFile | None:
         """The file at a path in the container; None if only the image has it."""

@@ -37,11 +37,12 @@ _FROM_WORST: tuple[Fate, ...] = ("replays", "stalls")
 
 
 class FindingWithContext(Struct, frozen=True):
-    """A finding with the data that a fix needs."""
+    """A finding with the data that a fix needs; `running` is each nginx that has it."""
 
     finding: Finding
     verdict: Verdict
     served: ProxiedLocation
+    running: tuple[Deployed, ...] = ()
 
 
 def judge(locations: Iterable[ProxiedLocation], cache: VerdictCache) -> list[FindingWithContext]:
