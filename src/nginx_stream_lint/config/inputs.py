@@ -182,6 +182,8 @@ class _Gathering:
             if any(nginx.has(key) for nginx in found for key in asked):
                 self.deployed += found
                 made.append(Configuration(top, notes=list(notes)))
+            elif not found and notes:
+                made.append(Configuration(top, notes=list(notes)))
         for nginx in self.deployed:
             if nginx.main is None or not any(map(nginx.has, asked)):
                 continue

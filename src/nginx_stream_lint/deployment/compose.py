@@ -7,6 +7,7 @@ complete; otherwise it changes the services of the main file, as with `docker co
 
 from __future__ import annotations
 
+import itertools
 import os
 import posixpath
 import re
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.deployment import dockerfile
+from nginx_stream_lint.deployment.images import ImageName, image_name, server_image
 from nginx_stream_lint.deployment.instance import Container
 from nginx_stream_lint.deployment.interpolation import interpolated, read_variables
 from nginx_stream_lint.deployment.model import (
@@ -60,6 +62,23 @@ _SCALING = frozenset(("deploy", "scale"))
 _DECIDING = _OF_SERVICE - {"ports"} | {"entrypoint", "env_file", "configs", "secrets", "networks"}
 
 
+# The fields of a service that a key sets.
+_FIELDS = {
+    "image": ("image", "image_origin"),
+    "build": ("build",),
+    "entrypoint": ("entrypoint",),
+    "command": ("command",),
+    "environment": ("environment", "set_at"),
+    "env_file": ("from_files", "from_files_at", "is_complete", "unknown"),
+    "volumes_from": ("volumes_from",),
+    "ports": ("ports",),
+    "deploy": ("replicas",),
+    "scale": ("replicas",),
+}
+# Tags of a value that removes, or replaces, what earlier files say.
+_RESET, _OVERRIDE = "!reset", "!override"
+
+
 class ComposeFile(Struct, frozen=True, eq=False):
     """A parsed compose file: its services and other parts by name."""
 
@@ -68,6 +87,7 @@ class ComposeFile(Struct, frozen=True, eq=False):
     root: Mapping
     services: dict[str, MappingEntry]
     twice: frozenset[str]
+    removed: frozenset[str] = frozenset()  # services that `!reset` removes
 
 
 class _BuildSpec(Struct):
@@ -100,6 +120,9 @@ class _Spec(Struct):
     replicas: int | None = 1
     is_host: bool = False
     keys: frozenset[str] = frozenset()
+    replaced: frozenset[str] = frozenset()  # keys, of which earlier files do not count
+    volumes_from: list[tuple[str, DeployedAt]] = field(default_factory=list)
+    unknown: list[Problem] = field(default_factory=list)
 
 
 def projects(
@@ -220,8 +243,11 @@ class _ComposeReader:
             for name, one in services.entries.items()
             if isinstance(one.value, Mapping)
             and (services is not root or one.value.entries.keys() & _OF_SERVICE)
+            and one.tag != _RESET
         }
-        return ComposeFile(source, os.path.dirname(path) or os.curdir, root, entries, twice)
+        removed = frozenset(name for name, one in services.entries.items() if one.tag == _RESET)
+        folder = os.path.dirname(path) or os.curdir
+        return ComposeFile(source, folder, root, entries, twice, removed)
 
     def stands_alone(self, path: str) -> bool:
         """Whether every service of a file has an image or a build."""
@@ -250,6 +276,12 @@ class _Project:
         self.included: set[str] = set()  # keys of files
         self.around: frozenset[str] = frozenset()  # keys of the files that include these
         self.specs: dict[tuple[str, str, str], _Spec | None] = {}
+        self.all: dict[str, _Spec] = {}
+        self.builders: dict[ImageName, _Spec] = {}  # by the image that they build
+        self.built: dict[ImageName, dockerfile.BuiltImage | None] = {}
+        self.depth_of_builds = 0
+        self.mounts: dict[str, dict[str, PlacedFile]] = {}  # by service, with `volumes_from`
+        self.cyclic: set[tuple[str, str]] = set()  # services that extend themselves
         self.values: dict[str, str | None] = {}
         self.set_at: dict[str, DeployedAt] = {}  # of `values`
         self.own = self._variables(os.path.join(folder, ".env"), self.set_at)
@@ -286,8 +318,21 @@ class _Project:
     def containers(self) -> list[Container]:
         """All services, as containers."""
         specs = self._specs()
-        made = (self._container(one) for one in list(specs.values())[:_MAX_SERVICES])
-        return [one for one in made if one is not None]
+        if len(specs) > _MAX_SERVICES:
+            self.reader.note(
+                DeployedAt(self.name, 1),
+                f"this compose project has more than {_MAX_SERVICES} services",
+                "the others are unknown; split it",
+            )
+        self.all = {
+            name: spec for name, (spec, _) in itertools.islice(specs.items(), _MAX_SERVICES)
+        }
+        self.builders = {
+            image_name(spec.image): spec
+            for spec in self.all.values()
+            if spec.build is not None and is_known(spec.image) and spec.image is not None
+        }
+        return [self._container(one) for one in self.all.values()]
 
     def _specs(self) -> dict[str, tuple[_Spec, ComposeFile]]:
         found: dict[str, tuple[_Spec, ComposeFile]] = {}
@@ -297,6 +342,8 @@ class _Project:
                 continue
             for name, included in self._included(file):
                 found.setdefault(name, included)
+            for name in file.removed:
+                found.pop(name, None)
             for name in file.services:
                 if name in file.twice:
                     found.pop(name, None)
@@ -304,7 +351,7 @@ class _Project:
                 spec = self._spec(file, name, self.folder, ())
                 if spec is None:
                     continue
-                before = found.get(name)
+                before = None if file.services[name].tag == _OVERRIDE else found.get(name)
                 found[name] = (spec if before is None else _merged(before[0], spec), file)
         return found
 
@@ -369,7 +416,8 @@ class _Project:
         here = self.workspace.key(file.source.name), name
         if here in chain or len(chain) > _MAX_EXTENDS:
             message = f"{name} extends itself, or too many services"
-            self.reader.note(origin, message, "remove one `extends`")
+            self.reader.note(origin, message, "remove one `extends`; these services are unknown")
+            self.cyclic.update(chain)
             return None
         other, there = file, folder
         if isinstance(extends, Scalar):
@@ -386,27 +434,33 @@ class _Project:
                         f"the file that {name} extends does not exist",
                         "its settings for the service are unknown",
                     )
-                    return None
+                    return replace(own, is_complete=False)
                 found = self.reader.file(target)
                 if found is None:
-                    return None
+                    return replace(own, is_complete=False)
                 other, there = found, os.path.dirname(target) or os.curdir
         else:
             return own
         before = self._spec(other, base, there, (*chain, here))
+        if here in self.cyclic:
+            return None
         if before is None:
             self.reader.note(
-                origin, f"the service that {name} extends does not exist", "check its name"
+                origin,
+                f"the service that {name} extends does not exist",
+                "check its name; its settings are unknown",
             )
-            return None
+            return replace(own, is_complete=False)
         return replace(_merged(before, own), name=name, origin=origin)
 
     def _text(self, word: Scalar | None) -> str:
         return "" if word is None else interpolated(word.text, self.values)
 
-    def _container(self, made: tuple[_Spec, ComposeFile]) -> Container | None:
-        spec, _ = made
+    def _container(self, spec: _Spec) -> Container:
         built, context, path = self._built(spec)
+        if built is None and spec.image is not None:
+            built = self.built_image(spec.image)
+        mounts = self._mounts(spec)
         environment = {**spec.from_files, **spec.environment}
         return Container(
             spec.name,
@@ -417,7 +471,7 @@ class _Project:
             built,
             context,
             path,
-            tuple(spec.mounts.values()),
+            tuple(mounts.values()),
             environment,
             spec.is_complete,
             spec.entrypoint,
@@ -426,7 +480,39 @@ class _Project:
             tuple(spec.ports),
             spec.replicas,
             environment_at={**spec.from_files_at, **spec.set_at},
+            unknown=tuple(spec.unknown),
         )
+
+    def _mounts(self, spec: _Spec, depth: int = 0) -> dict[str, PlacedFile]:
+        """The files that a service mounts, with those of the services in `volumes_from`."""
+        known = self.mounts.get(spec.name)
+        if known is not None:
+            return known
+        found = self.mounts[spec.name] = dict(spec.mounts)  # a cycle ends here
+        for name, origin in spec.volumes_from:
+            other = self.all.get(name)
+            if other is not None and depth < _MAX_EXTENDS:
+                for inside, one in self._mounts(other, depth + 1).items():
+                    found.setdefault(inside, one)
+                continue
+            message = f"the volumes of {name} for {spec.name} are unknown"
+            advice = "define the service in this project"
+            place = origin.file, origin.line, origin.column
+            spec.unknown.append(Problem(*place, message, advice))
+        return found
+
+    def built_image(self, image: str) -> dockerfile.BuiltImage | None:
+        """The image that a service of this project builds under a name; None if there is none."""
+        name = image_name(image)
+        spec = self.builders.get(name)
+        if spec is None or server_image(image) is not None:
+            return None
+        if name not in self.built and self.depth_of_builds < _MAX_DEPTH:
+            self.built[name] = None  # for an image that starts from itself
+            self.depth_of_builds += 1
+            self.built[name] = self._built(spec)[0]
+            self.depth_of_builds -= 1
+        return self.built.get(name)
 
     def _built(self, spec: _Spec) -> tuple[dockerfile.BuiltImage | None, str | None, str | None]:
         """The result of a service's Dockerfile, its build context, and its path."""
@@ -455,6 +541,7 @@ class _Project:
                     build.arguments,
                     build.target,
                     _mentions_nginx(spec),
+                    self.built_image,
                 )
                 return made, context, source.name
             path = os.path.normpath(os.path.join(context, build.dockerfile or "Dockerfile"))
@@ -467,6 +554,7 @@ class _Project:
                 build.arguments,
                 build.target,
                 _mentions_nginx(spec),
+                self.built_image,
             )
         except Unreadable as error:
             self.reader.notes.append(error.problem)
@@ -491,7 +579,11 @@ class _ServiceParser:
 
     def spec(self, name: str, node: Mapping, origin: DeployedAt) -> _Spec:
         """Parse the keys of a service."""
-        made = _Spec(name, origin, keys=frozenset(node.entries))
+        replaced = frozenset(key for key, one in node.entries.items() if one.tag)
+        if any(one.tag == _RESET for one in node.entries.values()):
+            kept = {key: one for key, one in node.entries.items() if one.tag != _RESET}
+            node = Mapping(kept, node.own, node.span, node.is_flow)
+        made = _Spec(name, origin, keys=frozenset(node.entries), replaced=replaced)
         image = node.word("image")
         if image is not None:
             made.image, made.image_origin = self._text(image), self._at(image)
@@ -504,6 +596,9 @@ class _ServiceParser:
             made.environment[key], made.set_at[key] = value, place
         for item in self._each(node.at("volumes")):
             self._volume(made, item)
+        for item in self._each(node.at("volumes_from")):
+            if isinstance(item, Scalar):
+                self._volumes_from(made, item)
         for section, folder in (("configs", "/"), ("secrets", "/run/secrets/")):
             for item in self._each(node.at(section)):
                 self._config(made, item, section, folder)
@@ -606,6 +701,11 @@ class _ServiceParser:
         here = None if path is None else self._path(self._text(path))
         if here is None or not self.workspace.is_file(here):
             made.is_complete = False
+            where = self._at(item)
+            shown = "an environment file" if here is None else here
+            message = f"{shown} is not in the repository"
+            advice = f"its variables are unknown for {made.name}"
+            made.unknown.append(Problem(where.file, where.line, where.column, message, advice))
             return
         made.from_files.update(self.project._variables(here, made.from_files_at, raw))
 
@@ -637,6 +737,12 @@ class _ServiceParser:
             made.mounts[target] = self._mounted(source, target, origin)
         else:
             made.mounts[target] = PlacedFile(target, None, "volume", origin, is_folder=True)
+
+    def _volumes_from(self, made: _Spec, item: Scalar) -> None:
+        """A service whose volumes this one has, too: `NAME`, `NAME:ro`, `container:NAME`."""
+        kind, _, name = self._text(item).rpartition("container:")
+        name = item.text if kind else name
+        made.volumes_from.append((re.sub(r":r[ow]$", "", name), self._at(item)))
 
     def _mounted(self, source: str, target: str, origin: DeployedAt) -> PlacedFile:
         path = self._path(source)
@@ -708,6 +814,8 @@ class _ServiceParser:
 
 def _merged(before: _Spec, after: _Spec) -> _Spec:
     """Merge a service of two files as Compose does."""
+    if after.replaced:
+        before = _without(before, after.replaced)
     build = after.build
     if before.build is not None and build is not None:
         build = _BuildSpec(
@@ -737,7 +845,20 @@ def _merged(before: _Spec, after: _Spec) -> _Spec:
         [*before.names, *after.names],
         after.replicas if has_replicas else before.replicas,
         keys=before.keys | after.keys,
+        replaced=before.replaced | after.replaced,
+        volumes_from=[*before.volumes_from, *after.volumes_from],
+        unknown=[*before.unknown, *after.unknown],
     )
+
+
+def _without(spec: _Spec, keys: frozenset[str]) -> _Spec:
+    """A service without what some of its keys say."""
+    empty = _Spec(spec.name, spec.origin)
+    fields = {field for key in keys for field in _FIELDS.get(key, ())}
+    found = replace(spec, **{one: getattr(empty, one) for one in fields})
+    if "volumes" in keys:
+        found.mounts = {at: one for at, one in spec.mounts.items() if one.how == "config"}
+    return found
 
 
 def _known(text: str) -> str | None:

@@ -16,6 +16,7 @@ from nginx_stream_lint.deployment.images import (
     base_files,
     installed_version,
     is_named_after_nginx,
+    is_without_server,
     pinned_version,
     server_image,
     versions_of,
@@ -57,6 +58,7 @@ class Container(Struct, frozen=True):
     `built` is the image that a Dockerfile of the repository builds. `entrypoint` and `command` are
     None if those of the image are used. `mounts` are added at start. `addresses` are as in
     `Service`. `is_rescaled`: it only changes the number of replicas of another container.
+    `unknown` lists problems: what could not be determined.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Container(Struct, frozen=True):
     addresses: Mapping[str, int | None] = {}
     is_rescaled: bool = False
     environment_at: Mapping[str, DeployedAt] = {}
+    unknown: tuple[Problem, ...] = ()
 
 
 def service_of(container: Container) -> Service:
@@ -138,8 +141,8 @@ class _Assembly:
             command = command_line(words) if words else None
         versions = self._versions()
         self._missing_files()
-        if built is not None:
-            self.notes += [one for one in built.unknown if one not in self.notes]
+        unknown = (*container.unknown, *(built.unknown if built is not None else ()))
+        self.notes += [one for one in dict.fromkeys(unknown) if one not in self.notes]
         return Instance(
             container.name,
             container.project,
@@ -216,6 +219,8 @@ class _Assembly:
             return True
         if words and script_of(words) is None and shell_text(words) is None:
             return False  # it runs another program
+        if image is not None and built is None and is_without_server(image):
+            return False
         names = f"{self.base or ''} {self.container.name}"
         return any(
             one.path is not None

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 
 _MAX_DEPTH = 16  # nested defaults
+# A value of more characters is unknown: each of 60 variables may be twice the one before.
+MAX_VALUE = 16_384
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LINE = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][\w.-]*)[ \t]*(?:[=:][ \t]*|(?=\r?$))")
 _OPERATORS = (":-", ":?", ":+", "-", "?", "+")
@@ -39,7 +41,7 @@ def substituted(text: str, values: Values) -> str:
 
 def _interpolated(text: str, values: Values, missing: set[str], depth: int, escape: str) -> str:
     parts: list[str] = []
-    at = 0
+    at = length = 0
     while True:
         dollar = text.find("$", at)
         if dollar < 0 or depth > _MAX_DEPTH:
@@ -55,6 +57,9 @@ def _interpolated(text: str, values: Values, missing: set[str], depth: int, esca
             at = dollar + 1
             continue
         parts.append(before)
+        length += len(parts[-1]) + (len(parts[-2]) if len(parts) > 1 else 0)
+        if length > len(text) + MAX_VALUE:
+            return PLACEHOLDER
         if text.startswith("${", dollar):
             end = _closing(text, dollar + 2)
             if end < 0:
@@ -169,7 +174,7 @@ def read_variables(
         else:
             rest = re.sub(r"(?:^|[ \t]+)#.*", "", rest).strip()
         value = _interpolated(rest, {**(values or {}), **found}, set(), 0, "\\")
-        found[name] = None if PLACEHOLDER in value else value
+        found[name] = None if PLACEHOLDER in value or len(value) > MAX_VALUE else value
     return found
 
 

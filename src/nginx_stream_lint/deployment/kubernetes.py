@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.deployment.instance import Container
-from nginx_stream_lint.deployment.interpolation import read_variables
+from nginx_stream_lint.deployment.interpolation import MAX_VALUE, read_variables
 from nginx_stream_lint.deployment.model import (
     MENTIONS,
     DeployedAt,
@@ -47,6 +47,7 @@ _MAX_TEXT = 2 * 1024 * 1024
 _NAMING = re.compile(r"(?m)^[ \t-]*(?:image|name|mountPath):.*")
 _ADVICE = "correct it, or render it if it is a template; what it deploys is unknown"
 _MAX_OBJECTS = 5000
+_MAX_REFERENCES = 1000  # in one value
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][\w.-]*)\)")
 
 
@@ -474,7 +475,12 @@ def _expanded(text: str, environment: dict[str, str | None]) -> str:
         known = environment[match[1]]
         return PLACEHOLDER if known is None else known
 
-    return _REFERENCE.sub(value, text) if "$" in text else text
+    if "$" not in text:
+        return text
+    if text.count("$(") > _MAX_REFERENCES:
+        return PLACEHOLDER
+    found = _REFERENCE.sub(value, text)
+    return found if len(found) <= len(text) + MAX_VALUE else PLACEHOLDER
 
 
 def _parts(image: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
 _MAX_FILES = 2000  # of each kind
+_MAX_INSTANCES = 500
 
 
 def read_deployment(
@@ -53,6 +54,11 @@ def _read(
     containers += _of_manifests(workspace, files, manifests, notes)
     instances: list[Instance] = []
     for one in containers:
+        if len(instances) == _MAX_INSTANCES:
+            place = one.origin.file, one.origin.line, one.origin.column
+            message = f"this repository runs more than {_MAX_INSTANCES} nginx"
+            notes.append(Problem(*place, message, "the others are unknown; check a part of it"))
+            break
         found = None if one.is_rescaled else instance_of(workspace, one, notes)
         if found is not None:
             instances.append(found)

@@ -62,12 +62,16 @@ class Scalar(Struct, frozen=True, eq=False):
 
 
 class MappingEntry(Struct, frozen=True, eq=False):
-    """A key with its value. `is_alias`: the value is written elsewhere, as an anchor."""
+    """A key with its value. `is_alias`: the value is written elsewhere, as an anchor.
+
+    `tag` is the value's tag, if it is one of an application: `!reset`.
+    """
 
     key: Scalar
     value: Node
     span: Span
     is_alias: bool = False
+    tag: str = ""
 
 
 class Mapping(Struct, frozen=True, eq=False):
@@ -272,7 +276,8 @@ class _NodeReader:
                 continue
             key = self._word(key_node)
             end = _outer(key).end if is_alias else max(_outer(key).end, _outer(value).end)
-            entry = MappingEntry(key, value, Span(_outer(key).start, end), is_alias)
+            tag = value_node.tag if value_node.tag.startswith("!") else ""
+            entry = MappingEntry(key, value, Span(_outer(key).start, end), is_alias, tag)
             entries[key.text] = entry
             own.append(entry)
         is_flow = bool(node.flow_style)
