@@ -591,3 +591,25 @@ def test_an_unknown_environment_is_not_complete() -> None:
     found = compose("services: {web: {image: nginx, env_file: no.env, environment: {A: 1}}}")
     one = instance(found)
     assert (one.environment, one.is_environment_complete) == ((("A", "1"),), False)
+
+
+@pytest.mark.parametrize(
+    ("image", "variables", "version", "place"),
+    [
+        ("nginx:${V:-1.27}", "", "1.27", "compose.yaml:3"),
+        ("nginx:${V:-1.27}", "V=1.28", "1.28", "compose.yaml:3"),
+        ("nginx:${V-1.27}", "V=", "latest", "compose.yaml:3"),
+        ("nginx:${V:-${W:-1.26.2}}", "", "1.26.2", "compose.yaml:3"),
+        ("nginx:$V", "V=1.27.3-alpine", "1.27.3", "compose.yaml:3"),
+        ("nginx:${V:?say it}", "", None, None),
+        ("${REGISTRY:-docker.io}/nginx:1.27", "", "1.27", "compose.yaml:3"),
+        ("${REGISTRY:-}nginx:1.27", "", "1.27", "compose.yaml:3"),
+    ],
+)
+def test_variables_in_an_image(
+    image: str, variables: str, version: str | None, place: str | None
+) -> None:
+    text = f"services:\n  web:\n    image: {image}\n"
+    one = instance(deployment({"compose.yaml": text, ".env": variables}))
+    found = one.versions
+    assert (found and found.text, found and str(found.origin)) == (version, place)

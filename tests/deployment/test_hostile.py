@@ -106,14 +106,14 @@ def _variables_of_pod(folder: Path) -> None:
 
 
 def _filled(folder: Path) -> None:
-    environment = f"    environment: {{A: {'x' * 16_000}}}\n"
+    environment = f"    environment: {{A: {'x' * 4_000}}}\n"
     template = "/etc/nginx/templates/default.conf.template"
     _write(
         folder,
         "compose.yaml",
         WEB.replace("/etc/nginx/conf.d/default.conf", template) + environment,
     )
-    _write(folder, "site.conf", SITE + "server { add_header X '${A}'; }\n" * 5_000)
+    _write(folder, "site.conf", SITE + "server { add_header X '${A}'; }\n" * 1_200)
 
 
 @pytest.mark.parametrize(
