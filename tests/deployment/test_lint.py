@@ -29,6 +29,7 @@ from nginx_stream_lint.report.stream_path import stream_paths
 from nginx_stream_lint.report.text import text as text_report
 from nginx_stream_lint.rules.judge import FindingWithContext
 from nginx_stream_lint.rules.shipped import shipped_rules
+from tests.command import run
 from tests.report.schemas import check_document
 
 MAIN = "events {}\nhttp {\n  include /etc/nginx/conf.d/*.conf;\n}\n"
@@ -530,3 +531,25 @@ def test_a_service_of_kubernetes_is_one_address(
     )
     found = rules(linted({"k8s/edge.yaml": text + app}))
     assert ("repeated-generation" in found) is is_repeated
+
+
+@pytest.mark.parametrize("command", ["lint", "explain"])
+def test_rendered_manifests_on_standard_input_are_a_deployment(
+    command: str, tmp_path: Path
+) -> None:
+    """As `helm template | nginx-stream-lint -`, in any folder."""
+    chart = "---\n# Source: chart/templates/edge.yaml\n"
+    text = f"{chart}{WORKLOAD.replace('IMAGE', 'nginx:1.27.3')}{chart}{APP}"
+    options = ("-", "/") if command == "explain" else ("-",)
+    done = run(command, *options, "--format", "json", stdin=text.encode(), cwd=tmp_path)
+    document = json.loads(done.stdout)
+    if command == "lint":
+        assert done.returncode == 1, done.stderr
+        [nginx] = document["instances"]
+        [one] = [one for one in document["findings"] if one["rule"] == "response-buffering"]
+        assert (one["instance"], one["stream"]["confidence"]) == ("edge", "known")
+        assert "default of nginx 1.27.3 (<stdin>:" in one["message"]
+    else:
+        nginx, app = document[0]["nginx"], document[0]["app"]
+        assert app == "Ollama"
+    assert (nginx["name"], nginx["file"], nginx["version"]) == ("edge", "<stdin>", "1.27.3")

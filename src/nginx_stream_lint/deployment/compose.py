@@ -30,6 +30,7 @@ from nginx_stream_lint.deployment.model import (
     deployed_at,
     is_known,
 )
+from nginx_stream_lint.deployment.shell import is_folder_of_nginx
 from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
@@ -750,7 +751,7 @@ class _ServiceParser:
             return PlacedFile(target, path, "mount", origin)
         if path is not None and self.workspace.is_folder(path):
             return PlacedFile(target, path, "mount", origin, is_folder=True)
-        is_folder = "." not in posixpath.basename(target)
+        is_folder = is_folder_of_nginx(target) or "." not in posixpath.basename(target)
         return PlacedFile(target, None, "mount", origin, is_folder=is_folder)
 
     def _config(self, made: _Spec, item: Node, section: str, folder: str) -> None:

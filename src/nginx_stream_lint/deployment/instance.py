@@ -185,8 +185,13 @@ class _Assembly:
                 continue
             verb = {"mount": "mounted", "copy": "copied", "config": "mounted"}.get(one.how)
             if verb is not None and self.layers.at(one.inside) == one:
-                what = f"the file {verb} as {one.inside} in {self.container.name}"
-                self._note(one.origin, f"{what} is not in the repository", "its content is unknown")
+                where = f"{one.inside} in {self.container.name}"
+                if one.is_folder:
+                    message = f"the folder {verb} as {where} is not in the repository"
+                    self._note(one.origin, message, "its files are unknown")
+                else:
+                    message = f"the file {verb} as {where} is not in the repository"
+                    self._note(one.origin, message, "its content is unknown")
 
     def _words(self) -> tuple[list[str], bool]:
         """The words of the command, and whether the entrypoint differs from the base image's."""

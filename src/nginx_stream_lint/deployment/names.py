@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from nginx_stream_lint.config.inputs import STDIN
+
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _COMPOSE = re.compile(
     r"(?:docker-)?compose(?:[.-][\w.-]*)?\.ya?ml|[\w.-]+[.-](?:docker-)?compose\.ya?ml"
@@ -38,6 +40,11 @@ def is_dockerfile(path: str) -> bool:
     """Whether a file's name is that of a Dockerfile."""
     name = os.path.basename(path)
     return bool(_DOCKERFILE.fullmatch(name)) and not _NO_DOCKERFILE.fullmatch(name)
+
+
+def may_be_manifest(path: str) -> bool:
+    """Whether a file's name allows manifests of Kubernetes: those of `helm template`, too."""
+    return path == STDIN or (path.endswith((".yaml", ".yml")) and not is_compose(path))
 
 
 def is_manifest(text: str) -> bool:

@@ -14,6 +14,7 @@ from nginx_stream_lint.deployment.names import (
     is_dockerfile,
     is_kustomization,
     is_manifest,
+    may_be_manifest,
 )
 from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.workspace import Workspace
@@ -99,7 +100,7 @@ def _parent(path: str) -> str:
 
 
 def _may_be_manifest(workspace: Workspace, path: str) -> bool:
-    if not path.endswith((".yaml", ".yml")) or is_compose(path):
+    if not may_be_manifest(path):
         return False
     try:
         return is_manifest(text_of(workspace, path).text)
