@@ -300,6 +300,7 @@ data:
   b.conf: server { listen 81; }
 binaryData:
   c.conf: c2VydmVyIHt9Cg==
+  tls.key: aGlkZGVuCg==
 ---
 kind: Secret
 metadata: {name: hidden}
@@ -317,7 +318,7 @@ FOLDER = "/etc/nginx/conf.d"
         (
             f"mountPath: {FOLDER}",
             "configMap: {name: sites}",
-            {"a.conf": "a.conf", "b.conf": "b.conf", "c.conf": None},
+            {"a.conf": "a.conf", "b.conf": "b.conf", "c.conf": None, "tls.key": None},
             True,
         ),
         (
@@ -372,7 +373,9 @@ def test_files_of_volumes(
     mount: str, volume: str, placed: dict[str, str | None], is_complete: bool | None
 ) -> None:
     text = EDGE.replace("MOUNT", mount).replace("VOLUME", volume)
-    one = instance(deployment({"k/edge.yaml": text}))
+    whole = deployment({"k/edge.yaml": text})
+    one = instance(whole)
+    assert not any("tls.key" in note for note in notes(whole))  # no configuration
     found = {
         file.inside.removeprefix(f"{FOLDER}/"): file.key
         for file in one.files

@@ -264,7 +264,7 @@ class _PodReader:
             entrypoint=self._words(node.at("command"), environment),
             command=self._words(node.at("args"), environment),
             names=self.names if is_alone or not inside or ports else (),
-            ports=(*own_ports, *ports),
+            ports=tuple(dict.fromkeys((*own_ports, *ports))),
             replicas=self._replicas(),
             addresses=self.addresses,
             environment_at=set_at,
@@ -371,7 +371,7 @@ class _PodReader:
     def _placed(self, inside: str, entry: ConfigEntry | None, origin: DeployedAt) -> PlacedFile:
         if entry is None:
             return PlacedFile(inside, None, "config", origin)
-        # A literal of a generator has a content, but no file.
+        # The content is known, as of a generator's literal, or no configuration.
         how: How = "generated" if entry.path is None and entry.value is not None else "config"
         return PlacedFile(inside, entry.path, how, entry.origin, key=entry.key)
 
@@ -498,7 +498,9 @@ def entries_of(one: ManifestObject) -> dict[str, ConfigEntry]:
             if is_text and isinstance(entry.value, Scalar):
                 found[key] = ConfigEntry(origin, origin.file, key, entry.value.text)
             elif not is_text:
-                found.setdefault(key, ConfigEntry(origin, None))
+                # Only a configuration is worth a note, not a certificate.
+                unnoted = None if key.endswith(".conf") else PLACEHOLDER
+                found.setdefault(key, ConfigEntry(origin, None, None, unnoted))
     return found
 
 
