@@ -553,3 +553,21 @@ def test_rendered_manifests_on_standard_input_are_a_deployment(
         nginx, app = document[0]["nginx"], document[0]["app"]
         assert app == "Ollama"
     assert (nginx["name"], nginx["file"], nginx["version"]) == ("edge", "<stdin>", "1.27.3")
+
+
+def test_two_instances_may_need_one_fix(tmp_path: Path) -> None:
+    """They have different findings about one directive, which the same edit fixes."""
+    other = COMPOSE.replace("{version}", "1.31.0").replace("  web:", "  edge:")
+    site = SITE.replace("        proxy_buffering off;\n", "")
+    files = repository("1.27.3", **{"docker-compose.other.yml": other, "b/site.conf": site})
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / ".git").mkdir()
+    shown = run(".", cwd=tmp_path).stdout
+    assert "response-buffering at 3:5 in web" in shown
+    assert "response-buffering at 3:5 in edge" in shown
+    assert "manual fix" not in shown
+    assert run("--fix", "--unsafe-fixes", ".", cwd=tmp_path).returncode == 0
+    fixed = (tmp_path / "b/site.conf").read_text(encoding="utf-8")
+    assert fixed.count("proxy_buffering off;") == 1
