@@ -18,8 +18,10 @@ from nginx_stream_lint.analysis.remarks import (
     comment_findings,
     declaration_findings,
 )
-from nginx_stream_lint.analysis.versions import by_version, of_all_versions
+from nginx_stream_lint.analysis.twins import flips
+from nginx_stream_lint.analysis.versions import by_version, of_all_versions, reads_defaults
 from nginx_stream_lint.config import (
+    SIGN,
     Configuration,
     File,
     IncludeResolver,
@@ -53,13 +55,12 @@ from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.rules.verdict import VerdictCache
 from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
-from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
-from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
 
 if TYPE_CHECKING:
+    from nginx_stream_lint.streams.unproxied import UnproxiedReason
     from nginx_stream_lint.suppress.baseline import Baseline, BaselineEntry
 
 MIN_READ_TIMEOUT_S = 300.0
@@ -200,7 +201,8 @@ def lint(
     whole: set[str] = set()  # keys of files in configurations that are read completely
     files: list[File] = []
     with spending(workspace.budget):
-        for configuration in read(workspace, paths, options.around):
+        configurations_read = _read(workspace, paths, options.around)
+        for configuration in [one for one in configurations_read if not one.is_context]:
             result.add_notes(configuration.notes)
             try:
                 detected, found, remarked = _check(
@@ -231,6 +233,9 @@ def lint(
                     running.setdefault(_said(finding), []).append(configuration.deployed)
             for one in found:
                 judged.setdefault(_said(one.finding), one)
+        beside = [one for one in configurations_read if one.is_context]
+        result._detected += [detect(one, options, workspace) for one in beside]
+        _compare_twins(result._detected, options, caches, findings, judged)
         result.deployed = _name_instances(findings, judged, running, options)
         unproxied = _unproxied(fates, paths, whole, workspace)
         every = [*findings.values(), *declaration_findings(unproxied, options.rules)]
@@ -239,13 +244,32 @@ def lint(
         if options.baseline is not None:
             kept = _without_known(kept, result, options, workspace)
         result.findings, failed = with_fixes(kept, judged.values(), files)
+    _finish(result, failed, workspace)
+    return result
+
+
+def _finish(result: Result, failed: Sequence[Problem], workspace: Workspace) -> None:
+    """Count the locations of a result, and remove what it has twice."""
     result.locations = _number(result.served)
     result.streams = _number([one for one in result.served if one.is_stream])
     result.unchecked = _each_once(result.unchecked)
     result.problems += [*failed, *workspace.budget.problems]
     result.problems = list(dict.fromkeys(result.problems))
     result.notes, result.details = without_repeats(result.notes), without_repeats(result.details)
-    return result
+
+
+def _compare_twins(
+    detected: Sequence[Detected],
+    options: Options,
+    caches: VerdictCaches,
+    findings: dict[_Said, Finding],
+    judged: dict[_Said, FindingWithContext],
+) -> None:
+    """Replace findings about streams that another controller lets through; see `flips`."""
+    for before, after in flips(detected, options, caches):
+        findings.pop(_said(before.finding), None)
+        findings.setdefault(_said(after.finding), after.finding)
+        judged.setdefault(_said(after.finding), after)
 
 
 def _name_instances(
@@ -260,6 +284,8 @@ def _name_instances(
     """
     found: list[Deployed] = []
     for said, several in running.items():
+        if said not in findings:
+            continue
         instance = ", ".join(dict.fromkeys(one.name for one in several))
         finding, one = replace(findings[said], instance=instance), judged.get(said)
         if one is not None:
@@ -283,13 +309,16 @@ def _check(
     caches: VerdictCaches,
 ) -> tuple[Detected, list[FindingWithContext], list[Finding]]:
     """Detect streams in a configuration and apply the rules, for each nginx that may run it."""
-    checked: list[Detected] = []
+    versions = by_version(configuration, options)
+    checked = [detect(configuration, versions[0], workspace)]
+    if not reads_defaults(checked[0].root, checked[0].served):
+        checked *= len(versions)
+    else:
+        checked += (detect(configuration, each, workspace) for each in versions[1:])
     found: list[list[FindingWithContext]] = []
     remarked: list[Finding] = []
-    for each in by_version(configuration, options):
-        detected = detect(configuration, each, workspace)
+    for detected, each in zip(checked, versions, strict=True):
         judged, measured = judge_all(detected, each, confirm, caches)
-        checked.append(detected)
         found.append(judged)
         remarked = remarked or [*judge_remarks(detected, each), *measured]
     # A problem counts only if every version refuses it.
@@ -307,8 +336,13 @@ def read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> li
 
     This begins a run: results cached by an earlier one are cleared.
     """
+    return [one for one in _read(workspace, paths, around) if not one.is_context]
+
+
+def _read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> list[Configuration]:
+    """See `read`; with those that others are only compared with."""
     forget()
-    return configurations(workspace, paths, around, _manifests, _deployments)
+    return configurations(workspace, paths, around, _manifests, _deployments, _gateways)
 
 
 def _manifests(
@@ -317,6 +351,12 @@ def _manifests(
     from nginx_stream_lint.kubernetes.translate import configurations as translated
 
     return translated(source, text, conditional, files)
+
+
+def _gateways(yaml: Sequence[MappedText], files: IncludeResolver) -> list[Configuration]:
+    from nginx_stream_lint.kubernetes.gateway_reading import gateway_configurations
+
+    return gateway_configurations(yaml, files)
 
 
 def _deployments(
@@ -337,7 +377,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     root = build(configuration)
     about = configuration.about
     known = options.policy.nginx_version(configuration.path, options.nginx_version)
-    declared = unproxied_reasons(root, known or OLD, options.streams, configuration.missing)
+    declared = _answers(configuration, root, known, options.streams)
     if about is None:
         found, mistakes = detect_streams(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]
@@ -364,6 +404,20 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     problems = [*configuration.problems, *refusals(root, known), *mistakes]
     problems = [one for one in problems if workspace.key(one.file) in about]
     return Detected(configuration, root, found, problems, declared)
+
+
+def _answers(
+    configuration: Configuration,
+    root: Level,
+    version: Version | None,
+    declarations: Sequence[Declaration],
+) -> dict[Declaration, list[UnproxiedReason]]:
+    """nginx's responses to declared streams that it does not proxy."""
+    if not declarations:
+        return {}
+    from nginx_stream_lint.streams.unproxied import unproxied_reasons
+
+    return unproxied_reasons(root, version or OLD, declarations, configuration.missing)
 
 
 def _asked_for(configuration: Configuration) -> list[File]:
@@ -452,8 +506,10 @@ def suppress(
     `files` are all that were read; the `result` has the requested ones. The ignored findings are
     added to the result.
     """
-    if options.isolated:
+    if options.isolated or not any(SIGN in file.source.text for file in files):
         return list(findings)
+    from nginx_stream_lint.suppress.comments import without_ignored
+
     kept, result.suppressed = without_ignored(
         findings, files, result.files, options.rules, options.known_rules
     )

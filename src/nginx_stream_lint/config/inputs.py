@@ -7,7 +7,8 @@ If only a snippet is named, as by a pre-commit hook, the main files around it ar
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -41,6 +42,10 @@ STDIN = "<stdin>"
 # From a YAML source, its text with placeholders masked, its conditional spans, and an include
 # resolver, to configurations.
 Manifests = Callable[[Source, str, Regions, IncludeResolver], list[Configuration]]
+
+# From the YAML texts of a run and an include resolver to configurations that come from several of
+# them, and from other files of the repository.
+Gateways = Callable[[Sequence[MappedText], IncludeResolver], list[Configuration]]
 
 # From a workspace, the folder of a repository, its files, the texts of those YAML files that have
 # nginx text in them, and that nginx text (by file and key), to the nginx that the repository runs,
@@ -76,15 +81,16 @@ def configurations(
     around: InputOptions | None = None,
     manifests: Manifests | None = None,
     deployments: Deployments | None = None,
+    gateways: Gateways | None = None,
 ) -> list[Configuration]:
     """Read all configurations at paths (files and folders).
 
-    `manifests` translates YAML as controllers do, `deployments` finds the nginx instances of a
-    repository.
+    `manifests` translates YAML as controllers do, one file at a time, `gateways` all files
+    together. `deployments` finds the nginx instances of a repository.
     """
     around = around or InputOptions()
     files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
-    gathering = _Gathering(around, files, manifests, deployments)
+    gathering = _Gathering(around, files, manifests, deployments, gateways)
     return gathering.read(list(dict.fromkeys(paths)))
 
 
@@ -95,11 +101,14 @@ class _Gathering:
         files: IncludeResolver,
         manifests: Manifests | None,
         deployments: Deployments | None,
+        gateways: Gateways | None,
     ) -> None:
         self.around = around
         self.files = files
         self.manifests = manifests
         self.deployments = deployments
+        self.gateways = gateways
+        self.yaml: list[MappedText] = []
         self.paths: list[str] = []
         self.deployed: list[Deployed] = []
         self.in_yaml: dict[str, dict[str, MappedText]] = {}  # by key of the file, then by name
@@ -127,6 +136,7 @@ class _Gathering:
                 except Exception as error:
                     problem = unexpected(one, error)
                     self.found.append(Configuration(one, problems=[problem]))
+        self._read_gateways()
         roots = self._existing(self.around.mains)
         self.named.update(map(self.files.key, roots))
         mains = self._unique([*roots, *mains])
@@ -160,10 +170,19 @@ class _Gathering:
         for folder in folders:
             self._note_rejected(folder)
         self.found += [
-            Configuration(folder, notes=[Note(folder, 1, 1, message)])
-            for folder, message in self.files.workspace.notes.items()
+            _noted(folder, message) for folder, message in self.files.workspace.notes.items()
         ]
         return self.found
+
+    def _read_gateways(self) -> None:
+        """Read the configurations that come from several YAML files together."""
+        if self.gateways is None or not self.yaml:
+            return
+        try:
+            self.found += self.gateways(self.yaml, self.files)
+        except Exception as error:
+            path = self.yaml[0].source.name
+            self.found.append(Configuration(path, problems=[unexpected(path, error)]))
 
     def _read_deployed(self, asked: frozenset[str]) -> set[str]:
         """Read the requested files through each nginx of the deployment that uses them.
@@ -176,16 +195,15 @@ class _Gathering:
         done: set[str] = set()
         readings: set[int] = set()
         made: list[Configuration] = []
-        yaml = [next(iter(blocks.values())).source.text for blocks in self.in_yaml.values()]
-        for top, files in self._files_around().items():
-            found, notes = deployments(workspace, top, files, yaml, self._block)
-            if any(nginx.has(key) for nginx in found for key in asked):
-                self.deployed += found
-                made.append(Configuration(top, notes=list(notes)))
-            elif not found and notes:
-                made.append(Configuration(top, notes=list(notes)))
+        budget = workspace.budget.separate()
+        with workspace.charged_to(budget), suppress(Unreadable):
+            made += self._find_deployed(deployments, asked)
+        for problem in budget.problems:
+            message = f"the deployment was not read completely: {problem.message}"
+            note = Note(problem.file, problem.line, problem.column, message)
+            made.append(Configuration(problem.file, notes=[note]))
         for nginx in self.deployed:
-            if nginx.main is None or not any(map(nginx.has, asked)):
+            if nginx.main is None:
                 continue
             files_there = self.files.of(nginx)
             for one in read_all(nginx.main, files_there):
@@ -206,6 +224,19 @@ class _Gathering:
         ]
         self.found += made
         return done
+
+    def _find_deployed(
+        self, deployments: Deployments, asked: frozenset[str]
+    ) -> Iterator[Configuration]:
+        """Find the nginx instances that use requested files; yields what is unknown of them."""
+        yaml = [next(iter(blocks.values())).source.text for blocks in self.in_yaml.values()]
+        for top, files in self._files_around().items():
+            found, notes = deployments(self.files.workspace, top, files, yaml, self._block)
+            using = [nginx for nginx in found if any(map(nginx.has, asked))]
+            self.deployed += using
+            # Without any nginx, the notes say why.
+            if using or (notes and not found):
+                yield Configuration(top, notes=list(notes))
 
     def _read(self, path: str) -> list[Configuration]:
         """Read a file by its kind, once for each nginx of the deployment that has it."""
@@ -270,8 +301,7 @@ class _Gathering:
         found = self.files.repository(folder).candidates(self.around.markdown)
         self.guessed.update(self.files.key(path) for path, verdict in found if verdict == "guessed")
         if not found:
-            message = "no nginx configuration found in this folder"
-            self.found.append(Configuration(folder, notes=[Note(folder, 1, 1, message)]))
+            self.found.append(_noted(folder, "no nginx configuration found in this folder"))
         return [path for path, _ in found]
 
     def _judge_reading(self, configuration: Configuration) -> None:
@@ -374,6 +404,7 @@ class _Gathering:
 
         source.is_yaml = True
         reading = yaml_reading(source)
+        self.yaml.append(reading)
         made: list[Configuration] = []
         try:
             blocks, mistake = blocks_in_yaml(reading)
@@ -457,6 +488,11 @@ class _Gathering:
     def _refuse(self, path: str, message: str, advice: str) -> None:
         problem = Problem(path, 1, 1, message, advice)
         self.found.append(Configuration(path, problems=[problem]))
+
+
+def _noted(folder: str, message: str) -> Configuration:
+    """No configuration, but a note about a folder."""
+    return Configuration(folder, notes=[Note(folder, 1, 1, message, is_folder=True)])
 
 
 def _has_location(directives: Iterable[Directive]) -> bool:

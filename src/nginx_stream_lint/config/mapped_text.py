@@ -37,12 +37,16 @@ class SourceMapping(NamedTuple):
 
 
 class SourceEdit(NamedTuple):
-    """Replace `[start, end)` of a source by `text`; unsafe edits need the user's consent."""
+    """Replace `[start, end)` of a source by `text`; unsafe edits need the user's consent.
+
+    `source` is None for the source of the place that is fixed.
+    """
 
     start: int
     end: int
     text: str
     is_safe: bool = True
+    source: Source | None = None
 
 
 class Author(Protocol):

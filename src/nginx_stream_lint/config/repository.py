@@ -44,8 +44,11 @@ _YAML = (".yaml", ".yml", ".json")
 _MARKDOWN = (".md", ".mdx", ".markdown", ".rst")
 _IN_YAML = (
     r"(?m)nginx\.(?:ingress\.kubernetes\.io|org|com)/|kind: *(?:Ingress|VirtualServer)\b|"
-    r"^[ ]+(?:server|http|upstream [^\n{]*|location [^\n{]*)[ ]*\{"
+    r"^[ ]+(?:server|http|upstream [^\n{]*|location [^\n{]*)[ ]*\{|gateway\.nginx\.org/"
 )
+# Objects of the Gateway API belong to nginx only if the Gateway's class, or a policy, says so.
+_IN_GATEWAY_API = r"gateway\.networking\.k8s\.io/"
+_OF_NGINX = r"gateway\.nginx\.org|gatewayClassName[\"']?: *[\"']?[\w.-]*nginx"
 
 
 def is_yaml(path: str) -> bool:
@@ -177,14 +180,24 @@ class Repository:
         If a site is both available and enabled, only the enabled one is returned.
         """
         found: list[tuple[str, Verdict]] = []
+        routes: list[tuple[str, Verdict]] = []
+        has_gateway = False
         for path in self.files:
             if is_yaml(path) or is_markdown(path):
-                if is_yaml(path) or documents:
-                    found += [(path, "named")] if may_embed_nginx(path, self.text(path)) else []
+                if not (is_yaml(path) or documents):
+                    continue
+                text = self.text(path)
+                if may_embed_nginx(path, text):
+                    found.append((path, "named"))
+                elif is_yaml(path) and re.search(_IN_GATEWAY_API, text) is not None:
+                    routes.append((path, "named"))
+                has_gateway = has_gateway or re.search(_OF_NGINX, text) is not None
             elif may_be_nginx(self._name(path)):
                 look = self._look(path)
                 if look.verdict != "not" and not look.is_blank:
                     found.append((path, look.verdict))
+        if has_gateway:
+            found = sorted((*found, *routes))
         paths = {path for path, _ in found}
         return [(path, verdict) for path, verdict in found if not self._is_twin(path, paths)]
 

@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 
 from nginx_stream_lint.config.mapped_text import Author, SourceEdit, has_placeholder
+from nginx_stream_lint.fixes.gateway_placement import policy_edits
 from nginx_stream_lint.kubernetes.author import ControllerAuthor
+from nginx_stream_lint.kubernetes.gateway_author import GatewayAuthor
 from nginx_stream_lint.kubernetes.manifest import Mapping, MappingEntry, Scalar
 from nginx_stream_lint.kubernetes.resources import Ingress, VirtualServer
 from nginx_stream_lint.util.remembering import latest_remembered
@@ -19,6 +21,8 @@ def setting_edits(
 
     None if they must be made manually: placeholders, flow mappings, anchors.
     """
+    if isinstance(author, GatewayAuthor):
+        return policy_edits(author, settings)
     assert isinstance(author, ControllerAuthor)
     return _SettingEdits(author).changes(settings, offset)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -115,18 +116,18 @@ def _by_author(author: Author, applicability: Applicability, site: _FixSite) -> 
             lines += site.lines(move)
         try:
             target = site.target(move)
+            rows = target.rows.get(name, [])
+            if action not in ("set", "reset"):
+                rows = _rows_named(target, name, move.key)
+            if len(rows) == 1 and _is_text(rows[0]):
+                remove = action == "remove_row"
+                row = rows[0]
+                edits.append(_remove_row(row, target) if remove else _replace_args(row, value))
+                continue
         except _ManualOnlyError:
             applicabilities.append("manual")
             continue
-        rows = target.rows.get(name, [])
-        if action not in ("set", "reset"):
-            rows = _rows_named(target, name, move.key)
-        if len(rows) == 1 and _is_text(rows[0]):
-            if action == "remove_row":
-                edits.append(_remove_row(rows[0], target))
-            else:
-                edits.append(_replace_args(rows[0], value))
-        elif (
+        if (
             target is level
             and action in ("set", "reset", "set_row")
             # Directives that the controller writes itself would be duplicates.
@@ -148,7 +149,7 @@ def _by_author(author: Author, applicability: Applicability, site: _FixSite) -> 
             applicabilities.append("manual")
         for change in changes or ():
             applicabilities.append("safe" if change.is_safe else "unsafe")
-            edits.append(Edit(source, change.start, change.end, change.text))
+            edits.append(Edit(change.source or source, change.start, change.end, change.text))
     worst = max(applicabilities, key=_SAFETY.index)
     if worst == "manual" or not edits:
         return Fix("", "manual", "\n".join(dict.fromkeys(lines)))
@@ -482,21 +483,22 @@ def _anchor(level: Level, place: int) -> Directive | None:
     handler = level.own_handler
     if handler is not None and _is_inside(handler.directive, level):
         behind = handler.directive
+        before = min(place, LAST - 1)
         ordered = [
             row
             for name, rows in level.rows.items()
-            if rank(name) <= min(place, LAST - 1)
+            if rank(name) <= before
             for row in rows
-            if row.start > behind.start and _is_inside(row, level) and _stays(row, level)
+            if row.start > behind.start
         ]
-        return max(ordered, key=lambda row: row.start, default=behind)
-    inside = [
-        row
-        for rows in level.rows.values()
-        for row in rows
-        if _is_inside(row, level) and _stays(row, level)
-    ]
-    return max(inside, key=lambda row: row.start, default=None)
+        return _last_that_stays(ordered, level) or behind
+    return _last_that_stays([row for rows in level.rows.values() for row in rows], level)
+
+
+def _last_that_stays(rows: list[Directive], level: Level) -> Directive | None:
+    """The last of some rows in a level's own block and file that no rule removes."""
+    rows.sort(key=attrgetter("start"), reverse=True)
+    return next((row for row in rows if _is_inside(row, level) and _stays(row, level)), None)
 
 
 def _stays(row: Directive, level: Level) -> bool:

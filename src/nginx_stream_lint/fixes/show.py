@@ -83,13 +83,16 @@ def location_with_fixes(location: LocationInfo, findings: Iterable[Finding]) -> 
     inside = [
         edit for edit in edits if edit.source is source and start <= edit.start and edit.end <= end
     ]
-    if end - start > _LARGE or (spans and place.start - start > _BEFORE):
+    if not inside:
+        lines = []  # the fix leaves the location as it is
+    elif end - start > _LARGE or (spans and place.start - start > _BEFORE):
         lines = _parts(source, spans + list(map(_span, inside)), inside)
     else:
         before = source.text[start:end]
         lines = _compared(before, apply_edits(before, inside, start))
+    also = "and in" if lines else "in"
     lines += [
-        f"and in {edit.source.name}:{edit.source.position(edit.start)[0]}: {_changed_line(edit)}"
+        f"{also} {edit.source.name}:{edit.source.position(edit.start)[0]}: {_changed_line(edit)}"
         for edit in elsewhere
     ]
     return "\n".join(lines).rstrip("\n")
@@ -105,8 +108,12 @@ def _changed_line(edit: Edit) -> str:
 
 
 def _elsewhere(edits: list[Edit], source: Source, start: int, end: int) -> list[Edit]:
-    """The edits that do not begin in a span of a file."""
-    return [edit for edit in edits if edit.source is not source or not start <= edit.start <= end]
+    """The edits that are not completely in a span of a file."""
+    return [
+        edit
+        for edit in edits
+        if edit.source is not source or not (start <= edit.start and edit.end <= end)
+    ]
 
 
 def _around(source: Source, edits: list[Edit]) -> tuple[int, int] | None:
@@ -166,7 +173,7 @@ def _compared(before: str, after: str) -> list[str]:
 def _dedented(before: str, after: str) -> tuple[list[str], int]:
     """The lines of two texts, one after the other, and the number of the first's.
 
-    The common indentation of each text is removed.
+    The common indentation of both texts is removed.
     """
     margin = before[: len(before) - len(before.lstrip(" \t"))]
     both = f"\n{before}\n{after}"
@@ -183,8 +190,9 @@ def _dedented(before: str, after: str) -> tuple[list[str], int]:
         return lines, behind
     import textwrap
 
-    old, new = textwrap.dedent(before).splitlines(), textwrap.dedent(after).splitlines()
-    return old + new, len(old)
+    old, new = before.splitlines(), after.splitlines()
+    both = "\n".join((*old, *new))
+    return (textwrap.dedent(both).split("\n") if old or new else []), len(old)
 
 
 @latest_remembered(1024)

@@ -47,12 +47,16 @@ _HINTS = {
     "time": "a time such as 60s",
     "on/off": "on or off",
     "boolean": "true or false",
+    "negated": "true or false",
     "conditions": "a list of conditions such as error timeout http_502",
 }
 
 
 class Setting(Struct, frozen=True):
-    """A directive with the annotation, key or field that sets it; see annotations/*.yaml."""
+    """A directive with the annotation, key or field that sets it; see annotations/*.yaml.
+
+    `field` is a field of an upstream, or a path of fields in a policy's `spec`.
+    """
 
     directive: str
     value: str
@@ -67,7 +71,7 @@ class Setting(Struct, frozen=True):
         """Whether the controller can read a value; a placeholder may become anything."""
         if has_placeholder(text):
             return True
-        if self.value == "boolean":
+        if self.value in ("boolean", "negated"):
             return text in _TRUE | _FALSE
         return _VALUES[self.value].fullmatch(text) is not None
 
@@ -83,6 +87,10 @@ class Setting(Struct, frozen=True):
             return found[1] if found else None
         if self.value == "boolean":
             return {"on": "True", "off": "False"}.get(value)
+        if self.value == "negated":
+            return {"on": "false", "off": "true"}.get(value)
+        if self.value == "buffers":
+            return value if re.fullmatch(r"[0-9]+ [0-9]+[kKmMgG]?", value) else None
         if self.unit:
             return value.removesuffix(self.unit) if value.endswith(self.unit) else None
         return value if self.accepts(value) else None
@@ -158,3 +166,38 @@ def ingress_nginx() -> Controller:
 def nginx_org() -> Controller:
     """The NGINX Ingress Controller, of nginx.org."""
     return _load("nginx-org")
+
+
+class GatewayFabric(Struct, frozen=True):
+    """NGINX Gateway Fabric: its name, the start of its class's controller, and its policies.
+
+    `policies` are the settings of each kind of policy.
+    """
+
+    name: str
+    class_controller: str
+    policies: Mapping[str, tuple[Setting, ...]]
+
+    def setting(self, directive: str) -> tuple[str, Setting] | None:
+        """The kind of policy and the setting for a directive of a location."""
+        for kind in ("ProxySettingsPolicy", "ClientSettingsPolicy"):
+            for row in self.policies[kind]:
+                if row.directive == directive:
+                    return kind, row
+        return None
+
+
+@cache
+def gateway_fabric() -> GatewayFabric:
+    """NGINX Gateway Fabric, of nginx.org."""
+    path = os.path.join(os.path.dirname(__file__), "annotations", "gateway-fabric.yaml")
+    raw: dict[str, Any] = load_text(data_text(path))
+    return GatewayFabric(
+        name=raw["name"],
+        class_controller=raw["class_controller"],
+        policies={
+            kind: tuple(Setting(**row) for row in rows)
+            for kind, rows in raw.items()
+            if kind.endswith("Policy")
+        },
+    )

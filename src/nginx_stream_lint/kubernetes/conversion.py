@@ -14,7 +14,7 @@ from nginx_stream_lint.config.mapped_text import (
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.kubernetes.controllers import Controller, Setting, is_true
-from nginx_stream_lint.kubernetes.manifest import MappingEntry, Scalar, Span
+from nginx_stream_lint.kubernetes.manifest import Document, MappingEntry, Scalar, Span
 from nginx_stream_lint.kubernetes.nginx_text import Arg, NginxText, quoted
 from nginx_stream_lint.kubernetes.resources import (
     ControllerSettings,
@@ -33,11 +33,111 @@ CERTIFICATE = "/etc/nginx/secrets/tls.pem"
 KEY = "/etc/nginx/secrets/tls.key"
 
 
-class Converter:
-    """Converts a resource to nginx configuration; `problems` are values that it cannot read.
+class Writer:
+    """Writes nginx text from a document's values; `problems` are values that it cannot read.
 
-    With `runs` it writes text without placeholders for a real nginx.
+    `place` is the offset in the document that stands for what no value says. With `runs` it writes
+    text without placeholders for a real nginx.
     """
+
+    def __init__(self, controller_name: str, document: Document, place: int, runs: bool) -> None:
+        self.controller_name = controller_name
+        self.document = document
+        self.place = place
+        self.runs = runs
+        most = in_force().left("made")
+        self.text = NginxText(place, _PLACEHOLDER if runs else None, most)
+        self._mistakes: dict[int, tuple[Problem, ...]] = {}  # in snippets, by their places
+        self.problems: list[Problem] = []
+
+    def problem(self, offset: int, message: str, advice: str) -> None:
+        """Add a problem about a value that cannot be read."""
+        self.problems.append(self.document.source.problem(offset, message, advice))
+
+    def comments(self, span: Span) -> None:
+        """Write the document's comments in a span."""
+        self.text.lines(
+            (self.document.text[one.start : one.end], one)
+            for one in self.document.comments
+            if span.start <= one.start < span.end
+        )
+
+    def row(self, name: str, row: Setting, entry: MappingEntry) -> None:
+        """Write a directive with the value that a setting has in an entry."""
+        word = word_of(entry)
+        text = word.text.strip()
+        if has_placeholder(text) and self.runs:
+            if row.default is not None:
+                self.default(name, row, None)
+            return
+        if not row.accepts(text):
+            self.problem(
+                entry.span.start,
+                f'{entry.key.text}: "{without_marks(text)}" is not {row.hint};'
+                f" {self.controller_name} does not accept it",
+                "write " + row.hint,
+            )
+            if row.default is not None:
+                self.default(name, row, entry.span)
+            return
+        if row.value == "each":
+            for item in split_list(word, ","):
+                self.text.line(name, item, at=entry.span)
+            return
+        self.text.line(name, self._argument(row, word), at=entry.span)
+
+    def _argument(self, row: Setting, word: Scalar) -> Arg:
+        text = word.text.strip()
+        if row.value in ("boolean", "negated") and not has_placeholder(text):
+            is_on = is_true(text) is (row.value == "boolean")
+            return ("on" if is_on else "off", word.span)
+        if row.value == "word":
+            return quoted(word)
+        part = word if text == word.text else (text, word.span)
+        unit = "s" if row.value == "seconds" else row.unit
+        if has_placeholder(text):
+            return part  # all of it is unknown
+        return [part, (unit, Span(word.end, word.end))] if unit else part
+
+    def default(self, name: str, row: Setting, span: Span | None) -> None:
+        """Write a directive with a setting's default."""
+        assert row.default is not None
+        text = row.default
+        if row.value == "boolean":
+            text = "on" if is_true(text) else "off"
+        elif row.value == "seconds":
+            text += "s"
+        self.text.line(name, *text.split(), at=span)
+
+    # Snippets
+
+    def snippet(self, entry: MappingEntry | None) -> None:
+        """Write the nginx text of a snippet; omit it if it would break the rest."""
+        if entry is None or not isinstance(entry.value, Scalar) or not entry.value.text.strip():
+            return
+        word = entry.value
+        lines = word.lines or ((word.text, word.span),)
+        if self.runs:
+            lines = tuple((re.sub(f"{PLACEHOLDER}+", "1", text), span) for text, span in lines)
+        mistakes = self._mistakes.get(word.start)
+        if mistakes is None:  # first use: a snippet is inserted into every location
+            mistakes = self._mistakes[word.start] = self._mistakes_in(lines)
+            self.problems += mistakes
+        if not mistakes:
+            self.text.lines(lines)
+
+    def _mistakes_in(self, lines: Iterable[tuple[str, Span]]) -> tuple[Problem, ...]:
+        alone = NginxText(self.place)
+        alone.lines(lines)
+        reading = MappedText(self.document.source, alone.text, tuple(alone.pieces))
+        try:
+            return tuple(parse(reading).problems)
+        except Unreadable as stop:
+            return (stop.problem,)
+
+
+class Converter(Writer):
+    """Converts a resource to nginx configuration."""
 
     def __init__(
         self,
@@ -46,15 +146,10 @@ class Converter:
         settings: ControllerSettings | None,
         runs: bool,
     ) -> None:
+        super().__init__(controller.name, resource.document, resource.place, runs)
         self.controller = controller
         self.resource = resource
-        self.document = resource.document
         self.data = settings.data.entries if settings is not None else {}
-        self.runs = runs
-        most = in_force().left("made")
-        self.text = NginxText(resource.place, _PLACEHOLDER if runs else None, most)
-        self._mistakes: dict[int, tuple[Problem, ...]] = {}  # in snippets, by their places
-        self.problems: list[Problem] = []
         self.annotations: dict[str, MappingEntry] = {}
         self.unknown: Span | None = None
         if isinstance(resource, Ingress):
@@ -86,10 +181,6 @@ class Converter:
             "quote its value",
         )
         return isinstance(value, Scalar) and bool(value.text)
-
-    def problem(self, offset: int, message: str, advice: str) -> None:
-        """Add a problem about a value that cannot be read."""
-        self.problems.append(self.document.source.problem(offset, message, advice))
 
     # Values
 
@@ -131,14 +222,14 @@ class Converter:
                 continue
             entry = self._given(row, fields)
             if entry is not None:
-                self._row(name, row, entry)
+                self.row(name, row, entry)
             elif self.unknown is not None and row.annotation and fields is None:
                 if not self.runs:
                     self.text.line(name, (PLACEHOLDER, self.unknown), at=self.unknown)
                 elif row.default is not None:
-                    self._default(name, row, None)
+                    self.default(name, row, None)
             elif row.default is not None:
-                self._default(name, row, None)
+                self.default(name, row, None)
 
     def _given(
         self, row: Setting, fields: Mapping[str, MappingEntry] | None
@@ -150,76 +241,6 @@ class Converter:
         if entry is None and row.key and not (self.unknown is not None and row.annotation):
             entry = self.data.get(row.key)
         return entry if entry is not None and isinstance(entry.value, Scalar) else None
-
-    def _row(self, name: str, row: Setting, entry: MappingEntry) -> None:
-        word = word_of(entry)
-        text = word.text.strip()
-        if has_placeholder(text) and self.runs:
-            if row.default is not None:
-                self._default(name, row, None)
-            return
-        if not row.accepts(text):
-            self.problem(
-                entry.span.start,
-                f'{entry.key.text}: "{without_marks(text)}" is not {row.hint};'
-                f" {self.controller.name} does not accept it",
-                "write " + row.hint,
-            )
-            if row.default is not None:
-                self._default(name, row, entry.span)
-            return
-        if row.value == "each":
-            for item in split_list(word, ","):
-                self.text.line(name, item, at=entry.span)
-            return
-        self.text.line(name, self._argument(row, word), at=entry.span)
-
-    def _argument(self, row: Setting, word: Scalar) -> Arg:
-        text = word.text.strip()
-        if row.value == "boolean" and not has_placeholder(text):
-            return ("on" if is_true(text) else "off", word.span)
-        if row.value == "word":
-            return quoted(word)
-        part = word if text == word.text else (text, word.span)
-        unit = "s" if row.value == "seconds" else row.unit
-        if has_placeholder(text):
-            return part  # all of it is unknown
-        return [part, (unit, Span(word.end, word.end))] if unit else part
-
-    def _default(self, name: str, row: Setting, span: Span | None) -> None:
-        assert row.default is not None
-        text = row.default
-        if row.value == "boolean":
-            text = "on" if is_true(text) else "off"
-        elif row.value == "seconds":
-            text += "s"
-        self.text.line(name, *text.split(), at=span)
-
-    # Snippets
-
-    def snippet(self, entry: MappingEntry | None) -> None:
-        """Write the nginx text of a snippet; omit it if it would break the rest."""
-        if entry is None or not isinstance(entry.value, Scalar) or not entry.value.text.strip():
-            return
-        word = entry.value
-        lines = word.lines or ((word.text, word.span),)
-        if self.runs:
-            lines = tuple((re.sub(f"{PLACEHOLDER}+", "1", text), span) for text, span in lines)
-        mistakes = self._mistakes.get(word.start)
-        if mistakes is None:  # first use: a snippet is inserted into every location
-            mistakes = self._mistakes[word.start] = self._mistakes_in(lines)
-            self.problems += mistakes
-        if not mistakes:
-            self.text.lines(lines)
-
-    def _mistakes_in(self, lines: Iterable[tuple[str, Span]]) -> tuple[Problem, ...]:
-        alone = NginxText(self.resource.place)
-        alone.lines(lines)
-        reading = MappedText(self.document.source, alone.text, tuple(alone.pieces))
-        try:
-            return tuple(parse(reading).problems)
-        except Unreadable as stop:
-            return (stop.problem,)
 
     # Names
 

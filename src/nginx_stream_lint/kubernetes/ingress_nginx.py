@@ -109,11 +109,7 @@ class IngressNginxConverter(Converter):
         """Write the `http` block, which represents the whole resource."""
         text, span = self.text, self.resource.span
         text.open("http", at=span)
-        text.lines(
-            (self.document.text[one.start : one.end], one)
-            for one in self.document.comments
-            if span.start <= one.start < span.end
-        )
+        self.comments(span)
         text.raw(_HTTP)
         self.rows("http")
         text.line("ssl_certificate", CERTIFICATE)
@@ -317,9 +313,9 @@ class IngressNginxConverter(Converter):
             if row.directive == directive:
                 entry = self._given(row, None)
                 if entry is not None:
-                    self._row(other, row, entry)
+                    self.row(other, row, entry)
                 elif self.unknown is None or self.runs:
-                    self._default(other, row, None)
+                    self.default(other, row, None)
 
     @property
     def _protocol(self) -> tuple[str, str]:

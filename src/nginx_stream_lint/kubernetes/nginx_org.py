@@ -75,11 +75,7 @@ class NginxOrgConverter(Converter):
         self.rows("events")
         text.close()
         text.open("http", at=span)
-        text.lines(
-            (self.document.text[one.start : one.end], one)
-            for one in self.document.comments
-            if span.start <= one.start < span.end
-        )
+        self.comments(span)
         text.raw("default_type application/octet-stream;")
         text.raw(_HTTP)
         self.rows("http")

@@ -1,0 +1,822 @@
+"""The nginx configuration that NGINX Gateway Fabric generates for a Gateway and its routes.
+
+Follows internal/controller/nginx/config/*_template.go and the generators in its policies/ folder
+of release 2.6.7. As there, the settings of a policy are a file that the blocks include. njs code of
+the controller is replaced by nginx directives: matches of methods, headers and parameters by `if`,
+and a choice among several backends by the first one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import Struct
+
+from nginx_stream_lint.config.mapped_text import has_placeholder
+from nginx_stream_lint.kubernetes.controllers import Setting, gateway_fabric, is_true
+from nginx_stream_lint.kubernetes.conversion import CERTIFICATE, KEY, Writer, service_address
+from nginx_stream_lint.kubernetes.gateway_api import (
+    OF_NGINX,
+    ApiObject,
+    Objects,
+    Reference,
+    reference,
+    references,
+    written,
+)
+from nginx_stream_lint.kubernetes.manifest import Mapping, MappingEntry, Scalar, Span
+from nginx_stream_lint.kubernetes.nginx_text import Arg, Part, escaped, in_quotes, quoted
+
+_HTTP = """
+default_type application/octet-stream;
+sendfile on;
+tcp_nopush on;
+map $http_host $gw_api_compliant_host {
+'' $host;
+default $http_host;
+}
+map $http_upgrade $connection_upgrade {
+default upgrade;
+'' close;
+}
+map $http_upgrade $connection_keepalive {
+default upgrade;
+'' '';
+}
+"""
+_HEADERS = """
+X-Forwarded-For $proxy_add_x_forwarded_for
+X-Real-IP $remote_addr
+X-Forwarded-Proto $scheme
+X-Forwarded-Host $host
+X-Forwarded-Port $server_port
+"""
+_EVERY_HOST = "~^"
+_METHOD = re.compile(r"[A-Z]+")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_RATE = re.compile(r"[0-9]+r/[sm]")
+_SIZE = re.compile(r"[0-9]+[kKmM]?")
+# What the text of a part is included by, and how that line is found again.
+INCLUDED = re.compile(r"(?m)^[ ]*include (gateway-part-[0-9]+);\n")
+
+
+class Listener(Struct, frozen=True, eq=False):
+    """A listener of a Gateway; `hostname` None for every host."""
+
+    name: str
+    port: str
+    tls: bool
+    hostname: Scalar | None
+
+
+class Plan(Struct, frozen=True, eq=False):
+    """What one nginx runs: a Gateway, or None if it is not in the repository, and its routes."""
+
+    gateway: ApiObject | None
+    gateway_class: ApiObject | None
+    routes: tuple[ApiObject, ...]
+    objects: Objects
+    by_class: bool
+
+    @property
+    def first(self) -> ApiObject:
+        """The object that stands for the whole: the Gateway, otherwise the first route."""
+        return self.gateway or self.routes[0]
+
+
+class GatewayPart(Writer):
+    """A file of the configuration, written from one document; `subject` is the object it is of."""
+
+    def __init__(self, name: str, subject: ApiObject, runs: bool) -> None:
+        super().__init__(gateway_fabric().name, subject.document, subject.place, runs)
+        self.name = name
+        self.subject = subject
+
+    def settings(self, rows: Iterable[tuple[Setting, MappingEntry]]) -> None:
+        """Write directives with the values that they have in fields of a policy."""
+        for row, entry in rows:
+            value = entry.value
+            if row.value == "buffers" and isinstance(value, Mapping):
+                number, size = value.word("number"), value.word("size")
+                if number is not None and size is not None:
+                    self._buffers(row.directive, number, size, entry)
+            elif isinstance(value, Scalar) and value.text:
+                self.row(row.directive, row, entry)
+
+    def _buffers(self, name: str, number: Scalar, size: Scalar, entry: MappingEntry) -> None:
+        if has_placeholder(number.text + size.text):
+            if not self.runs:
+                self.text.line(name, number, size, at=entry.span)
+        elif re.fullmatch(r"[0-9]+", number.text) and re.fullmatch(r"[0-9]+[kKmMgG]?", size.text):
+            self.text.line(name, number, size, at=entry.span)
+        else:
+            self.problem(
+                entry.span.start,
+                f"these buffers are not a number and a size; {self.controller_name} does not"
+                " accept them",
+                "write number: 8 and size: 8k, for example",
+            )
+
+
+class Match(Struct, frozen=True, eq=False):
+    """A match of a route's rule: requests for a path, with conditions.
+
+    A condition is a variable, an operator and a value. `kind` is Exact, PathPrefix or
+    RegularExpression. `span` is that of the match, or of the rule if it has no other.
+    """
+
+    route: ApiObject
+    rule: Mapping
+    span: Span
+    path: Scalar | str
+    kind: str
+    conditions: tuple[tuple[str, str, str], ...]
+
+    @property
+    def text(self) -> str:
+        """The path."""
+        return self.path if isinstance(self.path, str) else self.path.text
+
+    @property
+    def grpc(self) -> bool:
+        return self.route.kind == "GRPCRoute"
+
+
+class _Server(Struct, eq=False):
+    """A server: a host at a port, with the routes for it. `host` has the document it is from."""
+
+    listener: Listener
+    host: tuple[ApiObject, Scalar] | None
+    name: str
+    routes: list[ApiObject]
+
+
+class GatewayConverter:
+    """Writes the files for a `Plan`: `root` is the main one."""
+
+    def __init__(self, plan: Plan, runs: bool) -> None:
+        self.plan = plan
+        self.runs = runs
+        self.parts: dict[str, GatewayPart] = {}
+        self.root = GatewayPart("", plan.first, runs)
+        self._policies: dict[tuple[int, str], GatewayPart] = {}
+        self._matches = {id(route): list(matches(route)) for route in plan.routes}
+        self._upstreams: dict[tuple[str | None, str, str], str] = {}
+        self._of_service: dict[str, int] = {}
+        self._zones: dict[int, list[str]] = {}
+
+    def make(self) -> None:
+        """Write all files."""
+        text, plan = self.root.text, self.plan
+        gateway = plan.gateway
+        proxies = list(self._proxies())
+        text.raw("worker_processes auto;")
+        self._snippets(self.root, "main")
+        text.open("events")
+        text.line("worker_connections", self._number(proxies, "workerConnections", "1024"))
+        text.close()
+        text.open("http", at=plan.first.span)
+        if gateway is not None:
+            self.root.comments(Span(gateway.span.start, gateway.span.end))
+        text.raw(_HTTP)
+        disabled = next(
+            (word for one in proxies if (word := one.spec.word("disableHTTP2")) is not None), None
+        )
+        self.http2 = disabled is None or not is_true(disabled.text)
+        if self.http2 and not self.runs:
+            text.line("http2", "on")
+        text.line("server_tokens", "off")
+        if gateway is not None:
+            self._include_policies(self.root, gateway, ("ProxySettingsPolicy",))
+        self._snippets(self.root, "http")
+        self._limit_zones()
+        for route in plan.routes:
+            self._route_upstreams(route)
+        proxied = any(one.spec.word("rewriteClientIP", "mode") is not None for one in proxies)
+        modes = [one.spec.word("rewriteClientIP", "mode") for one in proxies]
+        is_wrapped = proxied and any(one and one.text == "ProxyProtocol" for one in modes)
+        self._protocol = ["proxy_protocol"] if is_wrapped else []
+        servers = self._servers()
+        for port in dict.fromkeys((one.listener.port, one.listener.tls) for one in servers):
+            self._default_server(*port)
+        for one in servers:
+            self._server(one)
+        text.close(plan.first.span)
+
+    # Files
+
+    def _part(self, subject: ApiObject) -> GatewayPart:
+        name = f"gateway-part-{len(self.parts)}"
+        made = self.parts[name] = GatewayPart(name, subject, self.runs)
+        return made
+
+    def _include(self, where: Writer, part: GatewayPart) -> None:
+        if part.text.text.strip():
+            where.text.line("include", part.name)
+
+    def _include_policies(self, where: Writer, target: ApiObject, kinds: Iterable[str]) -> None:
+        """Include the settings of an object's own policies of some kinds."""
+        for kind in kinds:
+            found = self.plan.objects.policies(target, kind)
+            if kind in gateway_fabric().policies:
+                self._include_settings(where, kind, found)
+            elif kind == "RateLimitPolicy":
+                for policy in found:
+                    self._include(where, self._rate_limits(policy))
+
+    def _include_settings(self, where: Writer, kind: str, policies: Sequence[ApiObject]) -> None:
+        """Include settings of policies; of two that set the same field, the first counts."""
+        taken: set[str] = set()
+        for policy in policies:
+            rows = [
+                (row, entry) for row, entry in fields_of(policy, kind) if row.directive not in taken
+            ]
+            taken |= {row.directive for row, _ in rows}
+            key = id(policy), " ".join(row.directive for row, _ in rows)
+            if key not in self._policies:
+                part = self._policies[key] = self._part(policy)
+                part.comments(policy.span)
+                part.settings(rows)
+            self._include(where, self._policies[key])
+
+    def _snippets(self, where: Writer, context: str, filters: Iterable[ApiObject] = ()) -> None:
+        """Include the snippets for a context, of the Gateway's policies and of routes' filters."""
+        gateway = self.plan.gateway
+        found = [] if gateway is None else self.plan.objects.policies(gateway, "SnippetsPolicy")
+        if context in ("main", "http"):
+            filters = [one for route in self.plan.routes for one in self._filters(route)]
+        for one in dict.fromkeys((*found, *filters)):
+            key = id(one), context
+            if key not in self._policies:
+                part = self._policies[key] = self._part(one)
+                for item in one.spec.items("snippets"):
+                    word = item.word("context") if isinstance(item, Mapping) else None
+                    if isinstance(item, Mapping) and word is not None and word.text == context:
+                        part.snippet(item.entries.get("value"))
+            self._include(where, self._policies[key])
+
+    def _filters(self, route: ApiObject, rule: Mapping | None = None) -> Iterator[ApiObject]:
+        """The SnippetsFilters of a route's rules, or of one rule."""
+        for each in rules_of(route) if rule is None else (rule,):
+            for item in each.items("filters"):
+                node = item.mapping("extensionRef") if isinstance(item, Mapping) else None
+                wanted = None if node is None else reference(route, node, "")
+                if wanted is not None and wanted.kind == "SnippetsFilter":
+                    found = self.plan.objects.find(wanted, route)
+                    if found is not None:
+                        yield found
+
+    # The http block
+
+    def _proxies(self) -> Iterator[ApiObject]:
+        """The NginxProxy of the Gateway, and that of its class."""
+        for one, path in (
+            (self.plan.gateway, ("infrastructure", "parametersRef")),
+            (self.plan.gateway_class, ("parametersRef",)),
+        ):
+            node = None if one is None else one.spec.mapping(*path)
+            wanted = None if one is None or node is None else reference(one, node, "")
+            if one is not None and wanted is not None and wanted.kind == "NginxProxy":
+                found = self.plan.objects.find(wanted, one)
+                if found is not None:
+                    yield found
+
+    def _number(self, proxies: Sequence[ApiObject], key: str, default: str) -> str:
+        words = [one.spec.word(key) for one in proxies]
+        known = (one.text for one in words if one and re.fullmatch(r"[1-9][0-9]{0,4}", one.text))
+        return next(known, default)
+
+    def _limit_zones(self) -> None:
+        objects = [*self.plan.routes, *([self.plan.gateway] if self.plan.gateway else [])]
+        seen: set[int] = set()
+        for one in objects:
+            for policy in self.plan.objects.policies(one, "RateLimitPolicy"):
+                if id(policy) in seen:
+                    continue
+                seen.add(id(policy))
+                part = self._part(policy)
+                zones = self._zones[id(policy)] = []
+                for item in policy.spec.items("rateLimit", "local", "rules"):
+                    if not isinstance(item, Mapping):
+                        continue
+                    name = re.sub(r"\W", "_", f"{policy.name}_rule{len(zones)}")
+                    name = f"rl{len(self._zones)}_{name}"
+                    zones.append(name)
+                    key, rate, size = (item.word(one) for one in ("key", "rate", "zoneSize"))
+                    said = "10m" if size is None or not _SIZE.fullmatch(size.text) else size.text
+                    speed = (
+                        "100r/s" if rate is None or not _RATE.fullmatch(rate.text) else rate.text
+                    )
+                    by = quoted(key) if key is not None else "$binary_remote_addr"
+                    words = f"zone={name}:{said}", f"rate={speed}"
+                    part.text.line("limit_req_zone", by, *words, at=item.span)
+                self._include(self.root, part)
+
+    def _rate_limits(self, policy: ApiObject) -> GatewayPart:
+        key = id(policy), "limit_req"
+        if key not in self._policies:
+            part = self._policies[key] = self._part(policy)
+            items = policy.spec.items("rateLimit", "local", "rules")
+            rules = [one for one in items if isinstance(one, Mapping)]
+            for item, zone in zip(rules, self._zones.get(id(policy), ()), strict=False):
+                words = [f"zone={zone}"]
+                burst, delay = item.word("burst"), item.word("delay")
+                no_delay = item.word("noDelay")
+                if burst is not None and re.fullmatch(r"[1-9][0-9]{0,8}", burst.text):
+                    words.append(f"burst={burst.text}")
+                if no_delay is not None and is_true(no_delay.text):
+                    words.append("nodelay")
+                elif delay is not None and re.fullmatch(r"[1-9][0-9]{0,8}", delay.text):
+                    words.append(f"delay={delay.text}")
+                part.text.line("limit_req", *words, at=item.span)
+        return self._policies[key]
+
+    def _route_upstreams(self, route: ApiObject) -> None:
+        """Write the upstreams that a route is the first to use."""
+        part = self._part(route)
+        for match in self._matches[id(route)]:
+            backend = backend_of(match.rule)
+            if backend is None:
+                continue
+            service, port = backend.word("name"), backend.word("port")
+            key = self._backend_key(route, backend)
+            if service is None or key in self._upstreams:
+                continue
+            number = self._of_service[key[1]] = self._of_service.get(key[1], 0) + 1
+            plain = re.sub(r"[^\w.\-]", "-", key[1]) if not has_placeholder(service.text) else ""
+            name = f"{plain}-{key[2]}" if number > 1 and plain else plain
+            name = self._upstreams[key] = name or f"backend-{len(self._upstreams)}"
+            text = part.text
+            text.open("upstream", (name, service.span), at=backend.span)
+            text.raw("random two least_conn;")
+            text.line("zone", (name, service.span), "512k")
+            at = port.span if port is not None else service.span
+            text.line("server", service_address(port), at=at)
+            self._keepalive(part, self._service(route, backend), route)
+            text.close(backend.span)
+        self._include(self.root, part)
+
+    def _service(self, route: ApiObject, backend: Mapping) -> Reference:
+        name, namespace = backend.word("name"), backend.word("namespace")
+        return Reference(
+            "Service",
+            "" if name is None else written(route.document, name),
+            route.namespace if namespace is None else written(route.document, namespace),
+        )
+
+    def _backend_key(self, route: ApiObject, backend: Mapping) -> tuple[str | None, str, str]:
+        service, port = self._service(route, backend), backend.word("port")
+        return service.namespace, service.name, "" if port is None else port.text
+
+    def _keeps_alive(self, route: ApiObject, backend: Mapping) -> bool:
+        word = self._connections(self._service(route, backend), route)
+        return word is None or word.text.strip() != "0"
+
+    def _connections(self, service: Reference, near: ApiObject) -> Scalar | None:
+        found = self.plan.objects.service_policies(service, near, "UpstreamSettingsPolicy")
+        words = (one.spec.word("keepAlive", "connections") for one in found)
+        return next((one for one in words if one is not None), None)
+
+    def _keepalive(self, where: GatewayPart, service: Reference, near: ApiObject) -> None:
+        kind = "UpstreamSettingsPolicy"
+        connections = self._connections(service, near)
+        if connections is not None and connections.text.strip() == "0":
+            return
+        if connections is None:
+            row = gateway_fabric().policies[kind][0]
+            where.default(row.directive, row, None)
+        found = self.plan.objects.service_policies(service, near, kind)
+        self._include_settings(where, kind, found)
+
+    # Servers
+
+    def _servers(self) -> list[_Server]:
+        found: dict[tuple[str, bool, str], _Server] = {}
+        listeners = listeners_of(self.plan.gateway)
+        for listener in listeners:
+            for route in self.plan.routes:
+                if not is_attached(self.plan, route, listener):
+                    continue
+                for host in hosts(route, listener, self.plan.gateway):
+                    name = _EVERY_HOST if host is None else written(host[0].document, host[1])
+                    key = listener.port, listener.tls, name
+                    server = found.get(key)
+                    if server is None:
+                        server = found[key] = _Server(listener, host, name, [])
+                    if route not in server.routes:
+                        server.routes.append(route)
+        return list(found.values())
+
+    def _listen(self, port: str, tls: bool, *more: str) -> None:
+        words = [*(["ssl"] if tls else []), *more, *self._protocol]
+        if self.runs and tls and self.http2:
+            words.append("http2")
+        self.root.text.line("listen", port, *words)
+
+    def _default_server(self, port: str, tls: bool) -> None:
+        text = self.root.text
+        text.open("server")
+        self._listen(port, tls, "default_server")
+        if tls:
+            text.raw("ssl_reject_handshake on;")
+        else:
+            text.raw("default_type text/html;\nreturn 404;")
+        text.close()
+
+    def _server(self, server: _Server) -> None:
+        text, gateway = self.root.text, self.plan.gateway
+        in_gateway = server.host is None or server.host[0].document is self.root.document
+        at = None if server.host is None or not in_gateway else server.host[1].span
+        text.open("server", at=at)
+        self._listen(server.listener.port, server.listener.tls)
+        if server.listener.tls:
+            text.line("ssl_certificate", CERTIFICATE)
+            text.line("ssl_certificate_key", KEY)
+        if server.host is None:
+            text.line("server_name", _EVERY_HOST)
+        elif in_gateway:
+            text.line("server_name", quoted(server.host[1]), at=at)
+        else:
+            part = self._part(server.host[0])
+            part.text.line("server_name", quoted(server.host[1]), at=server.host[1].span)
+            self._include(self.root, part)
+        if gateway is not None:
+            self._include_policies(self.root, gateway, ("ClientSettingsPolicy", "RateLimitPolicy"))
+        filters = [one for route in server.routes for one in self._filters(route)]
+        self._snippets(self.root, "http.server", filters)
+        self._locations(server)
+        text.close(at)
+
+    def _locations(self, server: _Server) -> None:
+        by_path: dict[tuple[str, str], list[Match]] = {}
+        for route in server.routes:
+            for match in self._matches[id(route)]:
+                by_path.setdefault((match.text, match.kind), []).append(match)
+        # Longer paths first, because the first regular expression that matches counts.
+        rules = sorted(by_path.items(), key=lambda one: (-len(one[0][0]), one[0]))
+        exact = {path for path, kind in by_path if kind == "Exact"}
+        slashed = {path for path, kind in by_path if kind == "PathPrefix"}
+        part: GatewayPart | None = None
+        for (path, kind), found in rules:
+            own = min(found, key=_priority)
+            # Of several `if` that match, nginx uses the last one; of equals, the first counts.
+            others = sorted((one for one in reversed(found) if one is not own), key=_priority)
+            if part is None or part.subject is not own.route:
+                if part is not None:
+                    self._include(self.root, part)
+                part = self._part(own.route)
+                part.comments(own.route.span)
+            for head in self._heads(own, path, kind, exact, slashed):
+                self._location(part, head, own, others)
+        if part is not None:
+            self._include(self.root, part)
+        if not any(path == "/" for path, _ in by_path):
+            self.root.text.raw("location = / {\nreturn 404;\n}")
+
+    def _heads(
+        self, match: Match, path: str, kind: str, exact: set[str], slashed: set[str]
+    ) -> list[list[Arg]]:
+        """The arguments of the locations for a path."""
+        word: Part = match.path
+        if kind == "Exact":
+            return [["=", quoted(word)]]
+        if kind == "RegularExpression":
+            return [["~", in_quotes("^", word)]]
+        if path.endswith("/") or has_placeholder(path):
+            return [[quoted(word)]]
+        heads: list[list[Arg]] = []
+        if f"{path}/" not in slashed:
+            heads.append([in_quotes("", word, "/")])
+        if path not in exact:
+            heads.append(["=", quoted(word)])
+        return heads
+
+    def _location(
+        self, part: GatewayPart, head: list[Arg], match: Match, others: Sequence[Match]
+    ) -> None:
+        text, route, rule = part.text, match.route, match.rule
+        text.open("location", *head, at=match.span)
+        self._include_policies(part, route, ("ClientSettingsPolicy",))
+        self._snippets(part, "http.server.location", self._filters(route, rule))
+        self._include_policies(part, route, ("ProxySettingsPolicy", "RateLimitPolicy"))
+        filters = {
+            word.text: item
+            for item in rule.items("filters")
+            if isinstance(item, Mapping) and (word := item.word("type")) is not None
+        }
+        if "CORS" in filters:
+            at = filters["CORS"].span
+            text.open("if", "($request_method", "=", "OPTIONS)", at=at)
+            text.line("return", "200", at=at)
+            text.close(at)
+        redirect = filters.get("RequestRedirect")
+        if redirect is not None:
+            self._redirect(part, match, redirect.mapping("requestRedirect"))
+            text.close(match.span)
+            return
+        for number, other in enumerate(others):
+            if other.route is route:
+                self._other(part, other, number)
+            else:
+                beside = self._part(other.route)
+                self._other(beside, other, number)
+                self._include(part, beside)
+        self._rewrite(part, match, filters.get("URLRewrite"))
+        self._proxy(part, match, filters)
+        text.close(match.span)
+
+    def _redirect(self, part: GatewayPart, match: Match, redirect: Mapping | None) -> None:
+        if redirect is None:
+            part.text.line("return", "302", "$scheme://$host$request_uri", at=match.span)
+            return
+        scheme, host, code = (redirect.word(one) for one in ("scheme", "hostname", "statusCode"))
+        words = [
+            "$scheme" if scheme is None or scheme.text not in ("http", "https") else scheme.text,
+            "$host"
+            if host is None or not re.fullmatch(r"[\w.-]+", host.text) or has_placeholder(host.text)
+            else host.text,
+        ]
+        known = code is not None and re.fullmatch(r"30[1-8]", code.text)
+        status = code.text if code is not None and known else "302"
+        part.text.line("return", status, f"{words[0]}://{words[1]}$request_uri", at=redirect.span)
+
+    def _other(self, part: GatewayPart, other: Match, number: int) -> None:
+        """Write what handles requests with conditions, which go elsewhere."""
+        backend = backend_of(other.rule)
+        if backend is None or not other.conditions:
+            return
+        conditions = other.conditions
+        if len(conditions) > 1:
+            mark = f"$ngf_match_{number}"
+            part.text.line("set", mark, '""')
+            for at, one in enumerate(conditions):
+                part.text.open("if", *_condition(one), at=other.span)
+                part.text.line("set", mark, f'"${{{mark[1:]}}}{at}"', at=other.span)
+                part.text.close(other.span)
+            conditions = ((mark, "=", "".join(map(str, range(len(conditions))))),)
+        part.text.open("if", *_condition(conditions[0]), at=other.span)
+        self._pass(part, other, backend)
+        part.text.close(other.span)
+
+    def _rewrite(self, part: GatewayPart, match: Match, given: Mapping | None) -> None:
+        path = None if given is None else given.mapping("urlRewrite", "path")
+        if path is None:
+            return
+        full, prefix = path.word("replaceFullPath"), path.at("replacePrefixMatch")
+        if full is not None:
+            part.text.line("rewrite", "^", quoted(full), "break", at=path.span)
+        elif isinstance(prefix, Scalar) and match.kind == "PathPrefix":
+            own = match.text
+            if has_placeholder(own + prefix.text) or "$" in prefix.text:
+                return
+            to = prefix.text or "/"
+            head = re.sub(r"([\\^$.|?*+()\[\]{}])", r"\\\1", own)
+            pattern = f"^{head}([^?]*)?"
+            if to.endswith("/") and not own.endswith("/"):
+                pattern = f"^{head}(?:/([^?]*))?"
+            elif own.endswith("/") and not to.endswith("/"):
+                to += "/"
+            target = quoted((f"{to}$1?$args?", prefix.span))
+            part.text.line("rewrite", in_quotes("", pattern), target, "break", at=path.span)
+
+    def _proxy(self, part: GatewayPart, match: Match, filters: dict[str, Mapping]) -> None:
+        text, route = part.text, match.route
+        family = "grpc" if match.grpc else "proxy"
+        text.line("proxy_http_version", "1.1")
+        backend = backend_of(match.rule)
+        if backend is None and "backendRefs" not in match.rule.entries:
+            text.line("return", "500", at=match.span)
+            return
+        changed = filters.get("RequestHeaderModifier")
+        given = None if changed is None else changed.mapping("requestHeaderModifier")
+        names: set[str] = set()
+        for key in ("add", "set"):
+            for item in () if given is None else given.items(key):
+                self._header(part, f"{family}_set_header", item, names, [])
+        for item in () if given is None else given.items("remove"):
+            if isinstance(item, Scalar) and item.text.lower() not in names:
+                names.add(item.text.lower())
+                text.line(f"{family}_set_header", quoted(item), '""', at=item.span)
+        host = filters.get("URLRewrite")
+        name = None if host is None else host.word("urlRewrite", "hostname")
+        if "host" not in names:
+            said = "$gw_api_compliant_host" if name is None else quoted(name)
+            at = None if name is None else name.span
+            text.line(f"{family}_set_header", "Host", said, at=at)
+        rows = [line.split() for line in _HEADERS.strip().splitlines()]
+        if match.grpc:
+            rows.append(["Authority", "$gw_api_compliant_host"])
+        else:
+            alive = backend is None or self._keeps_alive(route, backend)
+            rows.append(["Upgrade", "$http_upgrade"])
+            rows.append(["Connection", "$connection_keepalive" if alive else "$connection_upgrade"])
+        for row in rows:
+            if row[0].lower() not in names:
+                text.line(f"{family}_set_header", *row)
+        self._pass(part, match, backend)
+        answer = filters.get("ResponseHeaderModifier")
+        changes = None if answer is None else answer.mapping("responseHeaderModifier")
+        for key in ("add", "set"):
+            for item in () if changes is None else changes.items(key):
+                self._header(part, "add_header", item, set(), ["always"])
+
+    def _header(
+        self, part: GatewayPart, directive: str, item: object, names: set[str], more: list[str]
+    ) -> None:
+        if not isinstance(item, Mapping):
+            return
+        name, value = item.word("name"), item.at("value")
+        if name is None or not isinstance(value, Scalar) or name.text.lower() in names:
+            return
+        if "$" in value.text or not _HEADER_NAME.fullmatch(name.text):
+            return
+        names.add(name.text.lower())
+        part.text.line(directive, quoted(name), in_quotes("", value), *more, at=item.span)
+
+    def _pass(self, part: GatewayPart, match: Match, backend: Mapping | None) -> None:
+        family = "grpc" if match.grpc else "proxy"
+        scheme = "grpc" if match.grpc else "http"
+        if backend is None:
+            part.text.line(f"{family}_pass", f"{scheme}://127.0.0.1", at=match.span)
+            return
+        service = backend.word("name")
+        wanted = self._service(match.route, backend)
+        if self.plan.objects.service_policies(wanted, match.route, "BackendTLSPolicy"):
+            scheme += "s"
+        name = self._upstreams[self._backend_key(match.route, backend)]
+        at = backend.span if service is None else service.span
+        target: Arg = [(f"{scheme}://", Span(at.start, at.start)), (name, at)]
+        part.text.line(f"{family}_pass", target, at=at)
+
+
+def _priority(match: Match) -> tuple[bool, int]:
+    """The rank of a match among others of its path: a method counts more than headers."""
+    has_method = any(variable == "$request_method" for variable, _, _ in match.conditions)
+    return has_method, len(match.conditions)
+
+
+def _condition(one: tuple[str, str, str]) -> list[Arg]:
+    variable, operator, value = one
+    return [f"({variable}", operator, f'"{escaped(value)}")']
+
+
+# What objects say
+
+
+def fields_of(policy: ApiObject, kind: str) -> Iterator[tuple[Setting, MappingEntry]]:
+    """The settings that a policy has, each with its entry."""
+    for row in gateway_fabric().policies[kind]:
+        *path, last = (row.field or "").split(".")
+        holder = policy.spec.mapping(*path)
+        if holder is not None and last in holder.entries:
+            yield row, holder.entries[last]
+
+
+def rules_of(route: ApiObject) -> list[Mapping]:
+    """The rules of a route."""
+    return [one for one in route.spec.items("rules") if isinstance(one, Mapping)]
+
+
+def backend_of(rule: Mapping) -> Mapping | None:
+    """The first backend of a rule that gets requests."""
+    for one in rule.items("backendRefs"):
+        weight = one.word("weight") if isinstance(one, Mapping) else None
+        is_used = weight is None or weight.text != "0"
+        if isinstance(one, Mapping) and one.word("name") is not None and is_used:
+            return one
+    return None
+
+
+def matches(route: ApiObject) -> Iterator[Match]:
+    """The matches of a route's rules; a rule without any takes every request."""
+    for rule in rules_of(route):
+        found = [one for one in rule.items("matches") if isinstance(one, Mapping)]
+        for one in found or [Mapping({}, (), rule.span, False)]:
+            span = rule.span if len(found) < 2 else one.span
+            path, kind = _grpc_path(one) if route.kind == "GRPCRoute" else _http_path(one)
+            conditions = tuple(_conditions(one, route.kind == "HTTPRoute"))
+            yield Match(route, rule, span, path, kind, conditions)
+
+
+def _http_path(match: Mapping) -> tuple[Scalar | str, str]:
+    value, kind = match.word("path", "value"), match.word("path", "type")
+    given = "PathPrefix" if kind is None else kind.text
+    kinds = ("Exact", "PathPrefix", "RegularExpression")
+    return value if value is not None else "/", given if given in kinds else "PathPrefix"
+
+
+def _grpc_path(match: Mapping) -> tuple[Scalar | str, str]:
+    service, method = match.word("method", "service"), match.word("method", "method")
+    kind = match.word("method", "type")
+    if service is None:
+        return "/", "PathPrefix"
+    path = f"/{service.text}/{'' if method is None else method.text}"
+    end = service.end if method is None else max(service.end, method.end)
+    word = Scalar(path, service.start, end, "", False, True)
+    if kind is not None and kind.text == "RegularExpression":
+        return word, "RegularExpression"
+    return word, "PathPrefix" if method is None else "Exact"
+
+
+def _conditions(match: Mapping, http: bool) -> Iterator[tuple[str, str, str]]:
+    """The conditions of a match other than its path, as far as nginx's `if` can express them."""
+    method = match.word("method") if http else None
+    if method is not None and _METHOD.fullmatch(method.text):
+        yield "$request_method", "=", method.text
+    for key, prefix in (("headers", "$http_"), ("queryParams", "$arg_")):
+        for item in match.items(key):
+            name = item.word("name") if isinstance(item, Mapping) else None
+            value = item.word("value") if isinstance(item, Mapping) else None
+            kind = item.word("type") if isinstance(item, Mapping) else None
+            if name is None or value is None or has_placeholder(name.text + value.text):
+                continue
+            if not _HEADER_NAME.fullmatch(name.text) or "$" in value.text:
+                continue
+            is_regex = kind is not None and kind.text == "RegularExpression"
+            variable = prefix + name.text.lower().replace("-", "_")
+            yield variable, "~" if is_regex else "=", value.text
+
+
+def listeners_of(gateway: ApiObject | None) -> list[Listener]:
+    """The listeners of a Gateway that accept HTTP; the usual two if none is known."""
+    found: list[Listener] = []
+    for item in gateway.spec.items("listeners") if gateway is not None else ():
+        if not isinstance(item, Mapping):
+            continue
+        protocol, port = item.word("protocol"), item.word("port")
+        mode, name = item.word("tls", "mode"), item.word("name")
+        if protocol is None or protocol.text not in ("HTTP", "HTTPS"):
+            continue
+        tls = protocol.text == "HTTPS"
+        if tls and mode is not None and mode.text == "Passthrough":
+            continue
+        usual = "443" if tls else "80"
+        is_number = port is not None and re.fullmatch(r"[1-9][0-9]{0,4}", port.text) is not None
+        number = port.text if port is not None and is_number and int(port.text) < 65536 else usual
+        said = "" if name is None or gateway is None else written(gateway.document, name)
+        found.append(Listener(said, number, tls, item.word("hostname")))
+    if found or (gateway is not None and gateway.spec.items("listeners")):
+        return found
+    return [Listener("", "80", False, None), Listener("", "443", True, None)]
+
+
+def is_attached(plan: Plan, route: ApiObject, listener: Listener) -> bool:
+    """Whether a route asks for a listener of the Gateway."""
+    gateway = plan.gateway
+    if gateway is None:
+        return True
+    wanted = [
+        (node, found)
+        for node in route.spec.items("parentRefs")
+        if isinstance(node, Mapping) and (found := reference(route, node, "Gateway")) is not None
+    ]
+    for node, one in wanted:
+        if one.kind != "Gateway" or plan.objects.find(one, route) is not gateway:
+            continue
+        section, port = node.word("sectionName"), node.word("port")
+        names = section is None or written(route.document, section) == listener.name
+        if names and (port is None or port.text == listener.port):
+            return True
+    return False
+
+
+def hosts(
+    route: ApiObject, listener: Listener, gateway: ApiObject | None
+) -> list[tuple[ApiObject, Scalar] | None]:
+    """The hosts for which a route gets a listener's requests; None for every host."""
+    own = [one for one in route.spec.items("hostnames") if isinstance(one, Scalar) and one.text]
+    limit = listener.hostname
+    if limit is None or gateway is None:
+        return [(route, one) for one in own] or [None]
+    if not own:
+        return [(gateway, limit)]
+    found: list[tuple[ApiObject, Scalar] | None] = []
+    for one in own:
+        if has_placeholder(one.text + limit.text) or _covers(limit.text, one.text):
+            found.append((route, one))
+        elif _covers(one.text, limit.text):
+            found.append((gateway, limit))
+    return found
+
+
+def _covers(pattern: str, name: str) -> bool:
+    if pattern.startswith("*."):
+        return name.endswith(pattern[1:])
+    return pattern == name
+
+
+def gateways_of(route: ApiObject) -> list[Reference]:
+    """The Gateways that a route refers to."""
+    return [one for one in references(route, "parentRefs", "Gateway") if one.kind == "Gateway"]
+
+
+def says_nginx(route: ApiObject) -> bool:
+    """Whether a route itself uses something of NGINX Gateway Fabric."""
+    return any(
+        isinstance(item, Mapping)
+        and (group := item.word("extensionRef", "group")) is not None
+        and group.text == OF_NGINX
+        for rule in rules_of(route)
+        for item in rule.items("filters")
+    )

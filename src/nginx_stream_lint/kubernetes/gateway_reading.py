@@ -1,0 +1,263 @@
+"""Read the nginx configuration of each Gateway of NGINX Gateway Fabric.
+
+The objects of one Gateway usually are in several files: those that the user names, and others of
+the same repository.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from nginx_stream_lint.config.configuration import Configuration, read_from
+from nginx_stream_lint.config.includes import IncludeResolver
+from nginx_stream_lint.config.mapped_text import MappedText
+from nginx_stream_lint.config.repository import is_yaml
+from nginx_stream_lint.config.templates import yaml_reading
+from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.kubernetes.controllers import gateway_fabric
+from nginx_stream_lint.kubernetes.conversion import CERTIFICATE, KEY, without_modules
+from nginx_stream_lint.kubernetes.gateway_api import (
+    CONCERNS,
+    OF_NGINX,
+    ROUTES,
+    ApiObject,
+    Objects,
+    Reference,
+    objects,
+    targets,
+)
+from nginx_stream_lint.kubernetes.gateway_author import GatewayAuthor
+from nginx_stream_lint.kubernetes.gateway_fabric import (
+    INCLUDED,
+    GatewayConverter,
+    GatewayPart,
+    Plan,
+    gateways_of,
+    says_nginx,
+)
+from nginx_stream_lint.kubernetes.manifest import Scalar, documents
+from nginx_stream_lint.kubernetes.nginx_text import TooLong
+from nginx_stream_lint.util.budget import in_force
+from nginx_stream_lint.util.problems import Unreadable
+
+_MAX_FILES = 2000
+_MAX_HOSTS = 200
+_REPLACED = re.compile(r"kind[\"']?: *[\"']?(?:Ingress|VirtualServer)\b")
+
+
+def gateway_configurations(
+    named: Sequence[MappedText], files: IncludeResolver
+) -> list[Configuration]:
+    """The configurations of the Gateways that objects in the named YAML texts belong to.
+
+    Other files of their repositories complete them; findings are about the named files.
+    """
+    own = [one for one in named if CONCERNS.search(one.text)]
+    if not own:
+        return []
+    keys = {one.source.key for one in own}
+    others = _around(own, keys, files)
+    every = [one for reading in (*own, *others) for one in _objects(reading)]
+    found: list[Configuration] = []
+    checked: list[Plan] = []
+    try:
+        for plan in plans(every):
+            if any(one.document.source.key in keys for one in _members(plan)):
+                found.append(_configuration(plan, files, keys, own))
+                checked.append(plan)
+        found += _replaced(checked, named, files)
+    except Unreadable as stop:
+        # The run may generate no more text.
+        found.append(Configuration(own[0].source.name, problems=[stop.problem]))
+    return found
+
+
+def _objects(reading: MappedText) -> list[ApiObject]:
+    """The objects of a YAML text; invalid documents are problems of its other readings."""
+    text = re.sub("[\ud800-\udfff]", "?", reading.text)
+    return objects(documents(reading.source, text)[0])
+
+
+def _around(own: Sequence[MappedText], keys: set[str], files: IncludeResolver) -> list[MappedText]:
+    """The other YAML texts of the repositories with objects of these APIs."""
+    found: list[MappedText] = []
+    seen = set(keys)
+    for top in dict.fromkeys(
+        files.top(one.source.name) for one in own if files.workspace.is_file(one.source.name)
+    ):
+        repository = files.repository(top)
+        for path in [one for one in repository.files if is_yaml(one)][:_MAX_FILES]:
+            key = files.key(path)
+            if key in seen:
+                continue
+            seen.add(key)
+            if CONCERNS.search(repository.text(path)):
+                try:
+                    source = files.source(path)
+                    source.is_yaml = True
+                    found.append(yaml_reading(source))
+                except Unreadable:
+                    continue
+    return found
+
+
+def _replaced(
+    checked: Sequence[Plan], named: Sequence[MappedText], files: IncludeResolver
+) -> Iterator[Configuration]:
+    """The configurations of Ingresses for the hosts of some Gateways, if they were not named."""
+    from nginx_stream_lint.kubernetes.translate import configurations
+
+    hosts = {
+        host.text: None
+        for plan in checked
+        for route in plan.routes
+        for host in route.spec.items("hostnames")
+        if isinstance(host, Scalar)
+    }
+    if not hosts:
+        return
+    wanted = re.compile("|".join(map(re.escape, islice(hosts, _MAX_HOSTS))))
+    name = checked[0].first.document.source.name
+    if not files.workspace.is_file(name):
+        return
+    keys = {one.source.key for one in named}
+    repository = files.repository(files.top(name))
+    for path in [one for one in repository.files if is_yaml(one)][:_MAX_FILES]:
+        text = repository.text(path)
+        if _REPLACED.search(text) is None or not wanted.search(text) or files.key(path) in keys:
+            continue
+        try:
+            reading = yaml_reading(files.source(path))
+        except Unreadable:
+            continue
+        for one in configurations(reading.source, reading.text, reading.conditional, files):
+            one.is_context = True
+            yield one
+
+
+def plans(every: Iterable[ApiObject]) -> list[Plan]:
+    """The Gateways of NGINX Gateway Fabric among objects, each with its routes."""
+    known = Objects(every)
+    routes: dict[int, list[ApiObject]] = {}
+    missing: dict[tuple[str, str], list[ApiObject]] = {}
+    for one in known.every:
+        if one.kind not in ROUTES:
+            continue
+        for wanted in gateways_of(one):
+            gateway = known.find(wanted, one)
+            if gateway is None:
+                missing.setdefault((wanted.name, wanted.namespace or ""), []).append(one)
+            elif one not in routes.setdefault(id(gateway), []):
+                routes[id(gateway)].append(one)
+    found: list[Plan] = []
+    for one in known.every:
+        if one.kind == "Gateway" and id(one) in routes:
+            its = tuple(routes[id(one)])
+            gateway_class = _class_of(one, known)
+            how = _how(one, gateway_class, its, known)
+            if how is not None:
+                found.append(Plan(one, gateway_class, its, known, how == "class"))
+    for (name, _), some in missing.items():
+        if any(_is_of_nginx(one, known) for one in some):
+            found.append(Plan(None, None, tuple(some), known, False))
+        elif "nginx" in name:
+            found.append(Plan(None, None, tuple(some), known, True))
+    return found
+
+
+def _class_of(gateway: ApiObject, known: Objects) -> ApiObject | None:
+    name = gateway.spec.word("gatewayClassName")
+    return None if name is None else known.find(Reference("GatewayClass", name.text, None), gateway)
+
+
+def _how(
+    gateway: ApiObject,
+    gateway_class: ApiObject | None,
+    routes: Sequence[ApiObject],
+    known: Objects,
+) -> str | None:
+    """How a Gateway is known to be of NGINX Gateway Fabric; None if it is not."""
+    controller = None if gateway_class is None else gateway_class.spec.word("controllerName")
+    if controller is not None:
+        return "known" if controller.text.startswith(gateway_fabric().class_controller) else None
+    if any(_is_of_nginx(one, known) for one in (gateway, *routes)):
+        return "known"
+    name = gateway.spec.word("gatewayClassName")
+    return "class" if name is not None and "nginx" in name.text else None
+
+
+def _is_of_nginx(one: ApiObject, known: Objects) -> bool:
+    """Whether something of NGINX Gateway Fabric is used with a Gateway or a route."""
+    group = one.spec.word("infrastructure", "parametersRef", "group")
+    if group is not None and group.text == OF_NGINX:
+        return True
+    kinds = (*gateway_fabric().policies, "SnippetsPolicy", "RateLimitPolicy")
+    return says_nginx(one) or any(known.policies(one, kind) for kind in kinds)
+
+
+def _members(plan: Plan) -> list[ApiObject]:
+    """The objects of a Gateway: itself, its routes, and the policies of these."""
+    own = [*plan.routes, *([] if plan.gateway is None else [plan.gateway])]
+    ids = {(one.kind, one.name) for one in own}
+    policies = [
+        one
+        for one in plan.objects.every
+        if any((target.kind, target.name) in ids for target in targets(one))
+    ]
+    return [*own, *policies]
+
+
+def made(plan: Plan, runs: bool) -> GatewayConverter:
+    """Write the files of a Gateway; the run's budget is charged for them."""
+    source, span = plan.first.document.source, plan.first.span
+    place = source.name, *source.position(span.start)
+    budget = in_force()
+    converter = GatewayConverter(plan, runs)
+    try:
+        converter.make()
+    except TooLong:
+        budget.exceed("made", *place)
+    size = sum(len(one.text) for one in (converter.root, *converter.parts.values()))
+    budget.spend("made", size, *place)
+    return converter
+
+
+def _configuration(
+    plan: Plan, files: IncludeResolver, keys: set[str], own: Sequence[MappedText]
+) -> Configuration:
+    converter = made(plan, False)
+    conditional = {one.source.key: one.conditional for one in own}
+
+    def reading(part: GatewayPart) -> MappedText:
+        source: Source = part.document.source
+        return MappedText(
+            source,
+            part.text.text,
+            tuple(part.text.pieces),
+            conditional.get(source.key, ()),
+            author=GatewayAuthor(part.subject, plan.objects, plan.by_class),
+        )
+
+    blocks = {name: reading(part) for name, part in converter.parts.items()}
+    root = reading(converter.root)
+    found = read_from(root, root.source.name, files.with_blocks(blocks))
+    written = (converter.root, *converter.parts.values())
+    problems = [*found.problems, *(one for part in written for one in part.problems)]
+    found.problems = list(dict.fromkeys(problems))
+    if any(file.source.key not in keys for file in found.files):
+        found.about = frozenset(keys)
+        found.problems = [one for one in found.problems if files.key(one.file) in keys]
+    return found
+
+
+def runnable(plan: Plan, certificate: str, key: str) -> str:
+    """The configuration of a Gateway as one text for a real nginx; see `translate.runnable`."""
+    converter = made(plan, True)
+
+    def whole(text: str) -> str:
+        return INCLUDED.sub(lambda found: whole(converter.parts[found[1]].text.text), text)
+
+    text = without_modules(whole(converter.root.text.text))
+    return text.replace(CERTIFICATE, certificate).replace(KEY, key)

@@ -1,0 +1,202 @@
+"""One path for two controllers: what one lets through and the other does not is an error."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from nginx_stream_lint.analysis.lint import Options, lint
+from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.kubernetes.gateway_reading import runnable as runnable_gateway
+from nginx_stream_lint.kubernetes.translate import runnable
+from nginx_stream_lint.probe import (
+    DrippingUpstream,
+    Job,
+    Nginx,
+    NginxBinary,
+    free_ports,
+    measure_many,
+    write_certificate,
+)
+from nginx_stream_lint.probe.measure import STALLS, STREAMS
+from tests.kubernetes.gateways import GATEWAY, ROUTE, RULES, checked, fixed, plans_of, write
+from tests.kubernetes.manifests import ingress, translate
+
+NGINX = "nginx.ingress.kubernetes.io/"
+OLD = ingress({NGINX + "proxy-read-timeout": "3600"}, tls=True)
+ORG = ingress({"nginx.org/client-max-body-size": "8m"}, tls=True, class_name="nginx-org")
+FLIP = ("error", "controller-default")
+
+
+def flips(folder: Path) -> list[tuple[str, str]]:
+    """The file and the message of each finding about twins, all of which are errors."""
+    found = [one for one in checked(folder).findings if "lets this stream through" in one.message]
+    assert {(one.severity, one.rule) for one in found} <= {FLIP}
+    return sorted((Path(one.place.source.name).name, one.message) for one in found)
+
+
+def test_an_ingress_and_its_route(tmp_path: Path) -> None:
+    write(tmp_path, {"ingress.yaml": OLD, "gateway.yaml": GATEWAY, "route.yaml": ROUTE})
+    (timeout, buffering) = flips(tmp_path)
+    assert timeout[0] == buffering[0] == "route.yaml"
+    assert "ingress-nginx lets this stream through" in buffering[1]
+    assert "ingress.yaml:16), NGINX Gateway Fabric does not: proxy_buffering is on" in buffering[1]
+    assert "60 s of silence (proxy_read_timeout" in timeout[1]
+    # One cause, one finding.
+    assert {one.rule for one in checked(tmp_path).findings} == {"controller-default"}
+    related = checked(tmp_path).findings[0].related[0]
+    assert (Path(related.place.source.name).name, related.place.line) == ("ingress.yaml", 16)
+    after = fixed(tmp_path)
+    assert list(after) == ["route.yaml"]
+    assert "  buffering:\n    disable: true\n" in after["route.yaml"]
+    write(tmp_path, after)
+    assert checked(tmp_path).findings == []
+
+
+def test_only_the_route_is_named(tmp_path: Path) -> None:
+    files = {"old/ingress.yaml": OLD, "new/gateway.yaml": GATEWAY, "new/route.yaml": ROUTE}
+    write(tmp_path, files)
+    report = checked(tmp_path / "new/route.yaml")
+    assert {(one.severity, one.rule) for one in report.findings} == {FLIP}
+    assert {Path(one.place.source.name).name for one in report.findings} == {"route.yaml"}
+    assert report.locations == 1
+
+
+# What ingress2gateway makes of OLD: the timeout became one that NGINX Gateway Fabric ignores.
+CONVERTED = """\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata:
+  annotations:
+    gateway.networking.k8s.io/generator: ingress2gateway-1.1.0
+  name: nginx
+  namespace: default
+spec:
+  gatewayClassName: nginx
+  listeners:
+  - hostname: llm.example.com
+    name: llm-example-com-http
+    port: 80
+    protocol: HTTP
+  - hostname: llm.example.com
+    name: llm-example-com-https
+    port: 443
+    protocol: HTTPS
+    tls:
+      certificateRefs:
+      - group: null
+        kind: null
+        name: llm-tls
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  annotations:
+    gateway.networking.k8s.io/generator: ingress2gateway-1.1.0
+  name: llm-llm-example-com
+  namespace: default
+spec:
+  hostnames:
+  - llm.example.com
+  parentRefs:
+  - name: nginx
+  rules:
+  - backendRefs:
+    - name: vllm
+      port: 8000
+    matches:
+    - path:
+        type: PathPrefix
+        value: /v1/chat/completions
+    name: rule-0
+    timeouts:
+      request: 10h0m0s
+status:
+  parents: []
+"""
+
+
+def test_what_ingress2gateway_writes(tmp_path: Path) -> None:
+    write(tmp_path, {"ingress.yaml": OLD, "converted.yaml": CONVERTED})
+    assert [name for name, _ in flips(tmp_path)] == ["converted.yaml", "converted.yaml"]
+    write(tmp_path, fixed(tmp_path))
+    assert checked(tmp_path).findings == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "broken"),
+    [
+        (OLD, ORG, ["other.yaml", "other.yaml"]),
+        (ingress({NGINX + "proxy-buffering": "on", NGINX + "proxy-read-timeout": "3600"}, tls=True),
+         ingress({"nginx.org/proxy-buffering": "False", "nginx.org/proxy-read-timeout": "1h"},
+                 tls=True), ["one.yaml"]),
+        (OLD, ORG.replace("llm.example.com", "other.example.com"), []),
+        (OLD, ORG.replace("/v1/chat/completions", "/v1/completions"), []),
+        (OLD, ORG.replace("name: vllm", "name: other"), []),
+        (OLD, OLD.replace("name: llm\n", "name: again\n"), []),
+    ],
+    ids=["to nginx.org", "back", "host", "path", "backend", "same controller"],
+)  # fmt: skip
+def test_two_ingresses(one: str, other: str, broken: list[str], tmp_path: Path) -> None:
+    write(tmp_path, {"one.yaml": one, "other.yaml": other})
+    assert [name for name, _ in flips(tmp_path)] == broken
+
+
+def test_evidence_for_one_counts_for_its_twin(tmp_path: Path) -> None:
+    paths = [("/shop", "Prefix")]
+    old = ingress({NGINX + "proxy-read-timeout": "3600"}, paths, tls=True)
+    comment = "            # nginx-stream-lint: stream sse\n"
+    old = old.replace("            pathType", f"{comment}            pathType")
+    route = ROUTE.replace("/v1/chat/completions", "/shop").replace("vllm", "shop")
+    write(tmp_path, {"gateway.yaml": GATEWAY, "route.yaml": route})
+    assert checked(tmp_path).findings == []
+    write(tmp_path, {"ingress.yaml": old.replace("vllm", "shop")})
+    assert [name for name, _ in flips(tmp_path)] == ["route.yaml", "route.yaml"]
+
+
+def test_without_the_rule_each_is_checked_alone(tmp_path: Path) -> None:
+    write(tmp_path, {"ingress.yaml": OLD, "gateway.yaml": GATEWAY, "route.yaml": ROUTE})
+    rules = tuple(rule for rule in RULES if rule.name != "controller-default")
+    report = lint(Workspace.on_disk(str(tmp_path)), options=Options(rules=rules))
+    assert {one.rule for one in report.findings} == {"response-buffering", "short-read-timeout"}
+
+
+def test_both_configurations_on_a_real_nginx(binary: NginxBinary, tmp_path: Path) -> None:
+    """The Ingress streams for HTTP/1.1 over TLS, its route does not, and the fixed one does."""
+    write(tmp_path / "repository", {"gateway.yaml": GATEWAY, "route.yaml": ROUTE})
+    certificate = list(map(str, write_certificate(tmp_path)))
+    (old,) = translate(OLD)
+    route = fixed(tmp_path / "repository")["route.yaml"]
+    texts = {
+        "ingress-nginx": runnable(old, *certificate),
+        "NGINX Gateway Fabric": runnable_gateway(plans_of(GATEWAY, ROUTE)[0], *certificate),
+        "fixed": runnable_gateway(plans_of(GATEWAY, route)[0], *certificate),
+    }
+
+    expected = {"ingress-nginx": STREAMS, "NGINX Gateway Fabric": STALLS, "fixed": STREAMS}
+
+    async def verdicts() -> list[str]:
+        async with DrippingUpstream() as upstream, AsyncExitStack() as running:
+            jobs: list[Job] = []
+            for name, text in texts.items():
+                plain, tls, app = *free_ports(2), upstream.ports["http"]
+                moved = text.replace("listen 80", f"listen {plain}").replace(":8000", f":{app}")
+                moved = moved.replace("listen 443", f"listen {tls}")
+                (tmp_path / name).mkdir()
+                await running.enter_async_context(Nginx(binary, moved, tmp_path / name))
+                jobs.append(
+                    Job(
+                        upstream,
+                        tls,
+                        "/v1/chat/completions",
+                        "h1-tls",
+                        host="llm.example.com",
+                        expected=expected[name],
+                    )
+                )
+            return [one.verdict for one in await measure_many(jobs)]
+
+    assert asyncio.run(verdicts()) == list(expected.values())
