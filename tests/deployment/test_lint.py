@@ -571,3 +571,20 @@ def test_two_instances_may_need_one_fix(tmp_path: Path) -> None:
     assert run("--fix", "--unsafe-fixes", ".", cwd=tmp_path).returncode == 0
     fixed = (tmp_path / "b/site.conf").read_text(encoding="utf-8")
     assert fixed.count("proxy_buffering off;") == 1
+
+
+def test_explain_names_others_that_read_the_file() -> None:
+    other = COMPOSE.replace("{version}", "1.31.0")
+    names = ("edge", "second", "third", "fourth", "fifth")
+    more = {f"docker-compose.{one}.yml": other.replace("  web:", f"  {one}:") for one in names}
+    url = "/v1/chat/completions"
+    for count, words in (
+        (0, "(compose.yaml:3) server"),
+        (1, "(compose.yaml:3); edge (docker-compose.edge.yml:2) reads this file, too server"),
+        (5, " and 2 others read this file, too server"),
+    ):
+        files = repository("1.27.3", **dict([*more.items()][:count]))
+        explainer = make_explainer(Workspace.in_memory(files), "b/site.conf", Options())
+        found = explainer.explain_all([(url, parse_url(url))])
+        shown = " ".join(explain_text(explainer, found, [[]], width=1000).split())
+        assert words in shown

@@ -154,6 +154,10 @@ def make_explainer(
             if one.root is not None:
                 explainer = Explainer(one, options, files, streams, workspace.budget)
                 if explainer.servers:
+                    every = dict.fromkeys(each.deployed for each in found)
+                    explainer.other_nginx = [
+                        nginx for nginx in every if nginx is not None and nginx is not one.deployed
+                    ]
                     return explainer
     problems = [problem for one in found for problem in one.problems]
     if not problems or any(one.root is not None for one in found):
@@ -166,7 +170,10 @@ class Explainer:
     """Explains URLs in one configuration.
 
     `files` are those behind every `root`. With `streams`, each requested URL is assumed to stream.
+    `other_nginx` are those of the deployment that read the same file.
     """
+
+    other_nginx: Sequence[Deployed] = ()
 
     def __init__(
         self,

@@ -290,11 +290,12 @@ def _name_instances(
         finding, one = replace(findings[said], instance=instance), judged.get(said)
         if one is not None:
             file = (one.served.level.directive or one.served.handler.directive).source.name
-            if options.policy.nginx_version(file, options.nginx_version) is None:
+            before = message(one.verdict, one.served)
+            is_given = options.policy.nginx_version(file, options.nginx_version) is not None
+            if not is_given and finding.message.startswith(before):
                 # A measurement may have added a sentence.
-                added = finding.message.removeprefix(message(one.verdict, one.served))
-                words = message(one.verdict, one.served, several) + added
-                finding = replace(finding, message=words)
+                words = message(one.verdict, one.served, several)
+                finding = replace(finding, message=words + finding.message[len(before) :])
             judged[said] = FindingWithContext(finding, one.verdict, one.served, tuple(several))
         findings[said] = finding
         found += (one for one in several if one not in found)

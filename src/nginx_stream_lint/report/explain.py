@@ -13,6 +13,7 @@ from msgspec import Struct
 from nginx_stream_lint.analysis.explain import Explainer, Explanation, UnexplainedUrl
 from nginx_stream_lint.analysis.stream_paths import PassedPlace
 from nginx_stream_lint.config import Directive
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.fixes.show import ShownFix, shown_fixes
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
@@ -20,8 +21,9 @@ from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.request_route import RedirectStep, Route
 from nginx_stream_lint.report.closing_lines import deployed_words
 from nginx_stream_lint.report.run import NginxRecord, nginx_record
+from nginx_stream_lint.report.words import counted
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
-from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
+from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration, listed
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.messages import default_words
 from nginx_stream_lint.util.json_text import json_text
@@ -54,6 +56,7 @@ _ALWAYS = (
 )
 # Version of schema/explain.schema.json; CONTRIBUTING.md says when it changes.
 SCHEMA_VERSION = 1
+_MOST_OTHERS = 3  # nginx that are named
 _ALSO = ("gzip", "ssl_buffer_size")
 _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ssl_protocols")
 
@@ -286,7 +289,7 @@ def _lines(
     names = " ".join(_names(route.server)) or "(no name)"
     stands = "" if route.server is None else route.server.place
     if explanation.nginx is not None:
-        yield from _line("nginx", deployed_words(explanation.nginx), width)
+        yield from _line("nginx", _nginx(explanation.nginx, explainer.other_nginx), width)
     yield from _line("server", f"{names}{stands}", width)
     for said, times in Counter(map(_step, route.via)).items():
         yield from _line("via", f"{said}, {times} times" if times > 1 else said, width)
@@ -328,6 +331,17 @@ def _lines(
         for said in shown.cautions:
             yield from wrapped(f"unsafe: {printable(said)}", width, "    ", "    ")
         yield from (f"    {shown_line(line)}" for line in shown.text.split("\n"))
+
+
+def _nginx(nginx: Deployed, others: Sequence[Deployed]) -> str:
+    """Describe the nginx that is explained, and name others that read the same file."""
+    words = deployed_words(nginx)
+    names = list(dict.fromkeys(f"{one.name} ({one.origin})" for one in others))
+    if not names:
+        return words
+    if len(names) > _MOST_OTHERS:
+        names = [*names[:_MOST_OTHERS], counted(len(names) - _MOST_OTHERS, "other")]
+    return f"{words}; {listed(names)} {'reads' if len(names) == 1 else 'read'} this file, too"
 
 
 def _fixes(findings: Sequence[Finding]) -> Iterator[ShownFix]:
