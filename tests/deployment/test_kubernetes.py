@@ -500,3 +500,22 @@ def test_a_container_without_an_image_is_a_patch() -> None:
         spec: {template: {spec: {containers: [{name: nginx, command: [nginx]}]}}}
         """
     assert deployment({"k/patch.yaml": patch}).instances == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("Rollout", "rollout.yaml"), ("ReplicationController", "rc.yaml")]
+)
+def test_each_kind_is_found_in_a_file_of_its_own(kind: str, name: str) -> None:
+    workload, _, rest = EDGE.partition("---\n")
+    text = workload.replace("MOUNT", f"mountPath: {FOLDER}").replace(
+        "VOLUME", "secret: {secretName: hidden}"
+    )
+    config, _, secret = rest.partition("---\n")
+    found = deployment(
+        {
+            f"k/{name}": text.replace("kind: Deployment", f"kind: {kind}"),
+            "k/config.yaml": config,
+            "k/secret.yaml": secret,
+        }
+    )
+    assert files(instance(found))[f"{FOLDER}/s.conf"] == "k/secret.yaml"

@@ -10,7 +10,8 @@ from nginx_stream_lint.config.inputs import STDIN
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 # Kinds of Kubernetes objects that count for a deployment.
 _KINDS = (
-    "Deployment|StatefulSet|DaemonSet|ReplicaSet|Job|CronJob|Pod|ConfigMap|Service|Ingress|List"
+    "Deployment|StatefulSet|DaemonSet|ReplicaSet|ReplicationController|DeploymentConfig|Rollout|Job"
+    "|CronJob|Pod|ConfigMap|Secret|Service|Ingress|List"
 )
 # Ends of files that are named after a Dockerfile, such as `Dockerfile.md`.
 _NO_DOCKERFILE = (
