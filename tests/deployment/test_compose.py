@@ -436,6 +436,9 @@ def test_reset_and_override_replace_what_an_earlier_file_says() -> None:
     assert web.command.words[0] == "nginx"
     assert other.versions is not None
     assert (other.name, other.versions.text, other.ports) == ("other", "1.28.0", ())
+    one = "services:\n  web:\n    environment: {A: !reset null, C: 3}\n"
+    single = deployment({"compose.yaml": main, "compose.override.yaml": one})
+    assert single.instances[0].environment == (("B", "2"), ("C", "3"))
     # In one file, the tags change nothing else.
     alone = deployment({"compose.yaml": main.replace("{A: 1, B: 2}", "!override {A: 1, B: 2}")})
     assert alone.instances[0].environment == (("A", "1"), ("B", "2"))

@@ -588,3 +588,13 @@ def test_explain_names_others_that_read_the_file() -> None:
         found = explainer.explain_all([(url, parse_url(url))])
         shown = " ".join(explain_text(explainer, found, [[]], width=1000).split())
         assert words in shown
+
+
+@pytest.mark.parametrize("more", ["volumes_from: [elsewhere]", "extends: {service: a, file: b}"])
+def test_unknown_mounts_leave_includes_open(more: str) -> None:
+    """They may be mounted at any path, so the include is resolved as without a deployment."""
+    text = COMPOSE.replace("{version}", "1.27.3").replace(
+        "      - ./b/site.conf:/etc/nginx/conf.d/default.conf\n", f"    {more}\n"
+    )
+    found = linted({**repository(), "compose.yaml": text}, "a/main.conf")
+    assert [one.source.name for one in found.files] == ["a/main.conf", "c/conf.d/other.conf"]

@@ -11,6 +11,7 @@ import itertools
 import os
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Items
 from typing import TYPE_CHECKING
@@ -126,6 +127,8 @@ class _Spec(Struct):
     replaced: frozenset[str] = frozenset()  # keys, of which earlier files do not count
     volumes_from: list[tuple[str, DeployedAt]] = field(default_factory=list)
     unknown: list[Problem] = field(default_factory=list)
+    unset: frozenset[str] = frozenset()  # variables that `!reset` removes
+    are_mounts_complete: bool = True
 
 
 def projects(
@@ -229,12 +232,8 @@ class _ComposeReader:
                 services = Mapping({}, (), root.span, False)
             else:
                 services = root  # version 1
-        own = [one.key.text for one in services.own]
-        twice = (
-            frozenset(name for name in own if own.count(name) > 1)
-            if len(own) < 500
-            else frozenset()
-        )
+        counts = Counter(one.key.text for one in services.own)
+        twice = frozenset(name for name, count in counts.items() if count > 1)
         for name in sorted(twice):
             self.note(
                 deployed_at(source, services.entries[name].key.start),
@@ -437,10 +436,10 @@ class _Project:
                         f"the file that {name} extends does not exist",
                         "its settings for the service are unknown",
                     )
-                    return replace(own, is_complete=False)
+                    return _incomplete(own)
                 found = self.reader.file(target)
                 if found is None:
-                    return replace(own, is_complete=False)
+                    return _incomplete(own)
                 other, there = found, os.path.dirname(target) or os.curdir
         else:
             return own
@@ -453,7 +452,7 @@ class _Project:
                 f"the service that {name} extends does not exist",
                 "check its name; its settings are unknown",
             )
-            return replace(own, is_complete=False)
+            return _incomplete(own)
         return replace(_merged(before, own), name=name, origin=origin)
 
     def _text(self, word: Scalar | None) -> str:
@@ -484,6 +483,7 @@ class _Project:
             spec.replicas,
             environment_at={**spec.from_files_at, **spec.set_at},
             unknown=tuple(spec.unknown),
+            are_mounts_complete=spec.are_mounts_complete,
         )
 
     def _mounts(self, spec: _Spec, depth: int = 0) -> dict[str, PlacedFile]:
@@ -502,6 +502,7 @@ class _Project:
             advice = "define the service in this project"
             place = origin.file, origin.line, origin.column
             spec.unknown.append(Problem(*place, message, advice))
+            spec.are_mounts_complete = False
         return found
 
     def built_image(self, image: str) -> BuiltImage | None:
@@ -597,8 +598,12 @@ class _ServiceParser:
         made.command = self._command(node.at("command"))
         for item in self._each(node.at("env_file")):
             self._env_file(made, item)
-        for key, value, place in self._pairs(node.at("environment")):
+        environment = node.at("environment")
+        for key, value, place in self._pairs(environment):
             made.environment[key], made.set_at[key] = value, place
+        if isinstance(environment, Mapping):
+            entries = environment.entries.items()
+            made.unset = frozenset(key for key, one in entries if one.tag == _RESET)
         for item in self._each(node.at("volumes")):
             self._volume(made, item)
         for item in self._each(node.at("volumes_from")):
@@ -643,7 +648,7 @@ class _ServiceParser:
         if isinstance(node, Mapping):
             for key, entry in node.entries.items():
                 value = entry.value
-                if isinstance(value, Scalar):
+                if isinstance(value, Scalar) and entry.tag != _RESET:
                     is_null = not value.text and not value.style
                     # Without a value, it comes from the shell or `.env`.
                     own = self.project.values.get(key) if is_null else _known(self._text(value))
@@ -840,7 +845,7 @@ def _merged(before: _Spec, after: _Spec) -> _Spec:
         build or before.build,
         after.entrypoint if after.entrypoint is not None else before.entrypoint,
         after.command if after.command is not None else before.command,
-        {**before.environment, **after.environment},
+        {**_kept(before.environment, after.unset), **after.environment},
         {**before.from_files, **after.from_files},
         {**before.set_at, **after.set_at},
         {**before.from_files_at, **after.from_files_at},
@@ -853,7 +858,18 @@ def _merged(before: _Spec, after: _Spec) -> _Spec:
         replaced=before.replaced | after.replaced,
         volumes_from=[*before.volumes_from, *after.volumes_from],
         unknown=[*before.unknown, *after.unknown],
+        unset=before.unset | after.unset,
+        are_mounts_complete=before.are_mounts_complete and after.are_mounts_complete,
     )
+
+
+def _kept(values: dict[str, str | None], unset: frozenset[str]) -> dict[str, str | None]:
+    return {name: value for name, value in values.items() if name not in unset}
+
+
+def _incomplete(spec: _Spec) -> _Spec:
+    """A service of which only a part is known."""
+    return replace(spec, is_complete=False, are_mounts_complete=False)
 
 
 def _without(spec: _Spec, keys: frozenset[str]) -> _Spec:

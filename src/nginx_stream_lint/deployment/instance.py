@@ -61,7 +61,8 @@ class Container(Struct, frozen=True):
     `built` is the image that a Dockerfile of the repository builds. `entrypoint` and `command` are
     None if those of the image are used. `mounts` are added at start. `addresses` are as in
     `Service`. `is_rescaled`: it only changes the number of replicas of another container.
-    `unknown` lists problems: what could not be determined.
+    `unknown` lists problems: what could not be determined. `are_mounts_complete` False: it may have
+    more mounts.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Container(Struct, frozen=True):
     is_rescaled: bool = False
     environment_at: Mapping[str, DeployedAt] = {}
     unknown: tuple[Problem, ...] = ()
+    are_mounts_complete: bool = True
 
 
 def service_of(container: Container) -> Service:
@@ -175,6 +177,8 @@ class _Assembly:
     def _is_start_known(self, words: Sequence[str]) -> bool:
         """Whether the start's effects on files are known."""
         built = self.container.built
+        if not self.container.are_mounts_complete:
+            return False
         if self.layers.programs or (self.row is not None and self.row.controller):
             return False
         if self.container.entrypoint is None and (built is None or built.base is None):
