@@ -15,7 +15,13 @@ from msgspec.structs import replace
 from nginx_stream_lint.config.deployed import DeployedPaths
 from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.deployment.images import images
-from nginx_stream_lint.deployment.model import Deployment, Instance, PlacedFile, is_known
+from nginx_stream_lint.deployment.model import (
+    DeployedAt,
+    Deployment,
+    Instance,
+    PlacedFile,
+    is_known,
+)
 from nginx_stream_lint.deployment.shell import is_configuration_path
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
@@ -51,9 +57,9 @@ class InstanceFiles:
         return self.instance.name
 
     @property
-    def origin(self) -> str:
+    def origin(self) -> DeployedAt:
         """The place that describes it."""
-        return str(self.instance.origin)
+        return self.instance.origin
 
     @property
     def product(self) -> str:
@@ -66,10 +72,16 @@ class InstanceFiles:
         return () if self.instance.versions is None else self.instance.versions.judged
 
     @property
-    def version_text(self) -> str:
-        """The version as the deployment states it, with the place."""
+    def version(self) -> str | None:
+        """The nginx version as the deployment states it, or a floating tag."""
         found = self.instance.versions
-        return "" if found is None else f"{found.text} ({found.origin})"
+        return None if found is None else found.text
+
+    @property
+    def version_origin(self) -> DeployedAt | None:
+        """The place that states the version."""
+        found = self.instance.versions
+        return None if found is None else found.origin
 
     @cached_property
     def main(self) -> str | None:
@@ -158,6 +170,14 @@ class InstanceFiles:
         """The app in the catalogue for a host name."""
         service = self._deployment.service(host, self.instance.project)
         return None if service is None else service.app
+
+    def value_origin(self, name: str) -> DeployedAt | None:
+        """The place that sets an environment variable."""
+        return self.instance.environment_at.get(name)
+
+    def addresses_of(self, host: str) -> int | None:
+        """The number of addresses that a host name resolves to."""
+        return self._deployment.addresses(host, self.instance.project)
 
     @cached_property
     def _keys(self) -> list[tuple[PlacedFile, str]]:

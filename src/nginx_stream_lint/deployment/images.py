@@ -159,6 +159,12 @@ def is_named_after_nginx(image: str) -> bool:
     return name in ("nginx", "openresty", "angie", "nginx-unprivileged")
 
 
+def is_without_server(image: str) -> bool:
+    """Whether an image is a plain system without a server: `busybox`, `alpine:3.22`."""
+    name = image_name(image).repository
+    return name in ("busybox", "scratch") or any(name == row.image for row in images().systems)
+
+
 def versions_of(image: str, origin: DeployedAt) -> NginxVersions | None:
     """The nginx versions that an image's tag may mean; None if it is unknown.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nginx_stream_lint.deployment.kubernetes import ManifestObject
 
 _MAX_FILES = 2000  # of each kind
+_MAX_INSTANCES = 500
 
 
 def read_deployment(
@@ -45,7 +46,12 @@ def read_deployment(
 
     instances: list[Instance] = []
     for one in containers:
-        found = instance_of(workspace, one, notes)
+        if len(instances) == _MAX_INSTANCES:
+            place = one.origin.file, one.origin.line, one.origin.column
+            message = f"this repository runs more than {_MAX_INSTANCES} nginx"
+            notes.append(Problem(*place, message, "the others are unknown; check a part of it"))
+            break
+        found = None if one.is_rescaled else instance_of(workspace, one, notes)
         if found is not None:
             instances.append(found)
     services = tuple(service_of(one) for one in containers if one.names)

@@ -15,6 +15,7 @@ from nginx_stream_lint.deployment.names import (
     is_dockerfile,
     is_kustomization,
     is_manifest,
+    may_be_manifest,
     mentions_nginx,
 )
 from nginx_stream_lint.files.workspace import Workspace
@@ -66,7 +67,7 @@ def manifests_of(workspace: Workspace, files: Sequence[str]) -> list[str]:
     found: list[str] = []
     around: set[str] = set()
     for path in files:
-        if not path.endswith((".yaml", ".yml")) or is_compose(path):
+        if not may_be_manifest(path):
             continue
         try:
             data = workspace.read(path, _MAX_BYTES)

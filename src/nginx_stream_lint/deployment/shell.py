@@ -15,13 +15,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
-from nginx_stream_lint.deployment.interpolation import interpolated
+from nginx_stream_lint.deployment.interpolation import MAX_VALUE, interpolated
 from nginx_stream_lint.deployment.model import CommandLine, DeployedAt, PlacedFile
 
 _MAX_TEXT = 200_000  # characters of one command that are parsed
 _WORD = r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\[^\n]|[^\s'";&|<>()\\])+"""
 _COMMENT = r"(?<![^\s;&|()])\#[^\n]*"
 _TOKEN = rf"{_COMMENT}|{_WORD}|&&|\|\||>>|<<<|<<-?|\d?>&\d|[;&|<>()\n]"
+_MAX_VARIABLES = 100  # of one word that are expanded
 _ENDS = frozenset(("&&", "||", ";", "&", "|", "\n", "(", ")"))
 # Words that begin and end a block of commands that may not run, or not exactly once.
 _KEYWORDS = {
@@ -36,7 +37,7 @@ _HEREDOC = r"<<-?[ \t]*(['\"]?)([A-Za-z_]\w*)\1"
 _STARTERS = frozenset(
     ("exec", "command", "env", "sudo", "tini", "dumb-init", "su-exec", "gosu", "nohup", "time")
 )
-_SHELLS = frozenset(("sh", "bash", "ash", "dash", "zsh"))
+SHELLS = frozenset(("sh", "bash", "ash", "dash", "zsh"))
 _INTERPRETERS = frozenset(
     ("python", "python3", "perl", "ruby", "node", "php", "supervisord", "s6-svscan")
 )
@@ -215,7 +216,7 @@ def _started(words: list[str]) -> list[str]:
 def shell_text(words: Sequence[str]) -> str | None:
     """The script text of `sh -c TEXT`; None for other commands."""
     words = _started(list(words))
-    if not words or posixpath.basename(words[0]) not in _SHELLS:
+    if not words or posixpath.basename(words[0]) not in SHELLS:
         return None
     for at, word in enumerate(words[1:], 1):
         if re.fullmatch(r"-[a-z]*c", word):
@@ -230,7 +231,7 @@ def script_of(words: Sequence[str]) -> str | None:
     words = _started(list(words))
     if shell_text(words) is not None:
         return None
-    if words and posixpath.basename(words[0]) in (*_SHELLS, ".", "source"):
+    if words and posixpath.basename(words[0]) in (*SHELLS, ".", "source"):
         words = [one for one in words[1:] if not one.startswith("-")]
     if words and (words[0].endswith((".sh", ".bash")) or words[0].startswith(("/", "./"))):
         return words[0]
@@ -316,13 +317,13 @@ class Layers:
                 else PLACEHOLDER
             )
             self.variables.pop(name, None)
-            if PLACEHOLDER not in known and "$(" not in value:
+            if PLACEHOLDER not in known and "$(" not in value and len(known) <= MAX_VALUE:
                 self.variables[name] = known
             if words[0] == "export" or name in self.exported:
                 self.exported[name] = self.variables.get(name)
 
     def _expanded(self, word: str) -> str:
-        if "$" not in word or not self.variables:
+        if "$" not in word or not self.variables or word.count("$") > _MAX_VARIABLES:
             return word
         return re.sub(_VARIABLE, lambda one: self.variables.get(one[1] or one[2], one[0]), word)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.report.run import Run, StreamRecord, described
+from nginx_stream_lint.report.run import NginxRecord, Run, StreamRecord, described, nginx_record
 from nginx_stream_lint.rules.finding import Finding, Fix
 from nginx_stream_lint.util.json_text import json_text
 
@@ -121,6 +121,7 @@ class LintDocument(Struct):
     schema_version: int
     tool: LintTool
     nginx_version: str | None
+    instances: list[NginxRecord]
     inputs: list[str]
     findings: list[LintFinding]
     errors: list[LintError]
@@ -136,6 +137,7 @@ def json(run: Run) -> str:
         schema_version=SCHEMA_VERSION,
         tool=LintTool("nginx-stream-lint", __version__),
         nginx_version=None if version is None else ".".join(map(str, version)),
+        instances=[nginx_record(one) for one in report.deployed],
         inputs=report.inputs,
         findings=[_finding(one) for one in report.findings],
         errors=[

@@ -120,7 +120,11 @@ def render(template: Template, facts: Facts | Subjects) -> Parts:
 def _origin(facts: Facts, name: str) -> str | Origin:
     if not facts.has(name):
         return "nowhere"
-    return Origin(facts.resolve(name)) if facts.is_written(name) else "default"
+    resolved = facts.resolve(name)
+    # The words for a default that depends on the version name what states the version.
+    if facts.is_written(name) or (resolved in table() and table()[resolved].default_changed):
+        return Origin(resolved)
+    return "default"
 
 
 def _words_here(facts: Facts, name: str) -> str:
