@@ -17,7 +17,7 @@ from nginx_stream_lint.config.repository import is_yaml
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.kubernetes.controllers import gateway_fabric
-from nginx_stream_lint.kubernetes.conversion import CERTIFICATE, KEY, without_modules
+from nginx_stream_lint.kubernetes.conversion import CERTIFICATE, KEY, with_parts, without_modules
 from nginx_stream_lint.kubernetes.gateway_api import (
     CONCERNS,
     OF_NGINX,
@@ -30,7 +30,6 @@ from nginx_stream_lint.kubernetes.gateway_api import (
 )
 from nginx_stream_lint.kubernetes.gateway_author import GatewayAuthor
 from nginx_stream_lint.kubernetes.gateway_fabric import (
-    INCLUDED,
     GatewayConverter,
     GatewayPart,
     Plan,
@@ -256,8 +255,6 @@ def runnable(plan: Plan, certificate: str, key: str) -> str:
     """The configuration of a Gateway as one text for a real nginx; see `translate.runnable`."""
     converter = made(plan, True)
 
-    def whole(text: str) -> str:
-        return INCLUDED.sub(lambda found: whole(converter.parts[found[1]].text.text), text)
-
-    text = without_modules(whole(converter.root.text.text))
+    parts = {name: part.text for name, part in converter.parts.items()}
+    text = without_modules(with_parts(converter.root.text.text, parts))
     return text.replace(CERTIFICATE, certificate).replace(KEY, key)
