@@ -9,9 +9,21 @@ import pytest
 from nginx_stream_lint.analysis.explain import explain
 from nginx_stream_lint.analysis.lint import Options, lint, read
 from nginx_stream_lint.config import Configuration, IncludeResolver, InputOptions, Source
+from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.kubernetes.author import ControllerAuthor
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx, nginx_org
-from nginx_stream_lint.kubernetes.merging import groups_of, merged, runnable
+from nginx_stream_lint.kubernetes.gateway_api import Objects
+from nginx_stream_lint.kubernetes.gateway_reading import read_objects
+from nginx_stream_lint.kubernetes.merging import (
+    converted,
+    groups_of,
+    merged,
+    runnable,
+    virtual_server,
+)
+from nginx_stream_lint.kubernetes.nginx_org_policies import policies_for
+from nginx_stream_lint.kubernetes.resources import VirtualServer
 from nginx_stream_lint.kubernetes.translate import configurations
 from nginx_stream_lint.probe import NginxBinary, check, write_certificate
 from tests.kubernetes.gateways import RULES, checked, said, write
@@ -88,7 +100,7 @@ def test_merged_ones_on_a_real_nginx(seed: int, binary: NginxBinary, tmp_path: P
     ].replace("llm.example.com", "second.example.com")
     (group,) = groups_of(alone(first, second, more))
     assert len(group) == 3
-    text = runnable(group, *map(str, write_certificate(tmp_path)))
+    text = runnable(converted(group, runs=True), *map(str, write_certificate(tmp_path)))
     ok, why = check(binary, text, tmp_path)
     assert ok, f"{why}\n{text}"
     assert text.count("server_name llm.example.com") == 1
@@ -144,7 +156,7 @@ def test_a_master_with_minions_on_a_real_nginx(binary: NginxBinary, tmp_path: Pa
     master = MASTER.replace("  annotations:\n", "  annotations:\n" + _lines(rows))
     other = ingress({ORG + "mergeable-ingress-type": "minion", **rows}, [("/b", "Prefix")])
     (group,) = groups_of(alone(MINION, master, other))
-    text = runnable(group, *map(str, write_certificate(tmp_path)))
+    text = runnable(converted(group, runs=True), *map(str, write_certificate(tmp_path)))
     ok, why = check(binary, text, tmp_path)
     assert ok, f"{why}\n{text}"
     assert text.count("    server {") == 1
@@ -168,3 +180,86 @@ def test_a_canary_only_adds_a_backend(tmp_path: Path) -> None:
     off = canary.replace("canary: 'true'", "canary: 'false'").replace("/v1/chat", "/v2/chat")
     write(tmp_path, {"canary.yaml": off})
     assert ("error", "response-buffering") in said(checked(tmp_path))
+
+
+SERVER = """\
+apiVersion: k8s.nginx.org/v1
+kind: VirtualServer
+metadata:
+  name: llm
+spec:
+  host: llm.example.com
+  tls: {secret: llm}
+  policies:
+    - name: limits
+  upstreams:
+    - {name: vllm, service: vllm, port: 8000, buffering: BUFFERING, read-timeout: 1h}
+  routes:
+    - path: /v1/chat/completions
+      policies:
+        - name: caches
+      action: {pass: vllm}
+"""
+POLICIES = """\
+apiVersion: k8s.nginx.org/v1
+kind: Policy
+metadata:
+  name: caches
+spec:
+  cache:
+    cacheZoneName: api
+    cacheZoneSize: 10m
+    allowedCodes: [200, 301]
+    allowedMethods: [GET, HEAD, POST]
+    time: 10m
+    overrideUpstreamCache: true
+    cacheMinUses: 1
+    lock: {enable: true}
+    conditions: {noCache: [$http_x_fresh], bypass: [$http_x_fresh]}
+---
+apiVersion: k8s.nginx.org/v1
+kind: Policy
+metadata:
+  name: limits
+spec:
+  rateLimit: {rate: 10r/s, key: "${binary_remote_addr}", zoneSize: 5m, burst: 3, noDelay: true}
+"""
+
+
+def test_a_policy_in_another_file_records_the_stream(tmp_path: Path) -> None:
+    server = SERVER.replace("BUFFERING", "true")
+    write(tmp_path, {"server.yaml": server})
+    assert said(checked(tmp_path)) == {("error", "response-buffering")}
+    write(tmp_path, {"policies.yaml": POLICIES})
+    report = checked(tmp_path)
+    found = {one.rule: one for one in report.findings}
+    recorded = found["recorded-stream"]
+    places = [recorded.place, *(one.place for one in recorded.related)]
+    assert "policies.yaml" in {Path(one.source.name).name for one in places}
+    assert found["few-connections"].place.source.name.endswith("policies.yaml")
+
+
+def test_policies_on_a_real_nginx(binary: NginxBinary, tmp_path: Path) -> None:
+    source = Source("all.yaml", f"{SERVER.replace('BUFFERING', 'false')}---\n{POLICIES}")
+    (one,) = configurations(source, source.text)
+    assert one.root is not None
+    author = one.root.reading.author
+    assert isinstance(author, ControllerAuthor)
+    assert isinstance(author.resource, VirtualServer)
+    objects = Objects(read_objects(MappedText(source, source.text)))
+    maker = virtual_server(author, policies_for(author.resource, objects), runs=True)
+    text = runnable(maker, *map(str, write_certificate(tmp_path)))
+    cache = f'"{tmp_path}/caches"'
+    ok, why = check(binary, text.replace("/var/cache/nginx/caches", cache), tmp_path)
+    assert ok, f"{why}\n{text}"
+    for line in (
+        "proxy_cache_path /var/cache/nginx/caches keys_zone=caches:10m;",
+        'limit_req_zone "${binary_remote_addr}" zone=limits_limit:5m rate=10r/s;',
+        "limit_req zone=limits_limit burst=3 nodelay;",
+        "proxy_cache caches;",
+        "proxy_cache_valid 200 10m;",
+        "proxy_cache_methods GET HEAD POST;",
+        "proxy_cache_lock on;",
+        "proxy_no_cache $http_x_fresh;",
+    ):
+        assert line in text

@@ -339,7 +339,7 @@ def _together(
     from nginx_stream_lint.kubernetes.gateway_reading import gateway_configurations
     from nginx_stream_lint.kubernetes.merging import merged
 
-    return [*merged(made, files), *gateway_configurations(yaml, files)]
+    return [*merged(made, files, yaml), *gateway_configurations(yaml, files)]
 
 
 def _deployments(

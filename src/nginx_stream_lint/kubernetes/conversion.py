@@ -154,7 +154,7 @@ class Converter(Writer):
         self.unknown: Span | None = None
         # Others whose locations are in the same server, and what was written for them, by name.
         self.followers: list[Converter] = []
-        self.parts: dict[str, tuple[Converter, NginxText]] = {}
+        self.parts: dict[str, tuple[Writer, NginxText]] = {}
         self.zone_suffix = ""  # of names that must differ from those of other resources
         if isinstance(resource, Ingress):
             self.unknown = resource.unknown
@@ -170,12 +170,16 @@ class Converter(Writer):
     def others(self, write: Callable[[Converter], None], which: Iterable[Converter]) -> None:
         """Write a part of other resources, and include it here."""
         for other in which:
-            name = f"ingress-part-{len(self.parts)}"
             other.text = NginxText(other.place, _PLACEHOLDER if self.runs else None)
             write(other)
-            if other.text.text.strip():
-                self.parts[name] = other, other.text
-                self.text.line("include", name)
+            self.include(other)
+
+    def include(self, part: Writer) -> None:
+        """Include the text of another writer, unless it is empty."""
+        if part.text.text.strip():
+            name = f"ingress-part-{len(self.parts)}"
+            self.parts[name] = part, part.text
+            self.text.line("include", name)
 
     @property
     def ingress(self) -> Ingress:

@@ -58,7 +58,7 @@ def gateway_configurations(
         return []
     keys = {one.source.key for one in own}
     others = _around(own, keys, files)
-    every = [one for reading in (*own, *others) for one in _objects(reading)]
+    every = [one for reading in (*own, *others) for one in read_objects(reading)]
     found: list[Configuration] = []
     checked: list[Plan] = []
     try:
@@ -73,7 +73,7 @@ def gateway_configurations(
     return found
 
 
-def _objects(reading: MappedText) -> list[ApiObject]:
+def read_objects(reading: MappedText) -> list[ApiObject]:
     """The objects of a YAML text; invalid documents are problems of its other readings."""
     text = re.sub("[\ud800-\udfff]", "?", reading.text)
     return objects(documents(reading.source, text)[0])

@@ -1,14 +1,14 @@
-"""Merge Ingresses that form one server: several of one host, and a master with its minions.
+"""Merge resources that form one server: Ingresses of a host, masters and minions, policies.
 
 ingress-nginx merges all Ingresses of a host. The NGINX Ingress Controller merges only those with
 `mergeable-ingress-type`. Files of one folder are applied together; Ingresses that have the same
-path are variants, and stay alone.
+path are variants, and stay alone. A VirtualServer gets the policies that it names.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nginx_stream_lint.config.configuration import Configuration, read_from
 from nginx_stream_lint.config.includes import IncludeResolver
@@ -19,13 +19,17 @@ from nginx_stream_lint.kubernetes.conversion import (
     CERTIFICATE,
     KEY,
     Converter,
+    Writer,
     with_parts,
     without_modules,
 )
+from nginx_stream_lint.kubernetes.gateway_api import OF_INGRESS_CONTROLLER, ApiObject, Objects
+from nginx_stream_lint.kubernetes.gateway_reading import read_objects
 from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginxConverter
 from nginx_stream_lint.kubernetes.nginx_org import NginxOrgConverter
+from nginx_stream_lint.kubernetes.nginx_org_policies import policies_for, policy_names
 from nginx_stream_lint.kubernetes.nginx_text import NginxText
-from nginx_stream_lint.kubernetes.resources import Ingress
+from nginx_stream_lint.kubernetes.resources import Ingress, VirtualServer
 from nginx_stream_lint.kubernetes.translate import written
 
 # Ingresses of one host that are compared with one another.
@@ -34,8 +38,14 @@ _MOST = 200
 _Scope = tuple[str, str, str]
 
 
-def merged(made: Sequence[Configuration], files: IncludeResolver) -> list[Configuration]:
-    """The configurations of Ingresses, those of one server merged."""
+def merged(
+    made: Sequence[Configuration], files: IncludeResolver, yaml: Sequence[MappedText] = ()
+) -> list[Configuration]:
+    """The configurations of single resources, those of one server merged.
+
+    `yaml` are the texts that may have policies.
+    """
+    made = _with_policies(made, files, yaml)
     groups = groups_of(made)
     replaced = {id(one): group for group in groups for one in group}
     found: list[Configuration] = []
@@ -45,6 +55,74 @@ def merged(made: Sequence[Configuration], files: IncludeResolver) -> list[Config
             found.append(one)
         elif group[0] is one:
             found.append(_merged(group, files))
+    return found
+
+
+def _with_policies(
+    made: Sequence[Configuration], files: IncludeResolver, yaml: Sequence[MappedText]
+) -> list[Configuration]:
+    """The configurations of VirtualServers with the policies that these name."""
+    if not any(_names_policies(one) for one in made):
+        return list(made)
+    known = [read_objects(one) for one in yaml if OF_INGRESS_CONTROLLER in one.text]
+    objects = Objects(each for own in known for each in own if each.kind == "Policy")
+    found: list[Configuration] = []
+    for one in made:
+        author = _author(one)
+        policies = {}
+        if author is not None and isinstance(author.resource, VirtualServer):
+            policies = policies_for(author.resource, objects)
+        found.append(_with(one, policies, files) if policies else one)
+    return found
+
+
+def _names_policies(one: Configuration) -> bool:
+    author = _author(one)
+    return (
+        author is not None
+        and isinstance(author.resource, VirtualServer)
+        and bool(policy_names(author.resource.spec))
+    )
+
+
+def _with(
+    one: Configuration, policies: dict[str, ApiObject], files: IncludeResolver
+) -> Configuration:
+    author = _author(one)
+    assert author is not None
+    maker = virtual_server(author, policies)
+    assert one.root is not None
+    alone = one.root.reading
+
+    def reading(part: Writer, text: NginxText) -> MappedText:
+        source, conditional = part.document.source, alone.conditional
+        own = conditional if source is alone.source else ()
+        return MappedText(source, text.text, tuple(text.pieces), own, author=author)
+
+    return _read(maker, [maker], reading, files)
+
+
+def virtual_server(
+    author: ControllerAuthor, policies: dict[str, ApiObject], runs: bool = False
+) -> Converter:
+    """Write the configuration of a VirtualServer with policies."""
+    maker = NginxOrgConverter(author.controller, author.resource, author.settings, runs)
+    maker.policies = policies
+    return written(maker)
+
+
+def _read(
+    maker: Converter,
+    makers: Sequence[Converter],
+    reading: Callable[[Writer, NginxText], MappedText],
+    files: IncludeResolver,
+) -> Configuration:
+    blocks = {name: reading(*part) for name, part in maker.parts.items()}
+    root = reading(maker, maker.text)
+    found = read_from(root, root.source.name, files.with_blocks(blocks))
+    parts = [part for part, _ in maker.parts.values()]
+    problems = [one for each in (*makers, *parts) for one in each.problems]
+    found.problems = list(dict.fromkeys([*found.problems, *problems]))
     return found
 
 
@@ -156,24 +234,19 @@ def _merged(group: Sequence[Configuration], files: IncludeResolver) -> Configura
     maker = converted(group)
     resources = {id(_resource(one)): one for one in group}
 
-    def reading(converter: Converter, text: NginxText) -> MappedText:
-        alone = resources[id(converter.resource)].root
+    def reading(part: Writer, text: NginxText) -> MappedText:
+        assert isinstance(part, Converter)
+        alone = resources[id(part.resource)].root
         assert alone is not None
         author, conditional = alone.reading.author, alone.reading.conditional
-        source = converter.document.source
+        source = part.document.source
         return MappedText(source, text.text, tuple(text.pieces), conditional, author=author)
 
-    blocks = {name: reading(*part) for name, part in maker.parts.items()}
-    root = reading(maker, maker.text)
-    found = read_from(root, root.source.name, files.with_blocks(blocks))
-    problems = [one for maker in (maker, *maker.followers) for one in maker.problems]
-    found.problems = list(dict.fromkeys([*found.problems, *problems]))
-    return found
+    return _read(maker, [maker, *maker.followers], reading, files)
 
 
-def runnable(group: Sequence[Configuration], certificate: str, key: str) -> str:
-    """Several Ingresses as one text for a real nginx; see `translate.runnable`."""
-    maker = converted(group, runs=True)
+def runnable(maker: Converter, certificate: str, key: str) -> str:
+    """What a converter wrote, with its parts, as one text; see `translate.runnable`."""
     parts = {name: text for name, (_, text) in maker.parts.items()}
     text = without_modules(with_parts(maker.text.text, parts))
     return text.replace(CERTIFICATE, certificate).replace(KEY, key)

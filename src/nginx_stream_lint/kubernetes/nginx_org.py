@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from collections.abc import Mapping as MappingOf
+from types import MappingProxyType
 
 from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.kubernetes.controllers import is_true
@@ -16,11 +17,13 @@ from nginx_stream_lint.kubernetes.conversion import (
     CERTIFICATE,
     KEY,
     Converter,
+    Writer,
     backend_key,
     service_address,
     split_list,
     word_of,
 )
+from nginx_stream_lint.kubernetes.gateway_api import ApiObject
 from nginx_stream_lint.kubernetes.manifest import (
     Mapping,
     MappingEntry,
@@ -28,6 +31,7 @@ from nginx_stream_lint.kubernetes.manifest import (
     Scalar,
     Span,
 )
+from nginx_stream_lint.kubernetes.nginx_org_policies import policies_of, write_policy, write_zone
 from nginx_stream_lint.kubernetes.nginx_text import Arg, Part, escaped, in_quotes, quoted
 from nginx_stream_lint.kubernetes.resources import Host, Ingress, IngressPath, VirtualServer
 
@@ -81,7 +85,12 @@ _METHODS = {
 
 
 class NginxOrgConverter(Converter):
-    """Converts one resource as the NGINX Ingress Controller does."""
+    """Converts one resource as the NGINX Ingress Controller does.
+
+    `policies` are those that a VirtualServer may name, by their names.
+    """
+
+    policies: MappingOf[str, ApiObject] = MappingProxyType({})
 
     def make(self) -> None:
         """Write the whole configuration."""
@@ -439,6 +448,10 @@ class NginxOrgConverter(Converter):
                 upstreams[name.text] = node
                 self._virtual_upstream(name, node)
         self.snippet(spec.entries.get("http-snippets"))
+        for policy in self.policies.values():
+            part = self._policy_part(policy)
+            write_zone(part, policy)
+            self.include(part)
         host = spec.word("host")
         at = spec.entries["host"].span if host is not None else self.head
         text.open("server", at=at)
@@ -454,6 +467,7 @@ class NginxOrgConverter(Converter):
             text.line("server_name", quoted(host), at=host.span)
         text.raw(_VARIABLES)
         self.rows("server")
+        self._policies(spec)
         redirect = spec.mapping("tls", "redirect")
         enabled = redirect.word("enable") if redirect is not None else None
         if enabled is not None and is_true(enabled.text):
@@ -464,6 +478,16 @@ class NginxOrgConverter(Converter):
             if isinstance(node, Mapping):
                 self._route(node, upstreams, seen)
         text.close(at)
+
+    def _policy_part(self, policy: ApiObject) -> Writer:
+        return Writer(self.controller.name, policy.document, policy.place, self.runs)
+
+    def _policies(self, node: Mapping) -> None:
+        """Include the settings of the policies of a VirtualServer or of one of its routes."""
+        for policy in policies_of(node, self.policies):
+            part = self._policy_part(policy)
+            write_policy(part, policy)
+            self.include(part)
 
     def _virtual_upstream(self, name: Scalar, node: Mapping) -> None:
         text = self.text
@@ -485,6 +509,7 @@ class NginxOrgConverter(Converter):
         text.open("location", *_virtual_path(path), at=node.span)
         own = node.entries.get("location-snippets")
         self.snippet(own or self.data.get("location-snippets"))
+        self._policies(node)
         action, name = _action(node)
         upstream = upstreams.get(name.text) if name is not None else None
         if name is not None and upstream is not None:
