@@ -71,7 +71,7 @@ def _folklore() -> Iterator[Block]:
         " project (tests/conformance/folklore.py) measured each row on a real nginx, without the"
         " advice and with it."
     )
-    yield Paragraph(measured().how.split(", unless")[0] + ".")
+    yield Paragraph(measured().tokens.split(", unless")[0] + ".")
     for advice in ADVICES:
         yield from _advice(advice)
 

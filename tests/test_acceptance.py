@@ -17,7 +17,7 @@ from nginx_stream_lint.probe import (
     measure_many,
     write_certificate,
 )
-from tests.command import findings, run
+from tests.command import findings, run_here
 
 BARE = """events {}
 http {
@@ -113,7 +113,7 @@ def test_fixed_files_stream_on_real_nginx(
 ) -> None:
     original = BARE.replace("LISTEN", f"{PLAIN} {TLS}")
     path = put(tmp_path, original)
-    done = run(path, "--fix", *select)
+    done = run_here(path, "--fix", *select)
     assert done.returncode == 0, done.stdout
     text = path.read_text()
     added = [line for line in text.splitlines() if line not in original.splitlines()]
@@ -154,17 +154,17 @@ def test_fixed_files_stream_on_real_nginx(
 
 def test_diff_is_what_fix_does(tmp_path: Path) -> None:
     path = put(tmp_path, BARE.replace("LISTEN", PLAIN))
-    shown = run(path, "--diff")
+    shown = run_here(path, "--diff")
     assert path.read_text() == BARE.replace("LISTEN", PLAIN)
     patch = shutil.which("git")
     assert patch is not None
     (tmp_path / "fix.patch").write_text(shown.stdout)
     added = [line[1:] for line in shown.stdout.splitlines() if line[:1] == "+" and line[1:2] != "+"]
-    run(path, "--fix")
+    run_here(path, "--fix")
     text = path.read_text()
     assert added
     assert all(line in text.splitlines() for line in added)
-    again = run(path, "--diff")
+    again = run_here(path, "--diff")
     assert again.stdout == ""
 
 

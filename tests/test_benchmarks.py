@@ -44,7 +44,7 @@ def test_urls_land_in_their_locations(tmp_path: Path) -> None:
     asked = shapes.urls(LOCATIONS, 20)
     assert len(set(asked)) == 20
     done = run("explain", main, *asked)
-    landed = re.findall(r"^  lands in  location (\S+)\s", done.stdout, re.MULTILINE)
+    landed = re.findall(r"^  routed to location (\S+)\s", done.stdout, re.MULTILINE)
     assert landed == [re.sub(r"^http://[^/]+", "", url) for url in asked]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.command import run
+from tests.command import run_here
 from tests.report.schemas import check_document
 
 MAIN = """events {}
@@ -61,7 +61,7 @@ def conf(tmp_path: Path) -> Path:
 
 
 def explained(conf: Path, *arguments: str) -> list[dict[str, Any]]:
-    done = run("explain", conf, *arguments, "--format", "json")
+    done = run_here("explain", conf, *arguments, "--format", "json")
     assert done.stderr == ""
     found: list[dict[str, Any]] = json.loads(done.stdout)
     check_document("explain", found)
@@ -174,7 +174,7 @@ def test_unreadable_patterns_are_unknown(conf: Path) -> None:
 
 
 def test_text(conf: Path) -> None:
-    done = run("explain", conf, "https://api.example.com/v1/chat/completions", "/")
+    done = run_here("explain", conf, "https://api.example.com/v1/chat/completions", "/")
     assert done.returncode == 0
     for words in (
         "location /v1/",
@@ -207,7 +207,7 @@ def test_text(conf: Path) -> None:
 def test_what_cannot_be_explained(text: str, url: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text(text)
-    done = run("explain", path, url)
+    done = run_here("explain", path, url)
     assert done.returncode == 2
     assert done.stdout == ""
     assert words in done.stderr
@@ -215,7 +215,7 @@ def test_what_cannot_be_explained(text: str, url: str, words: str, tmp_path: Pat
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    done = run("explain", tmp_path / "no.conf", "/")
+    done = run_here("explain", tmp_path / "no.conf", "/")
     assert done.returncode == 2
     assert "no such file" in done.stderr
 
@@ -223,7 +223,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 def test_a_fragment_is_explained_as_what_it_is(tmp_path: Path) -> None:
     path = tmp_path / "site.conf"
     path.write_text("location /v1 { proxy_pass http://app; }\n")
-    done = run("explain", "--format", "json", path, "/v1/chat/completions")
+    done = run_here("explain", "--format", "json", path, "/v1/chat/completions")
     assert done.returncode == 0, done.stderr
     [one] = json.loads(done.stdout)
     assert one["location"]["line"] == 1
@@ -241,7 +241,7 @@ def test_sub_filter_that_keeps_event_ends(tmp_path: Path) -> None:
     assert {each["held_by"] for each in one["deliveries"] if each["framing"] == "chunked"} >= {
         "sub-filter"
     }
-    done = run("explain", path, "/")
+    done = run_here("explain", path, "/")
     assert "sub_filter holds the end of each event" in done.stdout
     assert "late-event-ends" in done.stdout
 
@@ -293,7 +293,7 @@ def test_what_no_app_answers(
     by = one["answered_by"]
     assert (by and (by["directive"], by["line"], by["streaming"])) == answered_by
     assert by is None or by["file"] == str(path)
-    assert words in run("explain", path, url).stdout
+    assert words in run_here("explain", path, url).stdout
 
 
 def test_what_an_app_answers_has_no_status(conf: Path) -> None:
@@ -310,8 +310,8 @@ def test_both_servers_on_the_way_are_named(tmp_path: Path) -> None:
         location /v1/ { proxy_pass http://127.0.0.1:9; } }
         """
     )
-    said = " ".join(run("explain", path, "http://127.0.0.1/v1/x").stdout.split())
-    assert f"lands in location / ({path}:2)" in said
+    said = " ".join(run_here("explain", path, "http://127.0.0.1/v1/x").stdout.split())
+    assert f"routed to location / ({path}:2)" in said
     assert f"then in location /v1/ ({path}:4)" in said
     assert f"stalls: the proxy buffer in location /v1/ ({path}:4) holds 4 KB" in said
     assert f"error response-buffering at {path}:4: proxy_buffering is on" in said

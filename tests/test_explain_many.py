@@ -14,7 +14,7 @@ from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.report.explain import explain_json
-from tests.command import run
+from tests.command import run_here
 
 MAIN = """events {}
 http {
@@ -103,14 +103,14 @@ def test_a_redirect_to_a_location_does_not_hide_what_is_in_it(main: Path) -> Non
 
 def test_order_and_number_of_urls_change_nothing_in_text(main: Path) -> None:
     urls = ["/v1/models", "/pp", "/v1/chat/completions", "/pp/x", "/if/a?q=1", "/files/a"]
-    alone = [run("explain", main, url).stdout for url in urls]
-    assert run("explain", main, *urls).stdout == "\n".join(alone)
-    assert run("explain", main, *reversed(urls)).stdout == "\n".join(reversed(alone))
+    alone = [run_here("explain", main, url).stdout for url in urls]
+    assert run_here("explain", main, *urls).stdout == "\n".join(alone)
+    assert run_here("explain", main, *reversed(urls)).stdout == "\n".join(reversed(alone))
 
 
 def test_a_url_that_no_server_takes_hides_no_other(main: Path) -> None:
     urls = ["/pp/x", "http://a.example:82/", "ftp://a.example/", "/if/a"]
-    done = run("explain", "--format", "json", main, *urls)
+    done = run_here("explain", "--format", "json", main, *urls)
     assert done.returncode == 2
     good, unserved, bad, last = json.loads(done.stdout)
     assert good["location"]["label"] == "location /pp/"
@@ -119,8 +119,8 @@ def test_a_url_that_no_server_takes_hides_no_other(main: Path) -> None:
     assert "scheme" in bad["error"]
     assert last["location"]["label"] == "location /if/"
     assert "error" not in good
-    text = run("explain", main, *urls)
+    text = run_here("explain", main, *urls)
     assert text.returncode == 2
-    assert text.stdout == run("explain", main, "/pp/x", "/if/a").stdout
+    assert text.stdout == run_here("explain", main, "/pp/x", "/if/a").stdout
     assert "no server listens" in text.stderr
     assert "scheme" in text.stderr

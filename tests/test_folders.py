@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.command import run
+from tests.command import run_here
 
 STREAM = "    location /v1/chat/completions { proxy_pass http://app:8000; }\n"
 SITE = f"server {{\n    listen 80;\n{STREAM}}}\n"
@@ -42,15 +42,15 @@ def plant(files: dict[str, str]) -> None:
 
 
 def checked(*args: str) -> tuple[int, dict[str, Any], str]:
-    done = run("--select", "response-buffering", "--format", "json", *(args or (".",)))
+    done = run_here("--select", "response-buffering", "--format", "json", *(args or (".",)))
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
 def test_without_nginx() -> None:
     status, report, said = checked()
     assert (status, report["errors"], report["findings"]) == (0, [], [])
-    assert said == ".:1:1: note: no nginx configuration found in this folder\n"
-    assert run("explain", ".", "/").returncode == 2
+    assert said == ".: note: no nginx configuration found in this folder\n"
+    assert run_here("explain", ".", "/").returncode == 2
     # What a person names is read as nginx's, whatever it is.
     assert checked("supervisord.conf")[0] == 2
 
@@ -171,7 +171,7 @@ def test_a_fragment_of_includes_takes_its_level_from_what_they_hold() -> None:
     plant({"nginx/one.conf": "include parts/up.conf;\n", "nginx/parts/up.conf": "server a:1;\n"})
     status, report, said = checked()
     assert (status, report["errors"], said) == (0, [], "")
-    assert run("nginx/basic.conf").returncode == 0
+    assert run_here("nginx/basic.conf").returncode == 0
 
 
 def test_links_do_not_lead_out(tmp_path: Path) -> None:

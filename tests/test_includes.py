@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nginx_stream_lint import Workspace, lint
-from tests.command import run
+from tests.command import run_here
 
 STREAM = "    location /v1/chat/completions { proxy_pass http://app:8000; }\n"
 SITE = f"server {{\n    listen 80;\n    server_name chat.example.com;\n{STREAM}}}\n"
@@ -38,7 +38,7 @@ def plant(files: dict[str, str]) -> None:
 
 def checked(*args: str) -> dict[str, Any]:
     """What a run says: status, the files of findings, messages of notes and problems."""
-    done = run(*ONLY, *args)
+    done = run_here(*ONLY, *args)
     report = json.loads(done.stdout)
     return {
         "status": done.returncode,
@@ -83,7 +83,7 @@ class TestWhereItLeads:
         plant({"nginx.conf": MAIN.format(f"{outside}/*.conf"), "conf.d/mine.conf": SITE})
         assert checked("nginx.conf")["findings"] == ["conf.d/mine.conf"]
         before = (outside / name).read_bytes()
-        assert run("--fix", "nginx.conf").returncode == 0
+        assert run_here("--fix", "nginx.conf").returncode == 0
         assert (outside / name).read_bytes() == before
         assert "proxy_buffering off" in Path("conf.d/mine.conf").read_text()
 
@@ -211,7 +211,7 @@ class TestWhatIsNotThere:
         assert said["status"] == 2
         [problem] = said["problems"]
         assert problem.startswith("there is no location to check")
-        done = run("nginx.conf")
+        done = run_here("nginx.conf")
         assert done.stderr.splitlines()[-1].startswith("nginx.conf:3:5: there is no location")
         assert "--mount" in done.stderr
         # In a folder that is one file of many.
@@ -256,7 +256,7 @@ class TestMounts:
         plant({"nginx.conf": MAIN.format("/etc/nginx/conf.d/*.conf"), "x/conf.d/b.conf": SITE})
         plant({"deploy/sites/a.conf": SITE, ".nginx-stream-lint.yaml": f"mounts: {written}\n"})
         assert checked("nginx.conf")["findings"] == ["deploy/sites/a.conf"]
-        assert "mounts:" in run("--show-settings", ".").stdout
+        assert "mounts:" in run_here("--show-settings", ".").stdout
 
     def test_the_option_wins(self) -> None:
         plant({"nginx.conf": MAIN.format("/etc/nginx/conf.d/*.conf"), "a/x.conf": SITE})
@@ -265,7 +265,8 @@ class TestMounts:
         said = checked("nginx.conf", "--mount", "/etc/nginx/conf.d=b")
         assert said["findings"] == ["b/x.conf"]
         assert (
-            "/etc/nginx/conf.d=b" in run("--show-settings", "--mount", "/etc/nginx/conf.d=b").stdout
+            "/etc/nginx/conf.d=b"
+            in run_here("--show-settings", "--mount", "/etc/nginx/conf.d=b").stdout
         )
 
     def test_a_single_file(self) -> None:
@@ -291,11 +292,11 @@ class TestMounts:
     )
     def test_what_is_wrong(self, value: str, says: str) -> None:
         plant({"nginx.conf": MAIN.format("a")[:-2] + SITE + "}\n", "x/y": ""})
-        done = run("nginx.conf", "--mount", value)
+        done = run_here("nginx.conf", "--mount", value)
         assert done.returncode == 2
         assert says in done.stderr
         plant({".nginx-stream-lint.yaml": f"mounts: ['{value}']\n"})
-        done = run("nginx.conf")
+        done = run_here("nginx.conf")
         assert done.returncode == 2
         assert says in done.stderr
         assert ".nginx-stream-lint.yaml:1:" in done.stderr
@@ -305,7 +306,7 @@ class TestMounts:
         plant(
             {"nginx.conf": MAIN.format("/a.conf"), ".nginx-stream-lint.yaml": "mounts: {/: ..}\n"}
         )
-        done = run("nginx.conf")
+        done = run_here("nginx.conf")
         assert done.returncode == 2
         assert "leads out of the folder of this file" in done.stderr
 
@@ -316,7 +317,7 @@ class TestMounts:
         plant({"nginx.conf": MAIN.format("/etc/nginx/conf.d/*.conf")})
         mount = ("--mount", f"/etc/nginx/conf.d={outside}")
         assert checked("nginx.conf", *mount)["findings"] == [str(outside / "a.conf")]
-        done = run("--fix", "nginx.conf", *mount)
+        done = run_here("--fix", "nginx.conf", *mount)
         assert done.returncode == 2
         assert (outside / "a.conf").read_text() == SITE
 
@@ -326,8 +327,8 @@ class TestCommands:
     def test_explain(self) -> None:
         plant({"nginx.conf": MAIN.format("/etc/nginx/conf.d/*.conf"), "x/a.conf": SITE})
         url = "http://chat.example.com/v1/chat/completions"
-        assert run("explain", "nginx.conf", url).returncode == 2
-        done = run(
+        assert run_here("explain", "nginx.conf", url).returncode == 2
+        done = run_here(
             "explain", "nginx.conf", url, "--mount", "/etc/nginx/conf.d=x", "--format", "json"
         )
         assert done.returncode == 0, done.stderr
@@ -335,17 +336,17 @@ class TestCommands:
 
     def test_probe(self) -> None:
         plant({"nginx.conf": MAIN.format("/etc/nginx/conf.d/*.conf"), "x/a.conf": "server {\n"})
-        done = run("probe", "nginx.conf", "/", "--mount", "/etc/nginx/conf.d=x")
+        done = run_here("probe", "nginx.conf", "/", "--mount", "/etc/nginx/conf.d=x")
         assert done.returncode == 2
         assert "x/a.conf:1:8" in done.stderr
 
     def test_trace(self) -> None:
         plant({"nginx.conf": "server {}\n", "x/a.conf": SITE})
         args = ("trace", "http://127.0.0.1:9/", "--config", "nginx.conf")
-        done = run(*args, "--mount", "/etc/nginx=x", "--host")
+        done = run_here(*args, "--mount", "/etc/nginx=x", "--host")
         assert done.returncode == 2
         assert "there is no http block" in done.stderr
-        assert "there is no" in run(*args, "--mount", "/etc/nginx=nowhere").stderr
+        assert "there is no" in run_here(*args, "--mount", "/etc/nginx=nowhere").stderr
 
 
 def test_in_memory() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.probe import NginxBinary
-from tests.command import findings, run
+from tests.command import findings, run_here
 
 TEXT = """events {}
 http {
@@ -58,13 +58,13 @@ def test_what_this_nginx_does_otherwise_is_refuted(
 
 
 def test_fixes_are_measured_before_they_are_written(conf: Path, binary: NginxBinary) -> None:
-    done = run(conf, "--fix", "--probe", "--nginx", binary.path, *ONLY)
+    done = run_here(conf, "--fix", "--probe", "--nginx", binary.path, *ONLY)
     assert done.returncode == 0, done.stderr
     assert conf.read_text().count("proxy_buffering off;") == 2
 
 
 def test_a_copy_that_does_not_run_is_a_clear_sentence(conf: Path, tmp_path: Path) -> None:
-    done = run(conf, "--probe", "--nginx", tmp_path / "nginx.conf")
+    done = run_here(conf, "--probe", "--nginx", tmp_path / "nginx.conf")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert str(conf) in done.stderr

@@ -21,7 +21,7 @@ from nginx_stream_lint.report.rule import reference
 from nginx_stream_lint.rules.measured import EVIDENCE, measured
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
-from tests.command import run
+from tests.command import run_here
 from tests.conformance import folklore, record
 from tests.pages import DOCS, pages
 
@@ -114,6 +114,23 @@ def test_references_are_links() -> None:
     )
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_page_explains_what_it_shows(rule: Rule) -> None:
+    page = PAGES[f"rules/{rule.name}.md"]
+    table = "".join(line for line in page.splitlines() if line.startswith("| "))
+    assert ("The app sends 20 tokens" in page) is ("token" in table)
+    kinds = {one.evidence or rule.evidence for one in rule.examples if one.bad}
+    timed = not kinds.isdisjoint({"silence", "client-silence", "reload"})
+    assert ("Timeouts in an example are divided by 20" in page) is timed
+
+
+def test_an_address_is_written_once(tmp_path: Path) -> None:
+    text = run_here("rules", "unused-ignore", cwd=tmp_path).stdout
+    assert text.count("nginx.org/en/docs/beginners_guide.html") == 1
+    text = run_here("rules", "nagle-delay", cwd=tmp_path).stdout
+    assert "nginx: tcp_nodelay (https://nginx.org/" in " ".join(text.split())
+
+
 def test_the_site_builds_without_a_warning_or_a_dead_link(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
@@ -154,15 +171,15 @@ def test_the_site_builds_without_a_warning_or_a_dead_link(tmp_path: Path) -> Non
 
 
 def test_rules_lists_all(tmp_path: Path) -> None:
-    done = run("rules", cwd=tmp_path)
+    done = run_here("rules", cwd=tmp_path)
     assert done.returncode == 0
     assert [line.split()[1] for line in done.stdout.splitlines()] == [rule.name for rule in RULES]
 
 
 @pytest.mark.parametrize("name", ["response-buffering", "few-connections", "websocket-upgrade"])
 def test_a_rule_says_in_the_terminal_what_its_page_says(name: str) -> None:
-    assert run("rules", name, "--format", "markdown").stdout == PAGES[f"rules/{name}.md"]
-    text = run("rules", name).stdout
+    assert run_here("rules", name, "--format", "markdown").stdout == PAGES[f"rules/{name}.md"]
+    text = run_here("rules", name).stdout
     rule = next(one for one in RULES if one.name == name)
     flat = " ".join(text.split())
     assert " ".join(rule.why.split()) in flat
@@ -175,11 +192,11 @@ def test_a_rule_says_in_the_terminal_what_its_page_says(name: str) -> None:
             for line in (part or "").splitlines():
                 assert line.strip() in text
     assert "\x1b[" not in text
-    assert "\x1b[1m" in run("rules", name, "--color").stdout
+    assert "\x1b[1m" in run_here("rules", name, "--color").stdout
 
 
 def test_a_rule_that_does_not_exist() -> None:
-    done = run("rules", "response-bufering")
+    done = run_here("rules", "response-bufering")
     assert done.returncode == 2
     assert done.stderr == 'unknown rule "response-bufering"; did you mean "response-buffering"?\n'
 
@@ -187,6 +204,6 @@ def test_a_rule_that_does_not_exist() -> None:
 def test_a_rule_of_ones_own(tmp_path: Path) -> None:
     text = (builtin_folder() / "nagle-delay.yaml").read_text(encoding="utf-8")
     (tmp_path / "own-rule.yaml").write_text(text.replace("name: nagle-delay", "name: own-rule"))
-    done = run("rules", "own-rule", "--rules", tmp_path)
+    done = run_here("rules", "own-rule", "--rules", tmp_path)
     assert done.returncode == 0
     assert done.stdout.startswith("own-rule\n")

@@ -25,7 +25,7 @@ from nginx_stream_lint.settings import FILE_NAME, load
 from nginx_stream_lint.streams.declarations import from_comment
 from nginx_stream_lint.streams.stream import KINDS
 from tests.checkout import ROOT
-from tests.command import run
+from tests.command import run_here
 from tests.shown import PAGES, SHOWN, rewritten
 
 DOCS = ROOT / "docs"
@@ -122,7 +122,7 @@ def test_editors_understand_the_concise_format() -> None:
     page = _page("integration.md")
     (task,) = json.loads(_blocks(page, "json")[0])["tasks"]
     pattern = task["problemMatcher"]["pattern"]
-    done = run("--format", "concise", "fixtures/demo/nginx.conf", cwd=ROOT)
+    done = run_here("--format", "concise", "fixtures/demo/nginx.conf", cwd=ROOT)
     lines = done.stdout.splitlines()
     assert len(lines) >= 3
     for line in lines:

@@ -46,7 +46,7 @@ _AVOIDED = {
 _AVOIDED_WORDS = re.compile("|".join(rf"\b(?:{words})\b" for words in _AVOIDED), re.IGNORECASE)
 # What language.md itself writes, and names.
 _ALLOWED = re.compile(r"because you asked about it|the user nobody|text/html; else")
-# Phrases of other servers, to recognise them by.
+# Phrases of other servers, to recognize them by.
 _QUOTED = {"known_words.py"}
 
 

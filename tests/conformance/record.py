@@ -32,7 +32,7 @@ from nginx_stream_lint.probe import (
 )
 from nginx_stream_lint.report.probe import bursts_in_words
 from nginx_stream_lint.rules.facts import Facts
-from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES
+from nginx_stream_lint.rules.filters import CLIENTS
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.streams.detect import find_proxied
@@ -105,9 +105,7 @@ async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path
             write_certificate(inside)
             run = runnable(texts(named)[kind], inside, upstream.ports)
             streams = streams_of(run, binary, None)
-            jobs = [
-                (CLIENT_ADJECTIVES[one.client], one.job(upstream, one.expected)) for one in streams
-            ]
+            jobs = [(CLIENTS[one.client], one.job(upstream, one.expected)) for one in streams]
             found, _ = find_proxied(run.configuration, run.root, binary.version)
             if kind == "bad" and all(one.expected == "streams" for one in streams):
                 # It gets through today: what is said against it is what would change that.
@@ -124,7 +122,7 @@ async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path
                     client = one.clients[0]
                     port = run.port(one.server, client)
                     job = Job(upstream, port, uri(one.level), client)
-                    jobs.append((CLIENT_ADJECTIVES[client], job))
+                    jobs.append((CLIENTS[client], job))
             several = len({job.path for _, job in jobs}) > 1
             async with Nginx(binary, run.text, inside):
                 # A recording is seen by the second who asks.
@@ -242,13 +240,14 @@ async def record(
     }
 
 
-def _how() -> str:
+def _method() -> dict[str, str]:
     drip = Drip()
-    return (
-        f"The app sends {drip.tokens} tokens of {drip.bytes} bytes, one every"
-        f" {drip.interval * 1000:g} ms, unless stated otherwise. Timeouts in an example are divided"
-        f" by {1 / SCALE:g} for the measurement; default timeouts are not."
-    )
+    return {
+        "tokens": f"The app sends {drip.tokens} tokens of {drip.bytes} bytes, one every"
+        f" {drip.interval * 1000:g} ms, unless stated otherwise.",
+        "timeouts": f"Timeouts in an example are divided by {1 / SCALE:g} for the measurement;"
+        " default timeouts are not.",
+    }
 
 
 def main() -> None:
@@ -268,7 +267,7 @@ def main() -> None:
         name: now if name in chosen else before["made_of"].get(name)
         for name, now in digests.items()
     }
-    document = {"how": _how(), "made_of": made_of, "rules": dict(sorted(rows.items()))}
+    document = {**_method(), "made_of": made_of, "rules": dict(sorted(rows.items()))}
     text = json.dumps(document, indent=1, ensure_ascii=False)
     FILE.write_text(f"{text}\n", encoding="utf-8")
 

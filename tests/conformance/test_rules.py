@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,24 +124,116 @@ def test_delivery(age: str, binary: NginxBinary, tmp_path: Path) -> None:
 # The other evidence: each shows the effect with `bad`, and its absence with `fixed`
 
 
+DEFAULTS = {
+    "proxy": "proxy_buffering off; proxy_pass http://127.0.0.1:{http};",
+    "fastcgi": "fastcgi_buffering off; fastcgi_pass 127.0.0.1:{fastcgi};",
+    "uwsgi": "uwsgi_buffering off; uwsgi_pass 127.0.0.1:{uwsgi};",
+    "scgi": "scgi_buffering off; scgi_pass 127.0.0.1:{scgi};",
+    "grpc": "grpc_pass 127.0.0.1:{h2c};",
+}
+
+
+async def silences(binary: NginxBinary, folder: Path) -> dict[str, float]:
+    """The seconds of silence after which each family of handlers cuts a stream by default."""
+    async with DrippingUpstream() as upstream:
+        rows = [
+            f"location /{family} {{ {row.format(**upstream.ports)} }}"
+            for family, row in DEFAULTS.items()
+        ]
+        text = f"server {{ listen 80; {' '.join(rows)} }}"
+        example = runnable(text, folder, upstream.ports)
+        async with Nginx(binary, example.text, folder):
+
+            async def ended(family: str) -> float:
+                kind = "application/grpc" if family == "grpc" else "text/event-stream"
+                drip = Drip(tokens=4, type=kind, silence_after=(2, 75.0))
+                headers = [("X-Drip", drip.named(family).encode())]
+                port = example.ports["*:80"]
+                answer = await fetch(port, f"/{family}", "h1", headers=headers, timeout=90)
+                assert answer.ended == "cut" or family != "proxy"
+                return answer.finished - answer.times[-1][1]
+
+            values = await asyncio.gather(*(ended(family) for family in DEFAULTS))
+    return dict(zip(DEFAULTS, values, strict=True))
+
+
+async def effects(
+    evidence: str, age: str, binary: NginxBinary, folder: Path
+) -> dict[str, dict[str, Shown]]:
+    """What each example with this evidence shows, by its name and the kind of its text."""
+    chosen = [named for named in SHOWN if named.evidence == evidence and age in named.ages]
+    for named in chosen:
+        (folder / named.name).mkdir()
+    results = await asyncio.gather(
+        *(effect(named, binary, folder / named.name) for named in chosen)
+    )
+    return {named.name: result for named, result in zip(chosen, results, strict=True)}
+
+
+def _measurement(item: pytest.Item) -> tuple[str, str]:
+    """The evidence that a test needs, and the age of its nginx."""
+    assert isinstance(item, pytest.Function)
+    params = item.callspec.params
+    return str(params.get("evidence", "default timeout")), str(params["age"])
+
+
+@pytest.fixture(scope="module")
+def all_measured_effects(
+    request: pytest.FixtureRequest,
+    binaries: dict[str, NginxBinary],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[tuple[str, str], Any]:
+    """The results, or exceptions, of `effects` and `silences` for all tests of this run.
+
+    They are measured side by side, because most of their time is waiting.
+    """
+    keys = [
+        _measurement(item)
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and "measured_effect" in item.fixturenames
+    ]
+    gate = asyncio.Semaphore(4)
+
+    async def measure(evidence: str, age: str) -> object:
+        folder = tmp_path_factory.mktemp(f"{evidence}-{age}")
+        if evidence == "default timeout":
+            return await silences(binaries[age], folder)
+        async with gate:
+            return await effects(evidence, age, binaries[age], folder)
+
+    async def measure_all() -> list[object]:
+        work = asyncio.gather(*(measure(*key) for key in keys), return_exceptions=True)
+        return await asyncio.wait_for(work, SECONDS)
+
+    return dict(zip(keys, asyncio.run(measure_all()), strict=True))
+
+
+@pytest.fixture
+def measured_effect(
+    request: pytest.FixtureRequest, all_measured_effects: dict[tuple[str, str], Any]
+) -> Any:
+    """The result of the measurement of one test."""
+    result = all_measured_effects[_measurement(request.node)]
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
 @pytest.mark.parametrize(
     ("evidence", "age"),
     sorted({(named.evidence, age) for named in SHOWN for age in named.ages}),
     indirect=["age"],
 )
-def test_effect(evidence: str, age: str, binary: NginxBinary, tmp_path: Path) -> None:
-    async def all_of_them() -> dict[str, dict[str, Shown]]:
-        chosen = [named for named in SHOWN if named.evidence == evidence and age in named.ages]
-        for named in chosen:
-            (tmp_path / named.name).mkdir()
-        results = await asyncio.gather(
-            *(effect(named, binary, tmp_path / named.name) for named in chosen)
-        )
-        return {named.name: result for named, result in zip(chosen, results, strict=True)}
-
-    found = asyncio.run(asyncio.wait_for(all_of_them(), SECONDS))
-    for name, shown in found.items():
+def test_effect(evidence: str, age: str, measured_effect: dict[str, dict[str, Shown]]) -> None:
+    assert measured_effect, (evidence, age)
+    for name, shown in measured_effect.items():
         assert all(one.bad == (kind == "bad") for kind, one in shown.items()), (name, shown)
+
+
+def test_default_timeout(age: str, measured_effect: dict[str, float]) -> None:
+    """Every family cuts a stream after 60 s of silence by default: no shorter way to see it."""
+    assert set(measured_effect) == set(DEFAULTS), age
+    assert all(59 < silence < 63 for silence in measured_effect.values()), measured_effect
 
 
 # What the app and the client see
@@ -181,49 +274,6 @@ def test_heads(named: Named, binary: NginxBinary, tmp_path: Path) -> None:
         assert bad_got.get("cache-control") != fixed_got.get("cache-control")
     else:
         raise AssertionError(f"say what {named.rule.name} shows")
-
-
-DEFAULTS = {
-    "proxy": "proxy_buffering off; proxy_pass http://127.0.0.1:{http};",
-    "fastcgi": "fastcgi_buffering off; fastcgi_pass 127.0.0.1:{fastcgi};",
-    "uwsgi": "uwsgi_buffering off; uwsgi_pass 127.0.0.1:{uwsgi};",
-    "scgi": "scgi_buffering off; scgi_pass 127.0.0.1:{scgi};",
-    "grpc": "grpc_pass 127.0.0.1:{h2c};",
-}
-
-
-def test_default_timeout(binaries: dict[str, NginxBinary], tmp_path: Path) -> None:
-    """Every family cuts a stream after 60 s of silence by default: no shorter way to see it."""
-
-    async def run(binary: NginxBinary) -> dict[str, float]:
-        folder = tmp_path / binary.path.name / ".".join(map(str, binary.version))
-        folder.mkdir(parents=True)
-        async with DrippingUpstream() as upstream:
-            rows = [
-                f"location /{family} {{ {row.format(**upstream.ports)} }}"
-                for family, row in DEFAULTS.items()
-            ]
-            text = f"server {{ listen 80; {' '.join(rows)} }}"
-            example = runnable(text, folder, upstream.ports)
-            async with Nginx(binary, example.text, folder):
-
-                async def ended(family: str) -> float:
-                    kind = "application/grpc" if family == "grpc" else "text/event-stream"
-                    drip = Drip(tokens=4, type=kind, silence_after=(2, 75.0))
-                    headers = [("X-Drip", drip.named(family).encode())]
-                    port = example.ports["*:80"]
-                    answer = await fetch(port, f"/{family}", "h1", headers=headers, timeout=90)
-                    assert answer.ended == "cut" or family != "proxy"
-                    return answer.finished - answer.times[-1][1]
-
-                values = await asyncio.gather(*(ended(family) for family in DEFAULTS))
-        return dict(zip(DEFAULTS, values, strict=True))
-
-    async def all_of_them() -> list[dict[str, float]]:
-        return list(await asyncio.gather(*(run(binary) for binary in binaries.values())))
-
-    for silences in asyncio.run(asyncio.wait_for(all_of_them(), 120)):
-        assert all(59 < silence < 63 for silence in silences.values()), silences
 
 
 def test_every_effect_is_shown() -> None:

@@ -7,7 +7,6 @@ import pytest
 from nginx_stream_lint.config.configuration import read_all
 from nginx_stream_lint.config.includes import IncludeResolver
 from nginx_stream_lint.deployment.images import (
-    LAST_OLD,
     app_of,
     images,
     installed_version,
@@ -16,7 +15,7 @@ from nginx_stream_lint.deployment.images import (
 )
 from nginx_stream_lint.deployment.model import DeployedAt
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.nginx.versions import NEW
+from nginx_stream_lint.nginx.versions import LAST_OLD, NEW
 from nginx_stream_lint.streams.catalogue import apps
 
 HERE = DeployedAt("compose.yaml", 4)

@@ -145,7 +145,7 @@ def test_too_many_patterns_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     done = run(".")
     assert done.stdout.startswith("a.conf:2: location")
     assert done.stderr == (
-        ".:1:1: note: the .gitignore files have too many patterns; ignored files are checked, too\n"
+        ".: note: the .gitignore files have too many patterns; ignored files are checked, too\n"
     )
 
 

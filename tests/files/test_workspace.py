@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.command import run
+from tests.command import run_here
 
 from nginx_stream_lint import Limits, Workspace, explain, lint
 from nginx_stream_lint.util.problems import Absent, LeadsOut, NotAFile, Unreadable
@@ -65,7 +65,7 @@ ATTACKS = {
 def test_nothing_outside_is_read_or_told(command: str, attack: str, tree: Path) -> None:
     line = ATTACKS[attack].format(outside=tree.parent / "outside")
     plant(tree, {"nginx.conf": f"events {{}}\nhttp {{\n    server {{}}\n    {line}\n}}\n"})
-    done = run(command, "nginx.conf", *(["/"] if command == "explain" else []), cwd=tree)
+    done = run_here(command, "nginx.conf", *(["/"] if command == "explain" else []), cwd=tree)
     assert SECRET not in done.stdout + done.stderr
     assert "root:" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -84,14 +84,14 @@ def test_what_leads_out_is_as_if_it_were_not_there(tree: Path) -> None:
     said = []
     for name in ("secret", "nothing"):
         plant(tree, {"nginx.conf": f"events {{}}\nhttp {{ include ../outside/{name}; }}\n"})
-        done = run("nginx.conf", cwd=tree)
+        done = run_here("nginx.conf", cwd=tree)
         said.append((done.returncode, done.stderr.replace(name, "X")))
     assert said[0] == said[1]
 
 
 @pytest.mark.parametrize("name", ["secret.conf", "out/secret", "out", "conf.d/link.conf"])
 def test_a_link_of_the_repository_is_not_what_a_person_names(name: str, tree: Path) -> None:
-    done = run(name, cwd=tree)
+    done = run_here(name, cwd=tree)
     assert done.returncode == 2
     assert SECRET not in done.stdout + done.stderr
 
@@ -107,7 +107,7 @@ def test_a_link_of_the_repository_is_not_what_a_person_names(name: str, tree: Pa
 )
 def test_nor_are_files_of_options(options: tuple[str, str], tree: Path) -> None:
     plant(tree, {"nginx.conf": "events {}\nhttp { server { listen ${hunter2}; } }\n"})
-    done = run("nginx.conf", *options, cwd=tree)
+    done = run_here("nginx.conf", *options, cwd=tree)
     assert done.returncode == 2
     assert SECRET not in done.stdout + done.stderr.replace("${hunter2}", "")
 
@@ -115,11 +115,11 @@ def test_nor_are_files_of_options(options: tuple[str, str], tree: Path) -> None:
 def test_what_a_person_names_is_read(tree: Path) -> None:
     outside = tree.parent / "outside"
     plant(outside, {"values": "PORT=80\n", "b.conf": "server { listen ${PORT}; }\n"})
-    done = run(str(outside / "b.conf"), "--env-file", str(outside / "values"), cwd=tree)
+    done = run_here(str(outside / "b.conf"), "--env-file", str(outside / "values"), cwd=tree)
     assert done.returncode == 0, done.stderr
     # Beside a file that only an option names nothing is read.
     plant(tree, {"nginx.conf": "events {}\nhttp { include ../outside/secret; }\n"})
-    done = run("nginx.conf", "--env-file", str(outside / "values"), cwd=tree)
+    done = run_here("nginx.conf", "--env-file", str(outside / "values"), cwd=tree)
     assert SECRET not in done.stderr
     assert done.returncode == 2
 
@@ -175,8 +175,8 @@ class TestHost:
         text = "events {}\nhttp { include conf.d/link2.conf; include ../outside/b.conf; }\n"
         plant(tree, {"nginx.conf": text})
         os.symlink("../../outside/b.conf", tree / "conf.d" / "link2.conf")
-        assert run("nginx.conf", cwd=tree).stderr.count("leads out of the repository") == 2
-        done = run("nginx.conf", "--host", cwd=tree)
+        assert run_here("nginx.conf", cwd=tree).stderr.count("leads out of the repository") == 2
+        done = run_here("nginx.conf", "--host", cwd=tree)
         assert "leads out" not in done.stderr
 
     def test_where_nginx_looks(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -194,9 +194,9 @@ class TestHost:
         text = "events {}\nhttp { include /etc/nginx/conf.d/a.conf; }\n"
         plant(tree, {"nginx.conf": text})
         plant(tree, {"nginx.conf": text.replace("conf.d", "parts")})
-        assert "not found; using conf.d/a.conf instead" in run("nginx.conf", cwd=tree).stderr
+        assert "not found; using conf.d/a.conf instead" in run_here("nginx.conf", cwd=tree).stderr
         plant(tree, {"nginx.conf": text})
-        done = run("nginx.conf", "--host", cwd=tree)
+        done = run_here("nginx.conf", "--host", cwd=tree)
         assert 'included file "/etc/nginx/conf.d/a.conf": no such file' in done.stderr
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.command import run
+from tests.command import run_here
 
 from nginx_stream_lint.analysis.rule_examples import cases
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
@@ -97,11 +97,11 @@ def test_the_edits_of_all_fixes_are_what_fix_writes(name: str, tmp_path: Path) -
     text = TEXTS[name]
     path = _put(tmp_path / "a", text)
     documents = {
-        kind: json.loads(run(path, "--format", kind, "--exit-zero").stdout)
+        kind: json.loads(run_here(path, "--format", kind, "--exit-zero").stdout)
         for kind in ("json", "sarif")
     }
-    diff = run(path, "--diff").stdout
-    run(path, "--fix", "--exit-zero")
+    diff = run_here(path, "--diff").stdout
+    run_here(path, "--fix", "--exit-zero")
     after = path.read_bytes().decode()
     assert _applied(text, _by_json(documents["json"])) == after
     assert _applied(text, _by_sarif(documents["sarif"], text)) == after
@@ -118,9 +118,10 @@ def test_the_edits_of_all_fixes_are_what_fix_writes(name: str, tmp_path: Path) -
 def test_the_text_shows_all_lines_that_fix_writes(name: str, tmp_path: Path) -> None:
     text = TEXTS[name]
     path = _put(tmp_path / "a", text)
-    shown = {line[6:].strip() for line in run(path).stdout.splitlines() if line[:6] == "    + "}
-    explained = run("explain", path, "/v1/chat/completions").stdout
-    run(path, "--fix", "--exit-zero")
+    lines = run_here(path).stdout.splitlines()
+    shown = {line[6:].strip() for line in lines if line[:6] == "    + "}
+    explained = run_here("explain", path, "/v1/chat/completions").stdout
+    run_here(path, "--fix", "--exit-zero")
     before = text.split("\n")
     new = {line.strip() for line in path.read_bytes().decode().split("\n") if line not in before}
     # A location on one line is shown as such.
@@ -132,7 +133,7 @@ def test_the_text_shows_all_lines_that_fix_writes(name: str, tmp_path: Path) -> 
 
 def test_rdjson_suggestions_are_what_fix_writes(tmp_path: Path) -> None:
     path = _put(tmp_path / "a", KEEPALIVE)
-    document = json.loads(run(path, "--format", "rdjson", "--exit-zero").stdout)
+    document = json.loads(run_here(path, "--format", "rdjson", "--exit-zero").stdout)
     edits = []
     for one in document["diagnostics"]:
         for suggestion in one.get("suggestions", ()):
@@ -140,7 +141,7 @@ def test_rdjson_suggestions_are_what_fix_writes(tmp_path: Path) -> None:
             start = _offset(KEEPALIVE, first["line"], first["column"])
             end = _offset(KEEPALIVE, last["line"], last["column"])
             edits.append((start, end, suggestion["text"]))
-    run(path, "--fix", "--exit-zero")
+    run_here(path, "--fix", "--exit-zero")
     after = path.read_text()
     assert edits
     for start, end, text in edits:
@@ -152,20 +153,20 @@ def test_rdjson_suggestions_are_what_fix_writes(tmp_path: Path) -> None:
 def test_with_several_files(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     shutil.copytree(FIXTURES / "demo", folder)
-    document = json.loads(run(folder / "nginx.conf", "--format", "json", "--exit-zero").stdout)
+    document = json.loads(run_here(folder / "nginx.conf", "--format", "json", "--exit-zero").stdout)
     edits: dict[str, list[tuple[int, int, str]]] = {}
     for finding in document["findings"]:
         for edit in finding["fix"]["edits"] if finding["fix"] else ():
             edits.setdefault(edit["file"], []).append((edit["start"], edit["end"], edit["text"]))
     wanted = {name: _applied(Path(name).read_text(), own) for name, own in edits.items()}
-    run(folder / "nginx.conf", "--fix", "--exit-zero")
+    run_here(folder / "nginx.conf", "--fix", "--exit-zero")
     assert wanted
     assert {name: Path(name).read_text() for name in wanted} == wanted
 
 
 def test_the_order_is_an_experts(tmp_path: Path) -> None:
     path = _put(tmp_path / "a", KEEPALIVE)
-    run(path, "--fix", "--exit-zero")
+    run_here(path, "--fix", "--exit-zero")
     block = path.read_text().partition("location /v1/chat/completions {")[2].partition("}")[0]
     assert re.findall(r"^\s*(\w+)", block, re.MULTILINE) == [
         "proxy_pass",
@@ -175,3 +176,13 @@ def test_the_order_is_an_experts(tmp_path: Path) -> None:
         "proxy_buffering",
         "proxy_read_timeout",
     ]
+
+
+def test_a_fix_of_another_file_shows_no_unchanged_location(tmp_path: Path) -> None:
+    (tmp_path / "proxy.conf").write_text("proxy_http_version 1.0;\nproxy_buffering off;\n")
+    location = "location /v1/chat/completions { proxy_pass http://a; include proxy.conf; }"
+    path = _put(tmp_path / "a", f"events {{}}\nhttp {{ server {{\n{location}\n}} }}\n")
+    path.write_text(path.read_text().replace("proxy.conf", str(tmp_path / "proxy.conf")))
+    shown = run_here(path, "--host", "--ignore", "short-read-timeout").stdout
+    fix = shown.partition("suggested fix (apply with --fix):\n")[2].partition("\n\n")[0]
+    assert re.fullmatch(r"    in \S+proxy\.conf:1: proxy_http_version 1\.1;", fix), shown

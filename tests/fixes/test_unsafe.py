@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.command import run
+from tests.command import run_here
 
 from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.files import Workspace
@@ -159,8 +159,8 @@ def test_defaults_of_a_controller_are_called_defaults(tmp_path: pytest.TempPathF
     with open(path, "w", encoding="utf-8") as stream:
         stream.write(INGRESS)
     url = "http://llm.example.com/v1/chat/completions"
-    assert "[default of NGINX Ingress Controller]" in run("explain", path, url).stdout
-    done = run("explain", path, url, "--format", "json")
+    assert "[default of NGINX Ingress Controller]" in run_here("explain", path, url).stdout
+    done = run_here("explain", path, url, "--format", "json")
     settings = json.loads(done.stdout)[0]["settings"]
     assert settings["proxy_read_timeout"]["origin"] == {
         "kind": "default",
@@ -232,9 +232,9 @@ def test_a_fix_that_may_break_a_file_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     text = ABSENT.replace("mine.conf", "/srv/absent/mine.conf")
     path.write_text(text)
-    assert run("--fix", str(path)).returncode == 0
+    assert run_here("--fix", str(path)).returncode == 0
     assert path.read_text() == text
-    assert run("--fix", "--unsafe-fixes", str(path)).returncode == 0
+    assert run_here("--fix", "--unsafe-fixes", str(path)).returncode == 0
     assert path.read_text().count("proxy_buffering off;") == 1
 
 
@@ -267,7 +267,7 @@ http {
 def test_an_unsafe_fix_says_what_of_it_is_safe(more: str, safe: str | None, tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text(EVERYTHING.replace("MORE", more))
-    document = json.loads(run("--format", "json", path).stdout)
+    document = json.loads(run_here("--format", "json", path).stdout)
     fixes = {one["rule"]: one["fix"] for one in document["findings"]}
     title = fixes["response-buffering"]["title"]
     assert fixes["response-buffering"]["applicability"] == "unsafe"
@@ -288,8 +288,8 @@ def test_safe_and_unsafe_fixes_of_one_place_make_the_files(more: str, tmp_path: 
     path = tmp_path / "nginx.conf"
     text = EVERYTHING.replace("MORE", more)
     path.write_text(text)
-    document = json.loads(run("--format", "json", path).stdout)
-    shown = run(path).stdout
+    document = json.loads(run_here("--format", "json", path).stdout)
+    shown = run_here(path).stdout
     fixes = [one["fix"] for one in document["findings"] if one["fix"]["edits"]]
 
     def with_edits(*kinds: str) -> str:
@@ -311,7 +311,7 @@ def test_safe_and_unsafe_fixes_of_one_place_make_the_files(more: str, tmp_path: 
 
     def written(*options: str) -> str:
         path.write_text(text)
-        run("--fix", *options, path)
+        run_here("--fix", *options, path)
         return path.read_text()
 
     assert {fix["applicability"] for fix in fixes} == {"safe", "unsafe"}

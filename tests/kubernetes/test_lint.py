@@ -23,7 +23,7 @@ from nginx_stream_lint.kubernetes.translate import configurations, translate_res
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.util.budget import Limits
-from tests.command import findings, run
+from tests.command import findings, run_here
 from tests.kubernetes.manifests import every_annotation, ingress, value_of
 
 # What hangs on the controller's processes, and not on an Ingress.
@@ -430,7 +430,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert (error["line"], error["column"], error["end_line"]) == (16, 13, 16)
     (edit,) = error["fix"]["edits"]
     assert ORG[: edit["start"]].endswith("'8m'")
-    done = run(path, "--fix", "--ignore", ",".join(sorted(ELSEWHERE)))
+    done = run_here(path, "--fix", "--ignore", ",".join(sorted(ELSEWHERE)))
     assert done.returncode == 0, done.stdout
     after = path.read_text(encoding="utf-8")
     assert 'nginx.org/proxy-buffering: "False"' in after

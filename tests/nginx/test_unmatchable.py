@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.command import findings, run
+from tests.command import findings, run_here
 
 from nginx_stream_lint.nginx.location_match import LocationPattern
 from nginx_stream_lint.nginx.unreachable_locations import intended_location
@@ -90,7 +90,7 @@ def test_it_is_a_warning_and_no_stream(tmp_path: Path) -> None:
         "nested": "location ^/v1 { location ^/v1/events { proxy_pass http://a; } }",
         "inside": f"location ~ /v1 {{ {inner} }}",
     }.items():
-        done = run("--format", "json", configuration(tmp_path, text))
+        done = run_here("--format", "json", configuration(tmp_path, text))
         report = json.loads(done.stdout)
         [one] = report["findings"]
         assert (one["rule"], one["severity"]) == ("unmatchable-location", "warning"), name

@@ -19,7 +19,7 @@ from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.probe import Nginx, NginxBinary, NginxError, check, free_ports
 from nginx_stream_lint.probe.allowed_directives import HTTP, LEADS_TO_FILES, STREAM, UPSTREAM
 from nginx_stream_lint.probe.copy import copy_of
-from nginx_stream_lint.probe.copy_model import copy_text
+from nginx_stream_lint.probe.copy_model import Copy, copy_text
 from nginx_stream_lint.probe.folders import temporary_folder
 from nginx_stream_lint.probe.quoting import UnwritableWord, quoted
 from nginx_stream_lint.probe.verify import Bounds, Forbidden, verify
@@ -276,35 +276,76 @@ def soups(draw: st.DrawFn, depth: int = 3) -> str:
     return "\n".join(rows)
 
 
+PORTS = {"http": 8001, "fastcgi": 8002, "scgi": 8003, "uwsgi": 8004, "h2c": 8005}
+
+
 @given(soups())
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-def test_whatever_is_copied_the_verifier_takes_or_it_is_refused(soup: str) -> None:
-    ports = {"http": 8001, "fastcgi": 8002, "scgi": 8003, "uwsgi": 8004, "h2c": 8005}
+def test_the_verifier_permits_every_copy(soup: str) -> None:
     for around in ("http {{ server {{ {} }} }}", "http {{ {} }}", "stream {{ {} }}", "{}"):
-        text = around.format(soup)
-        with temporary_folder() as folder:
-            configuration = read("nginx.conf", Workspace.in_memory({"nginx.conf": text}))
-            try:
-                copy = copy_of(configuration, (1, 31, 3), ports, folder)
-            except NginxError:
-                continue
-            copied = copy_text(copy.root)[0]
-            bounds = Bounds(
-                frozenset(one.port for one in copy.sockets.values()), frozenset(ports.values())
-            )
-            found, refusal = _verified(copied, bounds)
-        # The verifier knows fewer forms of these than people write.
-        assert re.match(r'"(if|limit_except|location|server|ssl|http2|sticky)"|$', refusal), copied
+        try:
+            found, _ = verified_copy(around.format(soup))
+        except NginxError:
+            continue
         for one in _walk(found):
             assert one.name in PERMITTED | PLACED, one
 
 
-def _verified(text: str, bounds: Bounds) -> tuple[list[Directive], str]:
-    """What may run, or why nothing may."""
-    try:
-        return verify(text, bounds), ""
-    except Forbidden as error:
-        return [], str(error)
+@pytest.mark.parametrize(
+    ("around", "row"),
+    [
+        ("{}", 'http "" {{ }}'),
+        ("{}", 'stream "" {{ }}'),
+        ("http {{ {} }}", 'server "" {{ }}'),
+        ("http {{ {} }}", "server a {{ }}"),
+        ("stream {{ {} }}", 'server "" {{ }}'),
+        ("http {{ upstream u {{ server a; {} }} }}", "sticky cookie a zone=a:1m;"),
+        *(
+            ("http {{ server {{ {} }} }}", row)
+            for row in (
+                "location {{ }}",
+                "if {{ }}",
+                "if () {{ }}",
+                "if (a) {{ }}",
+                "if ($a b) {{ }}",
+                "if ($a is b) {{ }}",
+                "if (-f) {{ }}",
+                "if (-f /a b) {{ }}",
+                "http2;",
+                "http2 yes;",
+            )
+        ),
+    ],
+)
+def test_the_copy_leaves_out_what_nginx_rejects(around: str, row: str) -> None:
+    row = row.format()
+    _, copy = verified_copy(around.format("gzip on; tcp_nodelay on; " + row))
+    name = row.split()[0].rstrip(";")
+    (change,) = [one for one in copy.changes if one.name == name]
+    assert change.done == "removed"
+    assert change.matters
+
+
+def test_a_switch_may_be_written_in_capitals() -> None:
+    found, copy = verified_copy("http { server { http2 ON; } }")
+    assert ("http2", ("on",)) in [(one.name, one.args) for one in _walk(found)]
+    assert copy.changes == []
+
+
+def test_a_fragment_of_an_if_is_copied_into_one() -> None:
+    # What it contains fits an `if` best.
+    found, _ = verified_copy("fastcgi_pass a:1; if ($b) { server { } server { } server { } }")
+    assert ("if", ("$request_method",)) in [(one.name, one.args) for one in _walk(found)]
+
+
+def verified_copy(text: str) -> tuple[list[Directive], Copy]:
+    """What runs of a configuration's copy, and the copy; fails if the verifier refuses it."""
+    with temporary_folder() as folder:
+        configuration = read("nginx.conf", Workspace.in_memory({"nginx.conf": text}))
+        copy = copy_of(configuration, (1, 31, 3), PORTS, folder)
+    listens = frozenset(one.port for one in copy.sockets.values())
+    found = verify(copy_text(copy.root)[0], Bounds(listens, frozenset(PORTS.values())))
+    return found, copy
 
 
 PLACED = {

@@ -14,7 +14,7 @@ from typing import Any, get_args, get_type_hints
 import jsonschema
 import msgspec
 import pytest
-from tests.command import run
+from tests.command import run_here
 from tests.report.schemas import EXAMPLES, PUBLISHED, check_document
 
 from nginx_stream_lint import Workspace, explain
@@ -222,7 +222,7 @@ def test_commands_print_what_the_schemas_say(tmp_path: Path) -> None:
     """Each command once, on the project's own files."""
     known = tmp_path / "known.json"
     fixtures = ROOT / "fixtures"
-    assert run(fixtures, "--write-baseline", known).returncode == 0
+    assert run_here(fixtures, "--write-baseline", known).returncode == 0
     written = json.loads(known.read_text(encoding="utf-8"))
     assert written["findings"]
     check_document("baseline", written)
@@ -230,19 +230,19 @@ def test_commands_print_what_the_schemas_say(tmp_path: Path) -> None:
     broken, static = tmp_path / "broken.conf", tmp_path / "static.conf"
     broken.write_text("server { location / { proxy_pass }", encoding="utf-8")
     static.write_text("server { location /events { return 404; } }", encoding="utf-8")
-    asked = run(fixtures, broken, "--all-streams", "--format", "json")
+    asked = run_here(fixtures, broken, "--all-streams", "--format", "json")
     assert asked.returncode == 2
     report = json.loads(asked.stdout)
     assert report["findings"]
     assert report["errors"]
     check_document("lint", report)
 
-    declared = json.loads(run(static, "--stream", "/events", "--format", "json").stdout)
+    declared = json.loads(run_here(static, "--stream", "/events", "--format", "json").stdout)
     assert [(one["file"], one["location"]) for one in declared["findings"]] == [(None, None)]
     check_document("lint", declared)
 
-    told = run("explain", fixtures / "kubernetes" / "ingress.yaml", "/", "/v1/chat/completions",
-               "--format", "json")  # fmt: skip
+    ingress = fixtures / "kubernetes" / "ingress.yaml"
+    told = run_here("explain", ingress, "/", "/v1/chat/completions", "--format", "json")
     assert told.returncode == 0
     check_document("explain", json.loads(told.stdout))
 
@@ -250,11 +250,11 @@ def test_commands_print_what_the_schemas_say(tmp_path: Path) -> None:
 def test_a_baseline_of_an_older_version_is_read(tmp_path: Path) -> None:
     known = tmp_path / "known.json"
     fixtures = ROOT / "fixtures" / "demo"
-    run(fixtures, "--write-baseline", known)
+    run_here(fixtures, "--write-baseline", known)
     document = json.loads(known.read_text(encoding="utf-8"))
     document["version"] = document.pop("schema_version")
     known.write_text(json.dumps(document), encoding="utf-8")
-    assert run(fixtures, "--baseline", known).returncode == 0
+    assert run_here(fixtures, "--baseline", known).returncode == 0
 
 
 def test_a_key_that_is_not_published_is_refused() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.command import run
+from tests.command import run_here
 
 from nginx_stream_lint.util.json_text import json_text
 
@@ -45,7 +45,7 @@ def main(tmp_path: Path) -> Path:
 
 
 def document(main: Path, *arguments: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run(main, "--format", "json", *arguments).stdout)
+    found: dict[str, Any] = json.loads(run_here(main, "--format", "json", *arguments).stdout)
     return found
 
 
@@ -115,31 +115,31 @@ def test_unchecked_locations_are_no_findings(main: Path) -> None:
         {"file": str(main), "line": 9, "label": "location /api", "verdict": "stalls"},
     ]
     assert whole["summary"]["unchecked"] == 2
-    text = " ".join(run(main).stdout.split())
+    text = " ".join(run_here(main).stdout.split())
     places = f"/ ({main}:8), /api ({main}:9)"
     assert f"2 of 2 unchecked locations would buffer a stream: {places}. If one streams" in text
     streaming = document(main, "--nginx-version", "1.29.7")["unchecked"]
     assert {one["verdict"] for one in streaming} == {"streams"}
     assert (
         "2 other proxied locations were not checked"
-        in run(main, "--nginx-version", "1.29.7").stdout
+        in run_here(main, "--nginx-version", "1.29.7").stdout
     )
 
 
 def test_unchecked_locations_can_fail(tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text("server { location /shop { proxy_pass http://127.0.0.1:8001; } }\n")
-    assert run(path).returncode == 0
+    assert run_here(path).returncode == 0
     (tmp_path / ".nginx-stream-lint.yaml").write_text("fail_on_unchecked: true\n")
-    assert run(path).returncode == 1
-    assert run(path, "--exit-zero").returncode == 0
-    assert run(path, "--nginx-version", "1.29.7").returncode == 0
+    assert run_here(path).returncode == 1
+    assert run_here(path, "--exit-zero").returncode == 0
+    assert run_here(path, "--nginx-version", "1.29.7").returncode == 0
 
 
 def test_what_is_assumed_is_said_once(main: Path) -> None:
-    text = run(main).stdout
+    text = run_here(main).stdout
     assert text.count("Assuming nginx older than 1.29.7; set --nginx-version if yours") == 1
-    assert "Assuming" not in run(main, "--nginx-version", "1.26.2").stdout
+    assert "Assuming" not in run_here(main, "--nginx-version", "1.26.2").stdout
 
 
 def test_errors_are_in_the_document_too(main: Path) -> None:
@@ -152,7 +152,7 @@ def test_errors_are_in_the_document_too(main: Path) -> None:
 
 
 def test_concise(main: Path) -> None:
-    lines = run(main, "--format", "concise").stdout.splitlines()
+    lines = run_here(main, "--format", "concise").stdout.splitlines()
     assert lines
     pattern = re.compile(r"(.+):(\d+):(\d+): (error|warning|note) ([a-z-]+) \S.*")
     assert all(pattern.fullmatch(line) for line in lines)
@@ -160,18 +160,18 @@ def test_concise(main: Path) -> None:
 
 def test_output_file(main: Path, tmp_path: Path) -> None:
     target = tmp_path / "report.txt"
-    done = run(main, "--output", target)
+    done = run_here(main, "--output", target)
     assert done.stdout == ""
     assert "response-buffering" in target.read_text()
     assert "\x1b[" not in target.read_text()
-    broken = run(main, "--output", tmp_path / "no" / "report.txt")
+    broken = run_here(main, "--output", tmp_path / "no" / "report.txt")
     assert broken.returncode == 2
     assert "Traceback" not in broken.stderr
 
 
 def test_text_underlines_what_is_meant_and_where_it_comes_from(main: Path) -> None:
     main.write_text(TEXT.replace("http {", "http {\n\tgzip on;\tproxy_read_timeout  20s; # \u4e2d"))
-    lines = run(main).stdout.splitlines()
+    lines = run_here(main).stdout.splitlines()
     place = next(at for at, line in enumerate(lines) if "short-read-timeout at" in line)
     assert lines[place + 1 : place + 6] == [
         "    1 | location /v1/chat/completions {",
@@ -209,7 +209,7 @@ def test_text_underlines_what_is_meant_and_where_it_comes_from(main: Path) -> No
 def test_carets_stand_under_what_they_mean(tmp_path: Path, line: str, shown: list[str]) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text(f"location /events {{\nproxy_pass http://127.0.0.1:1;\n{line}\n}}\n")
-    lines = [one.removeprefix("    ") for one in run(path).stdout.splitlines()]
+    lines = [one.removeprefix("    ") for one in run_here(path).stdout.splitlines()]
     at = lines.index(shown[0])
     assert lines[at : at + 2] == shown
 
@@ -218,7 +218,7 @@ def test_long_lines_are_cut_around_what_is_meant(tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     line = f"set $long '{'y' * 300}'; proxy_buffering on; #{'z' * 90}"
     path.write_text(f"location /events {{\nproxy_pass http://a;\n{line}\n}}\n")
-    lines = run(path).stdout.splitlines()
+    lines = run_here(path).stdout.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("    3 | ..."))
     start = lines[at].index("proxy_buffering on")
     assert lines[at + 1] == " " * 6 + "| " + " " * (start - 8) + "^" * len("proxy_buffering on")
@@ -227,7 +227,7 @@ def test_long_lines_are_cut_around_what_is_meant(tmp_path: Path) -> None:
 
 
 def test_text_shows_the_location_once_with_all_its_fixes(main: Path) -> None:
-    text = run(main).stdout
+    text = run_here(main).stdout
     assert text.count("  suggested fix (") == 1
     assert text.count("\n      location /v1/chat/completions {") == 1
     for line in (
@@ -276,7 +276,7 @@ def test_colour(
     ],
 )
 def test_exit_status(main: Path, arguments: list[str], status: int) -> None:
-    assert run(main, *arguments).returncode == status
+    assert run_here(main, *arguments).returncode == status
 
 
 def test_a_closed_pipe_is_no_traceback(main: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_closed_pipe_is_no_traceback(main: Path) -> None:
 
 def test_a_stream_behind_standard_input() -> None:
     text = "server { location /sse { proxy_pass http://127.0.0.1:8000; } }"
-    done = run("-", "--format", "concise", stdin=text.encode())
+    done = run_here("-", "--format", "concise", stdin=text.encode())
     assert done.returncode == 1
     assert done.stdout.startswith("<stdin>:1:10: error response-buffering")
 

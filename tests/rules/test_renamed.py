@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.command import run
+from tests.command import run_here
 
 from nginx_stream_lint.rules.shipped import builtin_folder
 
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _rules(folder: Path, *options: str) -> tuple[set[str], str]:
-    done = run("nginx.conf", "--rules", "rules", "--format", "concise", *options, cwd=folder)
+    done = run_here("nginx.conf", "--rules", "rules", "--format", "concise", *options, cwd=folder)
     assert done.returncode in (0, 1), done.stderr
     return {line.split()[2] for line in done.stdout.splitlines()}, done.stderr
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from nginx_stream_lint.cli import cli
 from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.settings import FILE_NAME
-from tests.command import run
+from tests.command import run_here
 from tests.report.schemas import CHECKS, READ
 
 CONF = "events {}\nhttp { server { location /v1/chat { proxy_pass http://$host; } } }\n"
@@ -95,7 +95,7 @@ def test_settings_do_not_lead_out(text: str, place: str, says: str, repository: 
 @pytest.mark.parametrize("command", ["explain", "probe"])
 def test_for_no_command(command: str, repository: Path) -> None:
     (repository / FILE_NAME).write_text("env_file: env", encoding="utf-8")
-    done = run(command, "nginx.conf", "/v1/chat", cwd=repository)
+    done = run_here(command, "nginx.conf", "/v1/chat", cwd=repository)
     assert (done.returncode, done.stdout) == (2, "")
     assert OUT in done.stderr
 
@@ -104,7 +104,7 @@ def test_a_pattern_matches_nothing_outside(repository: Path) -> None:
     (repository / "roots").mkdir()
     (repository / "roots" / "far.conf").symlink_to("../../home/outside.conf")
     (repository / FILE_NAME).write_text("roots: roots/*.conf\n", encoding="utf-8")
-    done = run("nginx.conf", cwd=repository)
+    done = run_here("nginx.conf", cwd=repository)
     assert done.returncode == 2
     assert "roots/far.conf:1:1: leads out of the folder of the settings" in done.stderr
     assert "7f3" not in done.stdout + done.stderr
@@ -118,11 +118,11 @@ def test_a_report_replaces_its_like_only(name: str, repository: Path) -> None:
     for text in (CONF, "events {}\n"):  # with findings and without
         (repository / "nginx.conf").write_text(text, encoding="utf-8")
         report.unlink(missing_ok=True)
-        first = run("nginx.conf", cwd=repository)
+        first = run_here("nginx.conf", cwd=repository)
         assert first.returncode in (0, 1), first.stderr
         # Another run replaces it, also by one of another size.
         (repository / "nginx.conf").write_text(CONF, encoding="utf-8")
-        assert run("nginx.conf", cwd=repository).returncode == 1
+        assert run_here("nginx.conf", cwd=repository).returncode == 1
         # The mark leaves the report valid. GitHub's runner ignores lines that are no command.
         written = report.read_text(encoding="utf-8")
         if name == "github":
@@ -131,7 +131,7 @@ def test_a_report_replaces_its_like_only(name: str, repository: Path) -> None:
         assert ("response-buffering", "nginx.conf", "error") in READ[name](written)
     for mine in (b"print('mine')\n", b"", b"{}\n", b"[1]\n", b'{"name": "x"}\n'):
         report.write_bytes(mine)
-        done = run("nginx.conf", cwd=repository)
+        done = run_here("nginx.conf", cwd=repository)
         assert done.returncode == 2
         assert done.stderr.startswith(
             f"report.out:1:1: is not a {name} report of nginx-stream-lint"
@@ -139,7 +139,7 @@ def test_a_report_replaces_its_like_only(name: str, repository: Path) -> None:
         assert report.read_bytes() == mine
     # The command line may replace anything.
     settings.unlink()
-    assert run("nginx.conf", "--format", f"{name}=report.out", cwd=repository).returncode == 1
+    assert run_here("nginx.conf", "--format", f"{name}=report.out", cwd=repository).returncode == 1
     assert report.read_bytes() != mine
 
 
@@ -150,30 +150,30 @@ def test_settings_above_the_repository_do_not_count(repository: Path) -> None:
     own.write_text("fail_on: note\n", encoding="utf-8")
     for above in (repository.parent / FILE_NAME, repository.parent / "pyproject.toml"):
         above.write_text("this: is: no YAML [", encoding="utf-8")
-        done = run("--show-settings", "deploy/a.conf", cwd=repository)
+        done = run_here("--show-settings", "deploy/a.conf", cwd=repository)
         assert f"fail_on: note  # {FILE_NAME}:1" in done.stdout
     own.unlink()
     for path in ("deploy/a.conf", "deploy", "."):
-        assert run(path, cwd=repository).returncode == 1
+        assert run_here(path, cwd=repository).returncode == 1
     # Without a repository the given folder is the last one.
     (repository / ".git" / "hooks").rmdir()
     (repository / ".git").rmdir()
     own.write_text("this: is: no YAML [", encoding="utf-8")
-    assert run("deploy/a.conf", cwd=repository).returncode == 1
-    assert run("deploy", cwd=repository).returncode == 1
-    assert run("nginx.conf", cwd=repository).returncode == 2
+    assert run_here("deploy/a.conf", cwd=repository).returncode == 1
+    assert run_here("deploy", cwd=repository).returncode == 1
+    assert run_here("nginx.conf", cwd=repository).returncode == 2
 
 
 def test_settings_that_are_no_file_of_the_repository(repository: Path) -> None:
     (repository / FILE_NAME).symlink_to("../.env")
-    done = run("nginx.conf", cwd=repository)
+    done = run_here("nginx.conf", cwd=repository)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"{FILE_NAME}:1:1: is a link that leads out of ")
     assert "7f3" not in done.stderr
     (repository / FILE_NAME).unlink()
     (repository.parent / "pyproject.toml").write_text("[tool.nginx-stream-lint]\nx = 1\n")
     (repository / "pyproject.toml").symlink_to("../pyproject.toml")
-    assert run("nginx.conf", cwd=repository).returncode == 1
+    assert run_here("nginx.conf", cwd=repository).returncode == 1
 
 
 ISOLATED = """events {}
@@ -192,12 +192,12 @@ def test_isolated_obeys_nothing_of_the_repository(repository: Path) -> None:
     (repository / "nginx.conf").write_text(ISOLATED, encoding="utf-8")
     settings = "severity: {short-read-timeout: 'off'}\nignore: unused-ignore\n"
     (repository / FILE_NAME).write_text(settings, encoding="utf-8")
-    assert run("nginx.conf", "--write-baseline", "known.json", cwd=repository).returncode == 0
+    assert run_here("nginx.conf", "--write-baseline", "known.json", cwd=repository).returncode == 0
     (repository / FILE_NAME).write_text(settings + "baseline: known.json\n", encoding="utf-8")
-    assert run("nginx.conf", "--fail-on", "note", cwd=repository).returncode == 0
+    assert run_here("nginx.conf", "--fail-on", "note", cwd=repository).returncode == 0
 
     def rules(*options: str) -> set[str]:
-        done = run("nginx.conf", "--format", "json", *options, cwd=repository)
+        done = run_here("nginx.conf", "--format", "json", *options, cwd=repository)
         return {one["rule"] for one in json.loads(done.stdout)["findings"]}
 
     everything_found = rules("--isolated")
@@ -207,8 +207,8 @@ def test_isolated_obeys_nothing_of_the_repository(repository: Path) -> None:
     (repository / FILE_NAME).write_text("this: is: no YAML [", encoding="utf-8")
     assert rules("--isolated") == everything_found
     for words in (["explain", "nginx.conf", "/v1/chat"],):
-        assert run(*words, cwd=repository).returncode == 2
-        assert run(*words, "--isolated", cwd=repository).returncode == 0
+        assert run_here(*words, cwd=repository).returncode == 2
+        assert run_here(*words, "--isolated", cwd=repository).returncode == 0
 
 
 FAVOURS = [
@@ -238,7 +238,7 @@ def test_isolated_lets_no_comment_excuse_a_stream(
             "      proxy_pass http://127.0.0.1:8000; proxy_http_version 1.1; } } }\n",
             encoding="utf-8",
         )
-        done = run("nginx.conf", "--format", "json", *options, *more, cwd=repository)
+        done = run_here("nginx.conf", "--format", "json", *options, *more, cwd=repository)
         report = json.loads(done.stdout)
         assert not report["errors"]
         return {one["rule"]: one["severity"] for one in report["findings"]}
@@ -256,8 +256,8 @@ def test_what_the_command_line_names_holds_in_isolation(repository: Path) -> Non
     (repository / "nginx.conf").write_text(ISOLATED, encoding="utf-8")
     (repository / "mine.yaml").write_text("severity: {response-buffering: note}", encoding="utf-8")
     options = ("nginx.conf", "--isolated", "--config", "mine.yaml")
-    done = run(*options, "--format", "json", cwd=repository)
+    done = run_here(*options, "--format", "json", cwd=repository)
     found = {one["rule"]: one["severity"] for one in json.loads(done.stdout)["findings"]}
     assert found["response-buffering"] == "note"
-    assert run(*options, "--write-baseline", "known.json", cwd=repository).returncode == 0
-    assert run(*options, "--baseline", "known.json", cwd=repository).returncode == 0
+    assert run_here(*options, "--write-baseline", "known.json", cwd=repository).returncode == 0
+    assert run_here(*options, "--baseline", "known.json", cwd=repository).returncode == 0

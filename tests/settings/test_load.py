@@ -14,7 +14,7 @@ from nginx_stream_lint.report.blocks import Code
 from nginx_stream_lint.settings import FILE_NAME, Settings, SettingsMistake, find, load
 from nginx_stream_lint.settings.page import as_toml, examples, settings_page
 from nginx_stream_lint.settings.show import as_yaml
-from tests.command import run
+from tests.command import run_here
 
 TABLE = "[tool.nginx-stream-lint]\n"
 CONF = "events {}\nhttp { server { location /v1/chat { proxy_pass http://127.0.0.1:8000; } } }\n"
@@ -235,7 +235,7 @@ def test_what_cannot_be_a_file(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
 
     def says(text: str) -> None:
-        done = run("nginx.conf", cwd=tmp_path)
+        done = run_here("nginx.conf", cwd=tmp_path)
         assert (done.returncode, done.stdout) == (2, "")
         assert re.fullmatch(text, done.stderr.strip()), done.stderr
 
@@ -259,8 +259,8 @@ def test_what_cannot_be_a_file(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(TABLE + "a = [", encoding="utf-8")
     says(r"pyproject\.toml:2:6: .*")
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n", encoding="utf-8")
-    assert run("nginx.conf", cwd=tmp_path).returncode == 1
-    done = run("--config", "pyproject.toml", "nginx.conf", cwd=tmp_path)
+    assert run_here("nginx.conf", cwd=tmp_path).returncode == 1
+    done = run_here("--config", "pyproject.toml", "nginx.conf", cwd=tmp_path)
     assert done.returncode == 2
     assert "it has no table [tool.nginx-stream-lint]" in done.stderr
 
@@ -275,7 +275,9 @@ def test_mistakes_that_only_the_run_can_see(tmp_path: Path) -> None:
     ):
         (tmp_path / FILE_NAME).write_text(text, encoding="utf-8")
         for command in ([], ["explain"], ["probe"]):
-            done = run(*command, "nginx.conf", *(["/v1/chat"] if command else []), cwd=tmp_path)
+            done = run_here(
+                *command, "nginx.conf", *(["/v1/chat"] if command else []), cwd=tmp_path
+            )
             assert (done.returncode, done.stdout) == (2, ""), command
             assert done.stderr.startswith(f"{FILE_NAME}:{says}"), done.stderr
 
@@ -292,7 +294,7 @@ def test_rules_of_ones_own_may_be_named(tmp_path: Path) -> None:
     (tmp_path / "nginx.conf").write_text(CONF, encoding="utf-8")
     own_rule(tmp_path / "own")
     (tmp_path / FILE_NAME).write_text("rules: own\nseverity: {our-buffering: note}", "utf-8")
-    done = run("nginx.conf", "--format", "json", "--rules", "own", cwd=tmp_path)
+    done = run_here("nginx.conf", "--format", "json", "--rules", "own", cwd=tmp_path)
     found = {one["rule"]: one["severity"] for one in json.loads(done.stdout)["findings"]}
     assert found["our-buffering"] == "note"
     assert found["response-buffering"] == "error"

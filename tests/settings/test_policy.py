@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.report import FORMATS
-from tests.command import findings, run
+from tests.command import findings, run_here
 from tests.report.schemas import CHECKS, READ, Said
 
 LOCATION = "location /v1/chat/completions { proxy_pass http://127.0.0.1:8000; }"
@@ -42,7 +42,7 @@ def settings(text: str, name: str = ".nginx-stream-lint.yaml") -> None:
 
 def said(*arguments: str) -> set[Said]:
     """What JSON says of the findings."""
-    return READ["json"](run(*arguments, "--format", "json").stdout)
+    return READ["json"](run_here(*arguments, "--format", "json").stdout)
 
 
 def of(found: set[Said], rule: str) -> dict[str, str]:
@@ -66,7 +66,7 @@ EXPECTED = {
 def test_an_override_holds_in_every_format_through_the_main_file(folder: Path) -> None:
     settings(OVERRIDE)
     formats = [f"--format={name}=report.{name}" for name in FORMATS]
-    done = run("nginx.conf", *formats)
+    done = run_here("nginx.conf", *formats)
     assert (done.returncode, done.stderr) == (1, "")
     for name in FORMATS:
         text = (folder / f"report.{name}").read_text(encoding="utf-8")
@@ -74,7 +74,7 @@ def test_an_override_holds_in_every_format_through_the_main_file(folder: Path) -
         assert READ[name](text) == EXPECTED, name
     # Without the settings each format says something else: the readers above do see it.
     (folder / ".nginx-stream-lint.yaml").unlink()
-    run("nginx.conf", *formats)
+    run_here("nginx.conf", *formats)
     for name in FORMATS:
         found = READ[name]((folder / f"report.{name}").read_text(encoding="utf-8"))
         assert of(found, "response-buffering") == dict.fromkeys(
@@ -91,7 +91,7 @@ def test_it_holds_however_the_file_is_reached(path: str, folder: Path) -> None:
     legacy = {one[0]: one[2] for one in found if one[1].endswith("legacy.conf")}
     assert legacy == {"short-read-timeout": "note"}
     below = folder / "conf.d"
-    done = run("--format", "json", "legacy.conf", cwd=below)
+    done = run_here("--format", "json", "legacy.conf", cwd=below)
     assert of(READ["json"](done.stdout), "short-read-timeout")["legacy.conf"] == "note"
 
 
@@ -177,7 +177,7 @@ def test_what_nobody_can_see_is_no_error(folder: Path) -> None:
 def test_findings_stay_in_the_order_of_the_files_named(folder: Path) -> None:
     (folder / "b.conf").write_text(MAIN.replace("    include conf.d/*.conf;\n", ""), "utf-8")
     settings("severity: {short-read-timeout: error, response-buffering: note}")
-    report = json.loads(run("nginx.conf", "b.conf", "--format", "json").stdout)
+    report = json.loads(run_here("nginx.conf", "b.conf", "--format", "json").stdout)
     rows = [(one["file"], one["severity"]) for one in report["findings"]]
     assert [file for file, _ in rows] == ["conf.d/legacy.conf"] * 2 + ["nginx.conf"] * 2 + [
         "b.conf"
@@ -226,7 +226,7 @@ def test_version_and_timeout_go_with_the_file_of_the_location() -> None:
     found = said("nginx.conf", "--nginx-version", "1.26.2", "--min-read-timeout", "300s")
     assert of(found, "response-buffering") == both
     assert set(of(found, "short-read-timeout")) == {"nginx.conf", "conf.d/legacy.conf"}
-    page = run("nginx.conf", "--format", "html").stdout
+    page = run_here("nginx.conf", "--format", "html").stdout
     assert page.count("stalls") > 0
 
 
@@ -260,7 +260,7 @@ def test_streams_of_an_override_are_for_its_servers_and_locations(folder: Path) 
 
 def test_what_is_off_is_not_mended(folder: Path) -> None:
     settings(OVERRIDE)
-    done = run("--fix", "nginx.conf")
+    done = run_here("--fix", "nginx.conf")
     assert "fixed" in done.stderr
     assert "proxy_buffering off" in (folder / "nginx.conf").read_text(encoding="utf-8")
     legacy = (folder / "conf.d" / "legacy.conf").read_text(encoding="utf-8")
@@ -272,24 +272,24 @@ def test_fail_on_format_and_files_of_the_settings(folder: Path) -> None:
     settings(
         "severity: {response-buffering: note, old-upstream-http: note, short-read-timeout: note}\n"
     )
-    assert run("nginx.conf").returncode == 0
+    assert run_here("nginx.conf").returncode == 0
     with Path(".nginx-stream-lint.yaml").open("a", encoding="utf-8") as stream:
         stream.write("fail_on: note\nformat: [concise, sarif=out.sarif]\n")
-    below = run("legacy.conf", cwd=folder / "conf.d")
+    below = run_here("legacy.conf", cwd=folder / "conf.d")
     assert below.returncode == 1
     assert READ["concise"](below.stdout)
     assert READ["sarif"]((folder / "out.sarif").read_text(encoding="utf-8"))
-    assert run("nginx.conf", "--fail-on", "warning").returncode == 0
-    assert READ["json"](run("nginx.conf", "--format", "json").stdout)
-    done = run("nginx.conf", "--output", "x.txt")
+    assert run_here("nginx.conf", "--fail-on", "warning").returncode == 0
+    assert READ["json"](run_here("nginx.conf", "--format", "json").stdout)
+    done = run_here("nginx.conf", "--output", "x.txt")
     assert (done.returncode, "single format" in done.stderr) == (2, True)
 
 
 def test_explain_knows_the_settings() -> None:
     url = "http://localhost:81/v1/chat/completions"
-    before = run("explain", "nginx.conf", url)
+    before = run_here("explain", "nginx.conf", url)
     settings(OVERRIDE)
-    after = run("explain", "nginx.conf", url)
+    after = run_here("explain", "nginx.conf", url)
     assert "response-buffering" in before.stdout
     assert "response-buffering" not in after.stdout
     assert "short-read-timeout" in after.stdout
@@ -306,9 +306,9 @@ def test_documents_and_values_of_placeholders(folder: Path) -> None:
     assert said("docs.md") == set()
     settings("markdown: true\nenv_file: values/.env")
     assert of(said("docs.md"), "response-buffering")
-    assert run("docs.md", "--no-markdown").returncode == 2
+    assert run_here("docs.md", "--no-markdown").returncode == 2
     assert of(said("app.conf"), "response-buffering") == {"app.conf": "error"}
     settings("\nenv_file: values/nothing")
-    done = run("app.conf")
+    done = run_here("app.conf")
     assert done.returncode == 2
     assert done.stderr.startswith(".nginx-stream-lint.yaml:2:11: values/nothing cannot be read")

@@ -12,12 +12,12 @@ from nginx_stream_lint.settings.keys import KEYS
 from nginx_stream_lint.settings.node import yaml_node
 from nginx_stream_lint.settings.page import as_toml, examples
 from nginx_stream_lint.settings.show import as_yaml
-from tests.command import run
+from tests.command import run_here
 from tests.settings.test_load import own_rule
 
 
 def shown(folder: Path, *arguments: str) -> str:
-    done = run("--show-settings", *arguments, cwd=folder)
+    done = run_here("--show-settings", *arguments, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -101,6 +101,6 @@ def test_words_that_look_like_something_else_are_quoted() -> None:
 
 def test_settings_that_are_wrong_are_not_shown(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text("fail_om: note", encoding="utf-8")
-    done = run("--show-settings", cwd=tmp_path)
+    done = run_here("--show-settings", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f'{FILE_NAME}:1:1: unknown key "fail_om"; did you mean "fail_on"')

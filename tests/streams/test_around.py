@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.command import run
+from tests.command import run_here
 from tests.streams.looking import found, likely
 
 from nginx_stream_lint.config import read
@@ -91,7 +91,7 @@ def test_names_of_folders_above_say_nothing(
         if in_git:
             (top / ".git").mkdir()
         monkeypatch.chdir(top if relative else "/usr")
-        done = run("--format", "json", "." if relative else top)
+        done = run_here("--format", "json", "." if relative else top)
         assert done.returncode == 1  # llm/ is part of the tree
         report = json.loads(done.stdout)
         assert {

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.command import findings, run
+from tests.command import findings, run_here
 
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import build
@@ -88,7 +88,7 @@ def test_comments_declare_so_many_different_streams_for_one_place(tmp_path: Path
             [(3, 10)] if number > limit else []
         )
         assert all(f"more than {limit} different streams" in one.message for one in problems)
-    assert run("nginx.conf", cwd=tmp_path).returncode == 2
+    assert run_here("nginx.conf", cwd=tmp_path).returncode == 2
     limits = Path(__file__).parents[2] / "docs" / "limits.md"
     assert f"Comments may declare {limit} different streams" in limits.read_text(encoding="utf-8")
 
@@ -114,7 +114,7 @@ def test_the_error_of_a_declared_websocket_stays(tmp_path: Path) -> None:
 def test_explain_keeps_the_kind(tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text("events {}\nhttp { server { location /ws { proxy_pass http://a:1; } } }\n")
-    done = run("explain", path, "/ws")
+    done = run_here("explain", path, "/ws")
     assert "websocket-upgrade" in done.stdout, done.stdout
     assert "response-buffering" not in done.stdout
 
@@ -155,7 +155,7 @@ def test_settings_take_urls(tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text(f"events {{}}\nhttp {{ {SERVERS} }}\n")
     (tmp_path / ".nginx-stream-lint.yaml").write_text("streams: ['http://b.example.com/x']\n")
-    done = run("--format", "json", path)
+    done = run_here("--format", "json", path)
     declared = [
         one["location"]["label"]
         for one in json.loads(done.stdout)["findings"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.command import findings, run
+from tests.command import findings, run_here
 
 from nginx_stream_lint.report import FORMATS
 
@@ -30,7 +30,7 @@ def put(folder: Path, text: str = LOCATIONS, name: str = "nginx.conf") -> Path:
 
 
 def unproxied(path: Path, *options: str | Path) -> list[dict[str, Any]]:
-    done = run("--format", "json", "--select", "unproxied-stream", *options, path)
+    done = run_here("--format", "json", "--select", "unproxied-stream", *options, path)
     found: list[dict[str, Any]] = json.loads(done.stdout)["findings"]
     assert done.returncode == (1 if found else 0), done.stderr
     return found
@@ -142,7 +142,7 @@ def test_comments_in_what_passes_nothing_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_format_copes(form: str, tmp_path: Path) -> None:
-    done = run("--format", form, "--stream", "/typo", put(tmp_path))
+    done = run_here("--format", form, "--stream", "/typo", put(tmp_path))
     assert done.returncode == 1, done.stderr
     assert "unproxied-stream" in done.stdout
     assert "Traceback" not in done.stderr
@@ -150,15 +150,15 @@ def test_every_format_copes(form: str, tmp_path: Path) -> None:
 
 def test_a_baseline_knows_it(tmp_path: Path) -> None:
     path, baseline = put(tmp_path), tmp_path / "known.json"
-    run("--stream", "/typo", "--write-baseline", baseline, path)
-    done = run("--stream", "/typo", "--baseline", baseline, path)
+    run_here("--stream", "/typo", "--write-baseline", baseline, path)
+    done = run_here("--stream", "/typo", "--baseline", baseline, path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_it_is_fixed_by_hand(tmp_path: Path) -> None:
     path = put(tmp_path)
     before = path.read_text()
-    run("--stream", "/typo", "--fix", "--select", "unproxied-stream", path)
+    run_here("--stream", "/typo", "--fix", "--select", "unproxied-stream", path)
     assert path.read_text() == before
     assert findings(path, "--stream", "/typo", status=1)[-1]["fix"]["applicability"] == "manual"
 
@@ -184,7 +184,7 @@ def test_an_absent_include_may_hold_the_location(
     server = "listen 80; server_name a.example.com; location / { return 404; }"
     path = tmp_path / "nginx.conf"
     path.write_text(f"events {{}}\n{include.replace('SERVER', server)}\n")
-    done = run("--format", "json", "--select", "unproxied-stream", "--stream", "/api", path)
+    done = run_here("--format", "json", "--select", "unproxied-stream", "--stream", "/api", path)
     [one] = json.loads(done.stdout)["findings"]
     assert one["severity"] == severity
     assert ("--mount" in one["message"]) == (severity == "warning")
@@ -203,7 +203,7 @@ def test_a_named_server_is_not_that_of_an_absent_file(tmp_path: Path) -> None:
     )
     [one] = unproxied(path, "--stream", "http://a.example.com/api")
     assert one["severity"] == "error"
-    done = run("--format", "json", "--stream", "http://b.example.com/api", path)
+    done = run_here("--format", "json", "--stream", "http://b.example.com/api", path)
     assert [one["severity"] for one in json.loads(done.stdout)["findings"]] == ["warning"]
 
 
@@ -216,5 +216,5 @@ def test_a_comment_where_an_absent_file_may_pass_on(tmp_path: Path) -> None:
         ("include /etc/nginx/proxy.conf;", "warning"),
     ):
         path = put(tmp_path, inside.format(text))
-        done = run("--format", "json", "--select", "unproxied-stream", path)
+        done = run_here("--format", "json", "--select", "unproxied-stream", path)
         assert [one["severity"] for one in json.loads(done.stdout)["findings"]] == [severity]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.report import FORMATS
-from tests.command import run
+from tests.command import run_here
 
 SITE = "server {\n    location /v1/chat/completions {\n        proxy_pass http://app;\n    }\n}\n"
 MORE = SITE.replace("/v1/chat/completions", "/sse")
@@ -20,7 +20,7 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("conf").mkdir()
     Path("conf/a.conf").write_text(SITE)
-    done = run("conf", "--write-baseline", "known.json")
+    done = run_here("conf", "--write-baseline", "known.json")
     assert done.returncode == 0
     assert done.stdout == ""
     assert done.stderr == "2 findings written to known.json\n"
@@ -30,8 +30,8 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("known")
 class TestBaseline:
     def test_what_is_known_is_not_reported(self) -> None:
-        assert run("conf").returncode == 1
-        done = run("conf", "--baseline", "known.json")
+        assert run_here("conf").returncode == 1
+        done = run_here("conf", "--baseline", "known.json")
         assert done.returncode == 0
         assert "2 suppressed" in done.stdout
         assert done.stderr == ""
@@ -40,51 +40,51 @@ class TestBaseline:
         text = "# a comment\n\nmap $a $b { }\n" + SITE.replace("server {", "server {\n  listen 81;")
         Path("conf/a.conf").write_text(text)
         Path("conf/b.conf").write_text("gzip_vary on;\n")
-        assert run("conf", "--baseline", "known.json").returncode == 0
+        assert run_here("conf", "--baseline", "known.json").returncode == 0
 
     def test_what_is_new_is_reported(self) -> None:
         Path("conf/a.conf").write_text(MORE + SITE)
-        done = run("conf", "--baseline", "known.json", "--format", "concise")
+        done = run_here("conf", "--baseline", "known.json", "--format", "concise")
         assert done.returncode == 1
         assert len(done.stdout.splitlines()) == 2
         assert all(line.startswith("conf/a.conf:2:") for line in done.stdout.splitlines())
 
     def test_the_same_again_is_new(self) -> None:
         Path("conf/a.conf").write_text(SITE + SITE)
-        done = run("conf", "--baseline", "known.json", "--format", "concise")
+        done = run_here("conf", "--baseline", "known.json", "--format", "concise")
         assert len(done.stdout.splitlines()) == 2
 
     def test_what_is_gone_is_said_and_dropped(self) -> None:
         Path("conf/a.conf").write_text(SITE.replace("app;", "app; proxy_buffering off;"))
-        done = run("conf", "--baseline", "known.json")
+        done = run_here("conf", "--baseline", "known.json")
         assert done.returncode == 0
         gone = "response-buffering of location /v1/chat/completions in conf/a.conf no longer occurs"
         assert f"known.json: {gone}" in done.stderr
-        run("conf", "--write-baseline", "known.json")
-        assert run("conf", "--baseline", "known.json").stderr == ""
+        run_here("conf", "--write-baseline", "known.json")
+        assert run_here("conf", "--baseline", "known.json").stderr == ""
         Path("conf/a.conf").write_text(SITE)
-        assert run("conf", "--baseline", "known.json").returncode == 1
+        assert run_here("conf", "--baseline", "known.json").returncode == 1
 
     def test_what_was_not_checked_is_not_gone(self) -> None:
         Path("b.conf").write_text(MORE)
-        assert "no longer" not in run("b.conf", "--baseline", "known.json").stderr
-        run("b.conf", "--write-baseline", "known.json")
-        assert run("conf", "--baseline", "known.json").returncode == 0
-        done = run("conf", "--select", "nagle-delay", "--baseline", "known.json")
+        assert "no longer" not in run_here("b.conf", "--baseline", "known.json").stderr
+        run_here("b.conf", "--write-baseline", "known.json")
+        assert run_here("conf", "--baseline", "known.json").returncode == 0
+        done = run_here("conf", "--select", "nagle-delay", "--baseline", "known.json")
         assert done.stderr == ""
 
     def test_it_is_known_from_every_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir("conf")
-        assert run("a.conf", "--baseline", "../known.json").returncode == 0
+        assert run_here("a.conf", "--baseline", "../known.json").returncode == 0
 
     def test_what_is_known_is_not_mended(self) -> None:
         before = Path("conf/a.conf").read_text()
-        assert run("conf", "--fix", "--baseline", "known.json").returncode == 0
+        assert run_here("conf", "--fix", "--baseline", "known.json").returncode == 0
         assert Path("conf/a.conf").read_text() == before
 
     @pytest.mark.parametrize("format_", FORMATS)
     def test_it_holds_in_every_format(self, format_: str) -> None:
-        done = run("conf", "--baseline", "known.json", "--format", format_)
+        done = run_here("conf", "--baseline", "known.json", "--format", format_)
         assert done.returncode == 0
         if format_ == "sarif":
             results = json.loads(done.stdout)["runs"][0]["results"]
@@ -95,7 +95,9 @@ class TestBaseline:
         Path("conf/a.conf").write_text(
             "# nginx-stream-lint: ignore-file[response-buffering] a reason\n" + SITE
         )
-        done = run("conf", "--ignore", "old-upstream-http,short-read-timeout", "--format", format_)
+        done = run_here(
+            "conf", "--ignore", "old-upstream-http,short-read-timeout", "--format", format_
+        )
         assert done.returncode == 0
         if format_ == "sarif":
             [result] = json.loads(done.stdout)["runs"][0]["results"]
@@ -121,7 +123,7 @@ def test_a_baseline_that_is_none(text: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "a.conf").write_text(SITE)
     (tmp_path / "b.json").write_text(text)
     for option in ("--baseline", "--write-baseline"):
-        done = run("a.conf", option, "b.json", cwd=tmp_path)
+        done = run_here("a.conf", option, "b.json", cwd=tmp_path)
         assert done.returncode == 2
         assert done.stdout == ""
         assert done.stderr.startswith("b.json:")
@@ -131,12 +133,12 @@ def test_a_baseline_that_is_none(text: str, says: str, tmp_path: Path) -> None:
 
 def test_a_baseline_is_utf_8_with_or_without_a_mark(tmp_path: Path) -> None:
     (tmp_path / "a.conf").write_text(SITE)
-    assert run("a.conf", "--write-baseline", "b.json", cwd=tmp_path).returncode == 0
+    assert run_here("a.conf", "--write-baseline", "b.json", cwd=tmp_path).returncode == 0
     data = (tmp_path / "b.json").read_bytes()
     (tmp_path / "b.json").write_bytes(b"\xef\xbb\xbf" + data)
-    assert run("a.conf", "--baseline", "b.json", cwd=tmp_path).returncode == 0
+    assert run_here("a.conf", "--baseline", "b.json", cwd=tmp_path).returncode == 0
     (tmp_path / "b.json").write_bytes(data + b" \xff")
-    done = run("a.conf", "--baseline", "b.json", cwd=tmp_path)
+    done = run_here("a.conf", "--baseline", "b.json", cwd=tmp_path)
     assert done.returncode == 2
     line = data.count(b"\n") + 1
     assert done.stderr.startswith(f"b.json:{line}:2: cannot be read (is not UTF-8); ")
@@ -144,6 +146,6 @@ def test_a_baseline_is_utf_8_with_or_without_a_mark(tmp_path: Path) -> None:
 
 def test_a_baseline_that_is_missing(tmp_path: Path) -> None:
     (tmp_path / "a.conf").write_text(SITE)
-    done = run("a.conf", "--baseline", "b.json", cwd=tmp_path)
+    done = run_here("a.conf", "--baseline", "b.json", cwd=tmp_path)
     assert done.returncode == 2
     assert "b.json:1:1: cannot be read" in done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from hyperframe.frame import (
 )
 
 from nginx_stream_lint.probe import write_certificate
+from tests.trace.listening import listening
 
 _PREFACE = 24  # bytes
 _HEADERS = 1  # type of frame
@@ -194,27 +194,5 @@ def hostile_http2(folder: Path) -> Iterator[int]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*write_certificate(folder))
     context.set_alpn_protocols(["h2"])
-    loop = asyncio.new_event_loop()
-    started, stop = threading.Event(), asyncio.Event()
-    ports: list[int] = []
-
-    async def run() -> None:
-        listening = await asyncio.start_server(_serve, "127.0.0.1", 0, ssl=context)
-        ports.append(listening.sockets[0].getsockname()[1])
-        started.set()
-        await stop.wait()
-        listening.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
-    thread.start()
-    started.wait(10)
-    try:
-        yield ports[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
-        loop.close()
+    with listening(_serve, context) as port:
+        yield port

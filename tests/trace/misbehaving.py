@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import threading
 import zlib
 from collections.abc import Iterator
 from email.parser import BytesParser
@@ -13,6 +12,7 @@ from email.parser import BytesParser
 import brotli
 
 from tests.trace.disguises import DISGUISES
+from tests.trace.listening import listening
 
 CHUNKED = "Transfer-Encoding: chunked"
 SSE = "Content-Type: text/event-stream"
@@ -292,27 +292,5 @@ def misbehaving() -> Iterator[_Server]:
     """Run the server until the block ends."""
     bombs()  # before somebody waits for them
     server = _Server()
-    loop = asyncio.new_event_loop()
-    started = threading.Event()
-    stop = asyncio.Event()
-
-    async def run() -> None:
-        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-        server.port = listening.sockets[0].getsockname()[1]
-        started.set()
-        await stop.wait()
-        listening.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
-    thread.start()
-    started.wait(10)
-    try:
+    with listening(server.serve) as server.port:
         yield server
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
-        loop.close()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from nginx_stream_lint.analysis import lint as one_round
 from nginx_stream_lint.analysis.lint import Options, Result
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.fixes.apply import with_complete_fixes
+from nginx_stream_lint.fixes.apply import applicable, new_problems, with_complete_fixes
+from nginx_stream_lint.fixes.sample import sample
 
 
 def lint(
@@ -34,14 +36,29 @@ def lint(
 def complete_fixes(result: Result, workspace: Workspace, options: Options) -> None:
     """Give the findings of a result the fixes that `--fix` would write.
 
-    That takes another check of the files, with their fixes applied.
+    That takes another check of the files, with their fixes applied. If many locations have equal
+    findings and fixes, a check of some of them is enough, unless it finds more to fix.
     """
+
+    def lint_again(texts: Mapping[str, str]) -> Result:
+        after = one_round.lint(workspace.overlaid(texts), result.inputs, options)
+        after.release()
+        return after
+
+    @cache
+    def is_done() -> bool:
+        """Whether a sample of the fixed files has nothing more to fix."""
+        if applicable(result.findings) != {"safe"}:
+            return False  # unsafe fixes follow when no safe ones are left
+        texts = sample(result.findings)
+        if not texts:
+            return False
+        after = lint_again(texts)
+        return not (applicable(after.findings) or new_problems(result.problems, after.problems))
 
     def checked(changed: Mapping[str, str]) -> Result:
         if not changed:
             return result
-        after = one_round.lint(workspace.overlaid(changed), result.inputs, options)
-        after.release()
-        return after
+        return Result(problems=result.problems) if is_done() else lint_again(changed)
 
     result.findings = with_complete_fixes(result.findings, checked)

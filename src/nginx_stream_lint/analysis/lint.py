@@ -19,8 +19,9 @@ from nginx_stream_lint.analysis.remarks import (
     declaration_findings,
 )
 from nginx_stream_lint.analysis.twins import flips
-from nginx_stream_lint.analysis.versions import by_version, of_all_versions
+from nginx_stream_lint.analysis.versions import by_version, of_all_versions, reads_defaults
 from nginx_stream_lint.config import (
+    SIGN,
     Configuration,
     File,
     IncludeResolver,
@@ -54,13 +55,12 @@ from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.rules.verdict import VerdictCache
 from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
-from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
-from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
 
 if TYPE_CHECKING:
+    from nginx_stream_lint.streams.unproxied import UnproxiedReason
     from nginx_stream_lint.suppress.baseline import Baseline, BaselineEntry
 
 MIN_READ_TIMEOUT_S = 300.0
@@ -292,13 +292,16 @@ def _check(
     caches: VerdictCaches,
 ) -> tuple[Detected, list[FindingWithContext], list[Finding]]:
     """Detect streams in a configuration and apply the rules, for each nginx that may run it."""
-    checked: list[Detected] = []
+    versions = by_version(configuration, options)
+    checked = [detect(configuration, versions[0], workspace)]
+    if not reads_defaults(checked[0].root, checked[0].served):
+        checked *= len(versions)
+    else:
+        checked += (detect(configuration, each, workspace) for each in versions[1:])
     found: list[list[FindingWithContext]] = []
     remarked: list[Finding] = []
-    for each in by_version(configuration, options):
-        detected = detect(configuration, each, workspace)
+    for detected, each in zip(checked, versions, strict=True):
         judged, measured = judge_all(detected, each, confirm, caches)
-        checked.append(detected)
         found.append(judged)
         remarked = remarked or [*judge_remarks(detected, each), *measured]
     # A problem counts only if every version refuses it.
@@ -360,7 +363,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     root = build(configuration)
     about = configuration.about
     known = options.policy.nginx_version(configuration.path, options.nginx_version)
-    declared = unproxied_reasons(root, known or OLD, options.streams, configuration.missing)
+    declared = _answers(configuration, root, known, options.streams)
     if about is None:
         found, mistakes = detect_streams(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]
@@ -387,6 +390,20 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     problems = [*configuration.problems, *refusals(root, known), *mistakes]
     problems = [one for one in problems if workspace.key(one.file) in about]
     return Detected(configuration, root, found, problems, declared)
+
+
+def _answers(
+    configuration: Configuration,
+    root: Level,
+    version: Version | None,
+    declarations: Sequence[Declaration],
+) -> dict[Declaration, list[UnproxiedReason]]:
+    """nginx's responses to declared streams that it does not proxy."""
+    if not declarations:
+        return {}
+    from nginx_stream_lint.streams.unproxied import unproxied_reasons
+
+    return unproxied_reasons(root, version or OLD, declarations, configuration.missing)
 
 
 def _asked_for(configuration: Configuration) -> list[File]:
@@ -475,8 +492,10 @@ def suppress(
     `files` are all that were read; the `result` has the requested ones. The ignored findings are
     added to the result.
     """
-    if options.isolated:
+    if options.isolated or not any(SIGN in file.source.text for file in files):
         return list(findings)
+    from nginx_stream_lint.suppress.comments import without_ignored
+
     kept, result.suppressed = without_ignored(
         findings, files, result.files, options.rules, options.known_rules
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from nginx_stream_lint.config import Configuration, Source
+from nginx_stream_lint.config import SIGN, Configuration, Source
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.unreachable_locations import unreachable_locations
@@ -14,7 +15,9 @@ from nginx_stream_lint.rules.remarks import remarks
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.detect import ProxiedLocation
-from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_comments
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.streams.unproxied import UnproxiedReason
 
 
 def block_findings(root: Level, rules: Sequence[Rule]) -> Iterator[Finding]:
@@ -42,6 +45,10 @@ def comment_findings(
     locations: Iterable[ProxiedLocation],
 ) -> Iterator[Finding]:
     """Findings about comments that declare streams although nothing is proxied there."""
+    if not any(SIGN in file.source.text for file in configuration.files):
+        return
+    from nginx_stream_lint.streams.unproxied import unproxied_comments
+
     levels = [one.level for one in locations]
     for one in unproxied_comments(configuration, root, levels):
         place = Place(one.source, one.start, one.end)

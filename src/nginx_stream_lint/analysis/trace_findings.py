@@ -19,11 +19,9 @@ from nginx_stream_lint.streams.declarations import declaration
 class TraceFindings(Struct, frozen=True):
     """The location of a traced URL in a layer's configuration, with its findings.
 
-    Attributes:
-        place: `file:line: location`; empty if no location handles the URL.
-        findings: those that explain the measurement, the best first; all if none does.
-        explains: whether they do.
-        problems: inputs that could not be read.
+    `place` is `file:line: location`, or empty if no location handles the URL. If `explains`, the
+    findings are those that explain the measurement, the best first; otherwise all. `problems` are
+    inputs that could not be read.
     """
 
     place: str

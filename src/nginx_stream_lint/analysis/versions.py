@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from nginx_stream_lint.config import Configuration
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.self_proxying import may_be_self_proxied
+from nginx_stream_lint.nginx.versions import LAST_OLD
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Severity
 from nginx_stream_lint.rules.judge import FindingWithContext
+from nginx_stream_lint.streams.detect import ProxiedLocation
 
 if TYPE_CHECKING:
     from nginx_stream_lint.analysis.lint import Options
@@ -25,12 +29,26 @@ def by_version(configuration: Configuration, options: Options) -> list[Options]:
     """The options for each version of nginx that may run a configuration.
 
     The user's version takes precedence over that of the deployment. A floating tag, such as
-    `nginx:alpine`, may be on either side of a change of defaults: that makes two versions.
+    `nginx:alpine`, may be on either side of a change of defaults: that makes two versions, which
+    differ in nothing else.
     """
     deployed = configuration.deployed
     if options.nginx_version is not None or deployed is None or not deployed.versions:
         return [options]
     return [replace(options, nginx_version=one) for one in deployed.versions]
+
+
+def reads_defaults(root: Level, served: Sequence[ProxiedLocation]) -> bool:
+    """Whether the streams of a configuration depend on the defaults of its nginx.
+
+    Only those do that a server proxies to another server of the configuration: the other one's
+    response depends on the HTTP version between the two.
+    """
+    http = root.first("http")
+    handlers = {(one.handler.family, one.handler.target): one.handler for one in served}
+    return http is not None and any(
+        may_be_self_proxied(http, one, LAST_OLD) for one in handlers.values()
+    )
 
 
 def of_all_versions(found: Sequence[list[FindingWithContext]]) -> list[FindingWithContext]:

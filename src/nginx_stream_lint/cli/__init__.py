@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nginx_stream_lint import __version__
+from nginx_stream_lint.cli.leaving import leave
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -92,9 +93,10 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         _run()
-    finally:
-        # Otherwise Python frees a million objects one by one at exit, which takes another 11 %.
-        gc.freeze()
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            leave(end.code)
+        raise
 
 
 def _run() -> None:

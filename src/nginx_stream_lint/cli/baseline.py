@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from nginx_stream_lint.suppress.baseline import Baseline
 
 
-def baseline_at(workspace: Workspace, path: str | None) -> Baseline | None:
+def baseline_at(workspace: Workspace, path: str) -> Baseline:
     """Read a baseline; exit with status 2 if it is unusable."""
-    if path is None:
-        return None
     from nginx_stream_lint.suppress.baseline import BaselineMistake, load
 
     try:
@@ -29,7 +27,7 @@ def baseline_at(workspace: Workspace, path: str | None) -> Baseline | None:
 _MOST_STALE = 10
 
 
-def say_stale(report: Result, path: str | None) -> None:
+def say_stale(report: Result, path: str) -> None:
     """Report baseline entries whose findings no longer occur."""
     for entry in report.stale[:_MOST_STALE]:
         say(

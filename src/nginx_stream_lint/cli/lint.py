@@ -12,7 +12,6 @@ import click
 from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.lint import Confirm, Detected, Options, Result, lint, read
-from nginx_stream_lint.cli.baseline import baseline_at, say_stale, write_baseline
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
@@ -209,7 +208,9 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         options = replace(options, nginx_version=binary.version)
     inputs = [STDIN if path == "-" else path for path in paths]
     baseline = None if choices.baseline is None else str(choices.baseline)
-    if not flags["write_baseline"]:
+    if baseline is not None and not flags["write_baseline"]:
+        from nginx_stream_lint.cli.baseline import baseline_at
+
         options = replace(options, baseline=baseline_at(workspace, baseline))
     report: Result | None = None
     failures: list[str] = []
@@ -220,9 +221,13 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     if report is None or binary is not None:
         report = lint(workspace, inputs, options, _confirming(options, binary))
     if flags["write_baseline"]:
+        from nginx_stream_lint.cli.baseline import write_baseline
+
         write_baseline(workspace, report, flags["write_baseline"], options)
         report.findings = []
-    else:
+    elif baseline is not None:
+        from nginx_stream_lint.cli.baseline import say_stale
+
         say_stale(report, baseline)
     if not flags["do_diff"] and not flags["write_baseline"]:
         with_fixes = any(target.format in WITH_FIXES for target in choices.targets)

@@ -7,11 +7,12 @@ from nginx_stream_lint.config.configuration import Configuration, Note, read, wi
 from nginx_stream_lint.config.includes import IncludeResolver
 from nginx_stream_lint.config.inputs import STDIN, InputOptions, configurations
 from nginx_stream_lint.config.mapped_text import Regions, has_placeholder
-from nginx_stream_lint.config.tree import Directive, File, is_complete, statements
+from nginx_stream_lint.config.tree import SIGN, Directive, File, is_complete, statements
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.problems import Problem
 
 __all__ = [
+    "SIGN",
     "STDIN",
     "Configuration",
     "Directive",

@@ -58,7 +58,8 @@ _DATA_BLOCKS = frozenset({"charset_map", "geo", "map", "split_clients", "types"}
 class Note(Struct, frozen=True):
     """A note for the user about how a file was read; `line` and `column` count from 1.
 
-    Notes with equal `subject` are shown once. A `detail` is shown only with -v.
+    Notes with equal `subject` are shown once. A `detail` is shown only with -v. A note about a
+    whole folder is shown without line and column.
     """
 
     file: str
@@ -67,9 +68,11 @@ class Note(Struct, frozen=True):
     message: str
     subject: str = ""
     detail: bool = False
+    is_folder: bool = False
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: note: {self.message}"
+        place = self.file if self.is_folder else f"{self.file}:{self.line}:{self.column}"
+        return f"{place}: note: {self.message}"
 
 
 def without_repeats(notes: Iterable[Note]) -> list[Note]:

@@ -7,7 +7,8 @@ If only a snippet is named, as by a pre-commit hook, the main files around it ar
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -172,8 +173,7 @@ class _Gathering:
         for folder in folders:
             self._note_rejected(folder)
         self.found += [
-            Configuration(folder, notes=[Note(folder, 1, 1, message)])
-            for folder, message in self.files.workspace.notes.items()
+            _noted(folder, message) for folder, message in self.files.workspace.notes.items()
         ]
         return self.found
 
@@ -199,14 +199,15 @@ class _Gathering:
         done: set[str] = set()
         readings: set[int] = set()
         made: list[Configuration] = []
-        yaml = [next(iter(blocks.values())).source.text for blocks in self.in_yaml.values()]
-        for top, files in self._files_around().items():
-            found, notes = deployments(workspace, top, files, yaml, self._block)
-            if any(nginx.has(key) for nginx in found for key in asked):
-                self.deployed += found
-                made.append(Configuration(top, notes=list(notes)))
+        budget = workspace.budget.separate()
+        with workspace.charged_to(budget), suppress(Unreadable):
+            made += self._find_deployed(deployments, asked)
+        for problem in budget.problems:
+            message = f"the deployment was not read completely: {problem.message}"
+            note = Note(problem.file, problem.line, problem.column, message)
+            made.append(Configuration(problem.file, notes=[note]))
         for nginx in self.deployed:
-            if nginx.main is None or not any(map(nginx.has, asked)):
+            if nginx.main is None:
                 continue
             files_there = self.files.of(nginx)
             for one in read_all(nginx.main, files_there):
@@ -227,6 +228,18 @@ class _Gathering:
         ]
         self.found += made
         return done
+
+    def _find_deployed(
+        self, deployments: Deployments, asked: frozenset[str]
+    ) -> Iterator[Configuration]:
+        """Find the nginx instances that use requested files; yields what is unknown of them."""
+        yaml = [next(iter(blocks.values())).source.text for blocks in self.in_yaml.values()]
+        for top, files in self._files_around().items():
+            found, notes = deployments(self.files.workspace, top, files, yaml, self._block)
+            using = [nginx for nginx in found if any(map(nginx.has, asked))]
+            if using:
+                self.deployed += using
+                yield Configuration(top, notes=list(notes))
 
     def _read(self, path: str) -> list[Configuration]:
         """Read a file by its kind, once for each nginx of the deployment that has it."""
@@ -288,8 +301,7 @@ class _Gathering:
         found = self.files.repository(folder).candidates(self.around.markdown)
         self.guessed.update(self.files.key(path) for path, verdict in found if verdict == "guessed")
         if not found:
-            message = "no nginx configuration found in this folder"
-            self.found.append(Configuration(folder, notes=[Note(folder, 1, 1, message)]))
+            self.found.append(_noted(folder, "no nginx configuration found in this folder"))
         return [path for path, _ in found]
 
     def _judge_reading(self, configuration: Configuration) -> None:
@@ -476,6 +488,11 @@ class _Gathering:
     def _refuse(self, path: str, message: str, advice: str) -> None:
         problem = Problem(path, 1, 1, message, advice)
         self.found.append(Configuration(path, problems=[problem]))
+
+
+def _noted(folder: str, message: str) -> Configuration:
+    """No configuration, but a note about a folder."""
+    return Configuration(folder, notes=[Note(folder, 1, 1, message, is_folder=True)])
 
 
 def _has_location(directives: Iterable[Directive]) -> bool:

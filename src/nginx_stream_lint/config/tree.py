@@ -27,6 +27,8 @@ from nginx_stream_lint.util.remembering import remembered
 # crossplane's parser recurses once per block. This is far from Python's limit, and far deeper than
 # real configurations.
 MAX_DEPTH = 256
+# All comments with instructions for the linter contain this.
+SIGN = "nginx-stream-lint:"
 
 
 def _private_crossplane() -> ModuleType:

@@ -23,16 +23,26 @@ def deployed(
     `yaml` are the texts of its YAML files that have nginx text in them: a ConfigMap among them is
     part of a deployment, as a compose file is.
     """
-    if not any(map(may_describe, files)) and not any(map(is_manifest, yaml)):
+    has_manifests = any(is_manifest(text.encode("utf-8", "replace")) for text in yaml)
+    if not has_manifests and not any(map(may_describe, files)):
         return [], ()
     # Most repositories do not need these modules, which take longer to load than to use.
-    from nginx_stream_lint.deployment.files import InstanceFiles
-    from nginx_stream_lint.deployment.model import Deployment
-    from nginx_stream_lint.deployment.read import read_deployment
+    from nginx_stream_lint.deployment.relevant import manifests_of, relevant_files
 
     key = (root, *files)
-    found = workspace.kept.get(key)  # runs that try fixes read the same again
-    if not isinstance(found, Deployment):
-        found = workspace.kept[key] = read_deployment(workspace, root, files)
+    if key not in workspace.kept:  # runs that try fixes read the same again
+        relevant = relevant_files(workspace, files)
+        # Without nginx text, a manifest has no file for an nginx.
+        manifests = manifests_of(workspace, files) if has_manifests else []
+        if not relevant and not manifests:
+            return [], ()
+        from nginx_stream_lint.deployment.read import read_deployment
+
+        workspace.kept[key] = read_deployment(workspace, root, relevant, manifests)
+    from nginx_stream_lint.deployment.files import InstanceFiles
+    from nginx_stream_lint.deployment.model import Deployment
+
+    found = workspace.kept[key]
+    assert isinstance(found, Deployment)
     nginx = [InstanceFiles(workspace, one, found, blocks) for one in found.instances]
     return nginx, found.notes

@@ -12,23 +12,23 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Items
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
-from nginx_stream_lint.deployment import dockerfile
 from nginx_stream_lint.deployment.instance import Container
 from nginx_stream_lint.deployment.interpolation import interpolated, read_variables
 from nginx_stream_lint.deployment.model import (
-    MENTIONS,
     DeployedAt,
     PlacedFile,
     PublishedPort,
     deployed_at,
     is_known,
 )
-from nginx_stream_lint.deployment.texts import text_of
+from nginx_stream_lint.deployment.names import mentions_nginx
+from nginx_stream_lint.deployment.texts import documents_of, text_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.kubernetes.manifest import (
@@ -37,9 +37,11 @@ from nginx_stream_lint.kubernetes.manifest import (
     Node,
     Scalar,
     Sequence,
-    documents,
 )
 from nginx_stream_lint.util.problems import Problem, Unreadable
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.deployment.dockerfile import BuiltImage
 
 _MAIN_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _OVERRIDES = tuple(
@@ -165,8 +167,8 @@ class _ComposeReader:
     def _load(self, path: str) -> ComposeFile | None:
         try:
             source = text_of(self.workspace, path)
-            text = re.sub("[\ud800-\udfff]", "?", source.text[:_MAX_TEXT])
-            found, problems = documents(source, text)
+            text = source.text[:_MAX_TEXT]
+            found, problems = documents_of(source, text)
         except Unreadable as error:
             self.notes.append(error.problem)
             return None
@@ -174,7 +176,7 @@ class _ComposeReader:
             self.note(DeployedAt(path, 1), "is too long for a compose file", "split it")
             return None
         for one in problems:
-            if MENTIONS.search(text) is None:
+            if not mentions_nginx(text):
                 continue
             self.note(
                 DeployedAt(one.file, one.line, one.column),
@@ -408,15 +410,17 @@ class _Project:
             spec.replicas,
         )
 
-    def _built(self, spec: _Spec) -> tuple[dockerfile.BuiltImage | None, str | None, str | None]:
+    def _built(self, spec: _Spec) -> tuple[BuiltImage | None, str | None, str | None]:
         """The result of a service's Dockerfile, its build context, and its path."""
         build = spec.build
         if build is None:
             return None, None, None
+        from nginx_stream_lint.deployment import dockerfile
+
         origin = build.origin or spec.origin
         context = build.context
 
-        def nothing(message: str) -> dockerfile.BuiltImage:
+        def nothing(message: str) -> BuiltImage:
             place = origin.file, origin.line, origin.column
             unknown = Problem(
                 *place, f"{message} {spec.name} does not exist", "its image is unknown"
@@ -457,7 +461,7 @@ class _Project:
 def _mentions_nginx(spec: _Spec) -> bool:
     """Whether what a service says beside its Dockerfile may mean that it runs nginx."""
     words = *(spec.entrypoint or ()), *(spec.command or ()), *spec.mounts, spec.image or ""
-    return any(map(MENTIONS.search, words))
+    return any(map(mentions_nginx, words))
 
 
 class _ServiceParser:

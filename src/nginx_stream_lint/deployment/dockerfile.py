@@ -16,12 +16,12 @@ from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.deployment.images import base_files, server_image, system_of
 from nginx_stream_lint.deployment.interpolation import substituted
 from nginx_stream_lint.deployment.model import (
-    MENTIONS,
     DeployedAt,
     PlacedFile,
     PublishedPort,
     is_known,
 )
+from nginx_stream_lint.deployment.names import mentions_nginx
 from nginx_stream_lint.deployment.shell import (
     Installed,
     Layers,
@@ -179,7 +179,7 @@ def build_text(
 ) -> BuiltImage:
     """Evaluate the text of a Dockerfile, which may be part of another file."""
     found = instructions(source)
-    is_nginx = is_nginx or MENTIONS.search(source.text) is not None
+    is_nginx = is_nginx or mentions_nginx(source.text)
     return _Build(workspace, source, found, context, arguments).image(target, is_nginx)
 
 

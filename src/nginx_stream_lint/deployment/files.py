@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -15,12 +15,12 @@ from nginx_stream_lint.config.deployed import DeployedPaths
 from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.deployment.images import images
 from nginx_stream_lint.deployment.model import Deployment, Instance, PlacedFile, is_known
+from nginx_stream_lint.deployment.shell import is_configuration_path
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.versions import Version
 
 _WILD = re.compile(r"[*?\[]")
-_MAX_ENTRIES = 2000  # of one folder, with subfolders
 
 # Returns the nginx text in a YAML block, by file path and key; None if there is none.
 Blocks = Callable[[str, str], MappedText | None]
@@ -89,24 +89,68 @@ class InstanceFiles:
             return DeployedPaths() if path is None else DeployedPaths((path,), is_complete=True)
         known = True
         found: dict[str, str] = {}
-        for one in self._placed:
-            if _WILD.search(one.inside) is not None:
-                known = known and posixpath.dirname(one.inside) != posixpath.dirname(inside)
+        for placed in self.instance.files:
+            if _WILD.search(placed.inside) is not None:
+                known = known and posixpath.dirname(placed.inside) != posixpath.dirname(inside)
                 continue
-            if not fnmatch_path(one.inside, inside) or self.instance.at(one.inside) is None:
-                continue
-            path = self._path_of(one.inside)
-            if path is not None:
-                found[one.inside] = path
-            elif self._at(one.inside) is None:
-                known = False
+            for name, here in self._matching(placed, inside):
+                visible = self.instance.at(name)
+                if visible is None:
+                    continue
+                # Most files need no second search.
+                is_seen = visible is placed and here is not None and self._workspace.is_file(here)
+                path = here if is_seen else self._path_of(name)
+                if path is not None:
+                    found[name] = path
+                elif self._at(name) is None:
+                    known = False
         folder = posixpath.dirname(_WILD.split(inside, 1)[0])
         paths = tuple(found[name] for name in sorted(found))
         return DeployedPaths(paths, known and self._is_known(folder))
 
+    def _matching(self, placed: PlacedFile, pattern: str) -> Iterator[tuple[str, str | None]]:
+        """The paths in the container that a pattern matches in a placed folder or file.
+
+        The second is that in the repository, where nothing says that the file has other contents.
+        """
+        if not placed.is_folder or placed.path is None or placed.key is not None:
+            if fnmatch_path(placed.inside, pattern):
+                yield placed.inside, None
+            return
+        parts = pattern.split("/")
+        folder = placed.inside.rstrip("/")
+        depth = folder.count("/") + 1
+        if len(parts) <= depth or not fnmatch_path(folder, "/".join(parts[:depth])):
+            return
+        is_visible = placed.how != "removed" and placed.changed is None
+        waiting = [(placed.inside, placed.path, depth)]
+        while waiting:
+            inside, here, at = waiting.pop()
+            if at < len(parts) - 1 and _WILD.search(parts[at]) is None:
+                entry = posixpath.join(inside, parts[at]), os.path.join(here, parts[at])
+                waiting.append((*entry, at + 1))
+                continue
+            for name, is_folder in self._workspace.entries(here):
+                if is_folder == (at < len(parts) - 1) and fnmatch_path(name, parts[at]):
+                    entry = posixpath.join(inside, name), os.path.join(here, name)
+                    if is_folder:
+                        waiting.append((*entry, at + 1))
+                    else:
+                        yield entry[0], os.path.normpath(entry[1]) if is_visible else None
+
     def has(self, key: str) -> bool:
         """Whether the container has a file of the repository."""
-        return key in self._keys
+        for placed, own in self._keys:
+            inside = placed.inside
+            if placed.is_folder and key.startswith(own.rstrip(os.sep) + os.sep):
+                rest = key[len(own.rstrip(os.sep)) + 1 :]
+                inside = posixpath.join(inside, rest.replace(os.sep, "/"))
+            elif key != own:
+                continue
+            seen = self._at(inside)
+            if seen is not None and seen.path is not None and self._workspace.key(seen.path) == key:
+                return True
+        return key in self._linked
 
     def app_of(self, host: str) -> str | None:
         """The app in the catalogue for a host name."""
@@ -114,32 +158,35 @@ class InstanceFiles:
         return None if service is None else service.app
 
     @cached_property
-    def _placed(self) -> Sequence[PlacedFile]:
-        """All files in the container, with those in folders; a later file hides an earlier one."""
-        return [one for placed in self.instance.files for one in self._files_in(placed)]
+    def _keys(self) -> list[tuple[PlacedFile, str]]:
+        """The files and folders of the repository in the container, with their keys."""
+        return [
+            (one, self._workspace.key(one.path))
+            for one in self.instance.files
+            if one.path is not None
+        ]
 
     @cached_property
-    def _keys(self) -> frozenset[str]:
-        return frozenset(
-            self._workspace.key(one.path)
-            for one in self._placed
-            if one.path is not None and self._at(one.inside) == one
-        )
-
-    def _files_in(self, placed: PlacedFile) -> Iterator[PlacedFile]:
-        if not placed.is_folder or placed.path is None or placed.key is not None:
-            yield placed
-            return
-        waiting, count = [(placed.path, placed.inside)], 0
-        while waiting and count < _MAX_ENTRIES:
-            path, inside = waiting.pop()
-            for name, is_folder in sorted(self._workspace.entries(path)):
-                count += 1
-                entry = os.path.join(path, name), posixpath.join(inside, name)
-                if is_folder:
-                    waiting.append(entry)
-                else:
-                    yield replace(placed, path=entry[0], inside=entry[1], is_folder=False)
+    def _linked(self) -> frozenset[str]:
+        """Keys of the files that links in folders for nginx's configuration lead to."""
+        found: set[str] = set()
+        for placed, _ in self._keys:
+            if not (
+                placed.is_folder and placed.key is None and is_configuration_path(placed.inside)
+            ):
+                continue
+            waiting = [(placed.path or "", placed.inside)]
+            while waiting:
+                path, inside = waiting.pop()
+                for name, is_folder in self._workspace.entries(path):
+                    entry = os.path.join(path, name), posixpath.join(inside, name)
+                    if is_folder:
+                        waiting.append(entry)
+                    elif self._workspace.is_link(entry[0]):
+                        seen = self._at(entry[1])
+                        if seen is not None and seen.path == os.path.normpath(entry[0]):
+                            found.add(self._workspace.key(entry[0]))
+        return frozenset(found)
 
     def _at(self, inside: str) -> PlacedFile | None:
         """The file at a path in the container; None if there is none or it is unknown."""

@@ -13,13 +13,12 @@ from typing import Any
 from msgspec import Struct
 
 from nginx_stream_lint.deployment.model import DeployedAt, NginxVersions, PlacedFile, is_known
-from nginx_stream_lint.nginx.versions import NEW, Version, parse_version
+from nginx_stream_lint.deployment.names import mentions_nginx
+from nginx_stream_lint.nginx.versions import LAST_OLD, NEW, parse_version
 from nginx_stream_lint.util.data import data_text, table
 
 _FILE = os.path.join(os.path.dirname(__file__), "images.yaml")
 
-# The last release with the old defaults. A floating tag may mean this one or `NEW`.
-LAST_OLD: Version = (NEW[0], NEW[1], NEW[2] - 1)
 _FLOATING = re.compile(
     r"latest|(?:(?:stable|mainline|1|alpine|alpine3?\.\d+|slim|perl|otel|bookworm|bullseye|buster|trixie|jammy|noble"
     r"|focal|fat|apk|debian|ubuntu)(?:-(?=.)|$))+"
@@ -141,6 +140,17 @@ def app_of(image: str | None) -> str | None:
     if image is None:
         return None
     return images().apps.get(image_name(image).repository)
+
+
+def may_name_server(data: bytes) -> bool:
+    """Whether the bytes of a file may have the name of an image that runs nginx."""
+    return mentions_nginx(data) or any(name in data for name in _unlike_nginx())
+
+
+@cache
+def _unlike_nginx() -> tuple[bytes, ...]:
+    """The images that run nginx and do not say so in their names."""
+    return tuple(name.encode() for name in _servers() if not mentions_nginx(name))
 
 
 def is_named_after_nginx(image: str) -> bool:

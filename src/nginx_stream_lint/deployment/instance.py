@@ -6,11 +6,11 @@ import os
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.deployment.dockerfile import BuiltImage
 from nginx_stream_lint.deployment.images import (
     app_of,
     base_files,
@@ -41,6 +41,9 @@ from nginx_stream_lint.deployment.shell import (
 )
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.problems import Problem, Unreadable
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.deployment.dockerfile import BuiltImage
 
 _ENTRYPOINT = "/docker-entrypoint.sh"
 _MAIN = "/etc/nginx/nginx.conf"

@@ -18,7 +18,6 @@ from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.deployment.instance import Container
 from nginx_stream_lint.deployment.interpolation import read_variables
 from nginx_stream_lint.deployment.model import (
-    MENTIONS,
     DeployedAt,
     How,
     PlacedFile,
@@ -26,6 +25,7 @@ from nginx_stream_lint.deployment.model import (
     deployed_at,
     is_known,
 )
+from nginx_stream_lint.deployment.names import mentions_nginx
 from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
@@ -120,7 +120,7 @@ def objects(workspace: Workspace, path: str, notes: list[Problem]) -> list[Manif
         _add(notes, error.problem)
         return []
     for one in problems:
-        if any(MENTIONS.search(line) for line in _NAMING.findall(source.text)):
+        if any(mentions_nginx(line) for line in _NAMING.findall(source.text)):
             message = f"this manifest is {one.message}"
             _add(notes, Problem(one.file, one.line, one.column, message, _ADVICE))
     made: list[ManifestObject] = []

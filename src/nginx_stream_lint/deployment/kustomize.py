@@ -23,10 +23,9 @@ from nginx_stream_lint.deployment.kubernetes import (
 )
 from nginx_stream_lint.deployment.model import DeployedAt, deployed_at
 from nginx_stream_lint.deployment.names import KUSTOMIZATIONS
-from nginx_stream_lint.deployment.texts import text_of
+from nginx_stream_lint.deployment.texts import documents_of, text_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.kubernetes import manifest
 from nginx_stream_lint.kubernetes.manifest import Mapping, MappingEntry, Node, Scalar, Sequence
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
@@ -109,8 +108,7 @@ class Kustomizations:
     def _mapping(self, path: str) -> tuple[Mapping, Source] | None:
         try:
             source = text_of(self.workspace, path)
-            text = re.sub("[\ud800-\udfff]", "?", source.text)
-            found, problems = manifest.documents(source, text)
+            found, problems = documents_of(source, source.text)
         except Unreadable as error:
             self.notes.append(error.problem)
             return None
@@ -204,8 +202,7 @@ class Kustomizations:
                 source = text_of(self.workspace, path)
             else:
                 source = Source(origin.file, "\n" * (origin.line - 1) + word.text)
-            text = re.sub("[\ud800-\udfff]", "?", source.text)
-            found, problems = manifest.documents(source, text)
+            found, problems = documents_of(source, source.text)
         except Unreadable:
             self._note(origin, f"the patch {word.text} does not exist")
             return []

@@ -6,7 +6,6 @@ Unknown values are None, or texts with a `PLACEHOLDER`; see `is_known`. A note g
 from __future__ import annotations
 
 import posixpath
-import re
 from typing import Literal
 
 from msgspec import Struct
@@ -15,9 +14,6 @@ from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.problems import Problem
-
-# A name of nginx, or of a server based on it.
-MENTIONS = re.compile(r"(?i)nginx|openresty|angie")
 
 # How a file came to its place in a container. `generated`: a command of an image or container
 # writes it, so no file of the repository has its content. `removed`: a command deletes it.

@@ -6,16 +6,14 @@ import os
 import re
 
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-_COMPOSE = re.compile(
-    r"(?:docker-)?compose(?:[.-][\w.-]*)?\.ya?ml|[\w.-]+[.-](?:docker-)?compose\.ya?ml"
+# Kinds of Kubernetes objects that count for a deployment.
+_KINDS = (
+    "Deployment|StatefulSet|DaemonSet|ReplicaSet|Job|CronJob|Pod|ConfigMap|Service|Ingress|List"
 )
-_DOCKERFILE = re.compile(r"(?i)(?:docker|container)file(?:[.-][\w.-]*)?|[\w.-]+[.-]dockerfile")
-_NO_DOCKERFILE = re.compile(
-    r"(?i).*\.(?:dockerignore|md|py|sh|j2|tmpl|tpl|rst|txt|ya?ml|json|go|ts|js)"
-)
-_OBJECT = re.compile(
-    r"(?m)^[ \t-]*[\"']?kind[\"']?:[ \t]*[\"']?(?:Deployment|StatefulSet|DaemonSet|ReplicaSet|Job"
-    r"|CronJob|Pod|ConfigMap|Service|Ingress|List)\b"
+# Ends of files that are named after a Dockerfile, such as `Dockerfile.md`.
+_NO_DOCKERFILE = (
+    *(".dockerignore", ".md", ".py", ".sh", ".j2", ".tmpl", ".tpl", ".rst", ".txt", ".yaml"),
+    *(".yml", ".json", ".go", ".ts", ".js"),
 )
 
 
@@ -26,7 +24,11 @@ def may_describe(path: str) -> bool:
 
 def is_compose(path: str) -> bool:
     """Whether a file's name is that of a compose file."""
-    return _COMPOSE.fullmatch(os.path.basename(path)) is not None
+    name = os.path.basename(path)
+    if "compose" not in name or not name.endswith((".yaml", ".yml")):
+        return False
+    first = r"(?:docker-)?compose(?:[.-][\w.-]*)?\.ya?ml"
+    return re.fullmatch(rf"{first}|[\w.-]+[.-](?:docker-)?compose\.ya?ml", name) is not None
 
 
 def is_kustomization(path: str) -> bool:
@@ -36,10 +38,26 @@ def is_kustomization(path: str) -> bool:
 
 def is_dockerfile(path: str) -> bool:
     """Whether a file's name is that of a Dockerfile."""
-    name = os.path.basename(path)
-    return bool(_DOCKERFILE.fullmatch(name)) and not _NO_DOCKERFILE.fullmatch(name)
+    name = os.path.basename(path).lower()
+    if not ("dockerfile" in name or "containerfile" in name) or name.endswith(_NO_DOCKERFILE):
+        return False
+    first = r"(?:docker|container)file(?:[.-][\w.-]*)?"
+    return re.fullmatch(rf"{first}|[\w.-]+[.-]dockerfile", name) is not None
 
 
-def is_manifest(text: str) -> bool:
-    """Whether a YAML text has objects of Kubernetes in it that count for a deployment."""
-    return _OBJECT.search(text) is not None
+def is_manifest(data: bytes) -> bool:
+    """Whether a YAML file has objects of Kubernetes in it that count for a deployment."""
+    # The expression begins with a word, because a search for a word is fast.
+    pattern = rf"kind[\"']?:[ \t]*[\"']?(?:{_KINDS})\b".encode()
+    for kind in re.finditer(pattern, data):
+        line = data[data.rfind(b"\n", 0, kind.start()) + 1 : kind.start()]
+        if not line.strip(b" \t-\"'"):
+            return True
+    return False
+
+
+def mentions_nginx(text: str | bytes) -> bool:
+    """Whether a text has a name of nginx, or of a server based on it."""
+    # Lowering bytes is fast; lowering text of another language is not.
+    data = (text.encode("utf-8", "replace") if isinstance(text, str) else text).lower()
+    return b"nginx" in data or b"openresty" in data or b"angie" in data

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from nginx_stream_lint.deployment import compose, dockerfile, kubernetes, kustomize
-from nginx_stream_lint.deployment.images import server_image
-from nginx_stream_lint.deployment.instance import Container, instance_of, service_of
-from nginx_stream_lint.deployment.model import MENTIONS, DeployedAt, Deployment, Instance
-from nginx_stream_lint.deployment.names import (
-    is_compose,
-    is_dockerfile,
-    is_kustomization,
-    is_manifest,
-)
+from nginx_stream_lint.deployment.model import DeployedAt, Deployment, Instance
+from nginx_stream_lint.deployment.names import is_compose, is_dockerfile, is_kustomization
+from nginx_stream_lint.deployment.relevant import manifests_of, names_server
 from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import Problem, Unreadable
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.deployment.instance import Container
+    from nginx_stream_lint.deployment.kubernetes import ManifestObject
 
 _MAX_FILES = 2000  # of each kind
 
@@ -33,17 +30,8 @@ def read_deployment(
     files whose name belongs to a deployment are read, and the files that those name. Unreadable
     files become notes.
     """
-    # Do not use up the budget of the check itself.
-    with spending(workspace.budget.renewed()):
-        return _read(workspace, root, files, manifests)
-
-
-def _read(
-    workspace: Workspace, root: str, files: Sequence[str], manifests: Sequence[str] | None
-) -> Deployment:
     notes: list[Problem] = []
-    composed = [one for one in files if is_compose(one)]
-    containers = compose.projects(workspace, composed[:_MAX_FILES], notes, root)
+    containers = _of_compose(workspace, root, files, notes)
     used = {workspace.key(one.dockerfile) for one in containers if one.dockerfile is not None}
     for path in [one for one in files if is_dockerfile(one)][:_MAX_FILES]:
         if workspace.key(path) not in used:
@@ -51,6 +39,10 @@ def _read(
             if container is not None:
                 containers.append(container)
     containers += _of_manifests(workspace, files, manifests, notes)
+    if not containers:
+        return Deployment(notes=tuple(notes))
+    from nginx_stream_lint.deployment.instance import instance_of, service_of
+
     instances: list[Instance] = []
     for one in containers:
         found = instance_of(workspace, one, notes)
@@ -60,6 +52,39 @@ def _read(
     return Deployment(tuple(instances), services, tuple(notes))
 
 
+def _of_compose(
+    workspace: Workspace, root: str, files: Sequence[str], notes: list[Problem]
+) -> list[Container]:
+    """The containers of compose files."""
+    paths = [one for one in files if is_compose(one)][:_MAX_FILES]
+    if not paths:
+        return []
+    from nginx_stream_lint.deployment.compose import projects
+
+    return projects(workspace, paths, notes, root)
+
+
+def _of_dockerfile(
+    workspace: Workspace, path: str, root: str, notes: list[Problem]
+) -> Container | None:
+    """The container of a Dockerfile that no compose file builds."""
+    if not names_server(workspace, path):
+        return None
+    from nginx_stream_lint.deployment import dockerfile
+    from nginx_stream_lint.deployment.instance import Container
+
+    try:
+        source = text_of(workspace, path)
+        context = dockerfile.context_of(workspace, path, dockerfile.instructions(source), root)
+        made = dockerfile.build_text(workspace, source, context)
+    except Unreadable as error:
+        notes.append(error.problem)
+        return None
+    name = os.path.relpath(path, root)
+    name = path if name.startswith(os.pardir) else name.replace(os.sep, "/")
+    return Container(name, path, DeployedAt(path, 1), None, made.base_origin, made, context, path)
+
+
 def _of_manifests(
     workspace: Workspace,
     files: Sequence[str],
@@ -67,56 +92,19 @@ def _of_manifests(
     notes: list[Problem],
 ) -> list[Container]:
     """The containers of Kubernetes workloads."""
-    if manifests is None:
-        manifests = [one for one in files if _may_be_manifest(workspace, one)]
-        # An nginx reaches the services of its folder and of those beside it: elsewhere, without a
-        # mention of nginx, no object counts.
-        around = {
-            _parent(one) for one in manifests if MENTIONS.search(text_of(workspace, one).text)
-        }
-        manifests = [one for one in manifests if _parent(one) in around]
-    kustomizations = kustomize.Kustomizations(workspace, notes)
     paths = [one for one in files if is_kustomization(one)]
+    if manifests is None:
+        manifests = manifests_of(workspace, files)
+    if not paths and not manifests:
+        return []
+    from nginx_stream_lint.deployment import kubernetes, kustomize
+
+    kustomizations = kustomize.Kustomizations(workspace, notes)
     sets = kustomizations.sets(paths[:_MAX_FILES])
-    alone: list[kubernetes.ManifestObject] = []
+    alone: list[ManifestObject] = []
     for path in manifests[:_MAX_FILES]:
         if workspace.key(path) not in kustomizations.taken:
             alone += kubernetes.objects(workspace, path, notes)
     sets += kubernetes.folder_sets(alone)
     every = [one for group in sets for one in group.objects]
     return [one for group in sets for one in kubernetes.containers(workspace, group, every)]
-
-
-def _parent(path: str) -> str:
-    """The folder around that of a file."""
-    return os.path.dirname(os.path.dirname(path))
-
-
-def _may_be_manifest(workspace: Workspace, path: str) -> bool:
-    if not path.endswith((".yaml", ".yml")) or is_compose(path):
-        return False
-    try:
-        return is_manifest(text_of(workspace, path).text)
-    except Unreadable:
-        return False
-
-
-def _of_dockerfile(
-    workspace: Workspace, path: str, root: str, notes: list[Problem]
-) -> Container | None:
-    """The container of a Dockerfile that no compose file builds."""
-    try:
-        source = text_of(workspace, path)
-        made = dockerfile.build_text(workspace, source, is_nginx=False)
-        if made.base is not None and not (MENTIONS.search(source.text) or server_image(made.base)):
-            return None
-        found = dockerfile.instructions(source)
-        context = dockerfile.context_of(workspace, path, found, root)
-        made = dockerfile.build_text(workspace, source, context)
-    except Unreadable as error:
-        notes.append(error.problem)
-        return None
-    origin = DeployedAt(path, 1)
-    name = os.path.relpath(path, root)
-    name = path if name.startswith(os.pardir) else name.replace(os.sep, "/")
-    return Container(name, path, origin, None, made.base_origin, made, context, path)

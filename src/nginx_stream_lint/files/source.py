@@ -88,7 +88,7 @@ class Source(Struct, eq=False, dict=True):
 
     def blanks_before(self, offset: int) -> tuple[int, bool]:
         """The start of the white space before an offset, and whether its line starts there."""
-        start = self.line_span(self.position(offset)[0])[0]
+        start = self._line_starts[bisect_right(self._line_starts, offset) - 1]
         at = offset
         while at > start and self.text[at - 1].isspace():
             at -= 1
@@ -99,7 +99,7 @@ class Source(Struct, eq=False, dict=True):
 
         The line end itself is excluded.
         """
-        end = self.line_span(self.position(offset)[0])[1]
+        end = self.line_span(bisect_right(self._line_starts, offset))[1]
         at = offset
         while at < end and self.text[at].isspace():
             at += 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.files.disk_storage import DiskStorage
@@ -19,7 +19,7 @@ from nginx_stream_lint.files.listing import list_files
 from nginx_stream_lint.files.memory_storage import MemoryStorage
 from nginx_stream_lint.files.source import ENCODING, ERRORS, Source, decode
 from nginx_stream_lint.files.storage import IsFolder, NotRegular
-from nginx_stream_lint.util.budget import Budget, Limits
+from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.git import Steps
 from nginx_stream_lint.util.problems import Absent, LeadsOut, NotAFile, Problem, Unreadable
 
@@ -177,6 +177,16 @@ class Workspace:
         made._listings, made.kept = {}, {}
         made.is_dump = True
         return made
+
+    @contextmanager
+    def charged_to(self, budget: Budget) -> Iterator[None]:
+        """Charge what is read in this block to another budget."""
+        own, self.budget = self.budget, budget
+        try:
+            with spending(budget):
+                yield
+        finally:
+            self.budget = own
 
     def _like(self, storage: Storage, roots: tuple[str, ...], paths: tuple[str, ...]) -> Workspace:
         made = Workspace(storage, roots, paths, named=self._named, host=self.host)

@@ -15,8 +15,9 @@ from msgspec.structs import replace
 from nginx_stream_lint.config import File, Problem, Source
 from nginx_stream_lint.fixes.order import rank_of_line
 from nginx_stream_lint.rules.filters import listed
-from nginx_stream_lint.rules.finding import Edit, Finding, Fix
+from nginx_stream_lint.rules.finding import Applicability, Edit, Finding, Fix
 from nginx_stream_lint.util.problems import REPORT_IT
+from nginx_stream_lint.util.remembering import latest_remembered
 
 # Each round applies all fixes that do not overlap, and at least one. More rounds mean that fixes
 # undo one another.
@@ -154,8 +155,8 @@ def with_complete_fixes(
     it uncovers. `lint` is as in `fix_checked`, and returns these findings for no texts. A fix that
     would be refused becomes `manual`.
     """
-    kinds = {one.fix.applicability for one in findings if one.fix is not None and one.fix.edits}
-    if not kinds & {"safe", "unsafe"}:
+    kinds = applicable(findings)
+    if not kinds:
         return list(findings)
     done = fix_checked(lint, unsafe="unsafe" in kinds)
     safe: dict[int, list[Edit]] = {}  # by their start
@@ -174,6 +175,11 @@ def with_complete_fixes(
         return finding.with_fix(replace(fix, title=title, edits=edits, snippet=snippet(edits)))
 
     return [complete(number, finding) for number, finding in enumerate(findings)]
+
+
+def applicable(findings: Iterable[Finding]) -> set[Applicability]:
+    """Return the kinds of the fixes that have edits: safe, unsafe, both, or none."""
+    return {one.fix.applicability for one in findings if one.fix is not None and one.fix.edits}
 
 
 def _safe_part(edits: Sequence[Edit], safe: Mapping[int, Sequence[Edit]]) -> str:
@@ -215,8 +221,6 @@ _ENDS = re.compile(r"[;{}\n]")
 
 def snippet(edits: Iterable[Edit]) -> str:
     """Return the new or changed statements of edits, as text for messages."""
-    from textwrap import dedent
-
     lines: dict[str, None] = {}
     for edit in edits:
         text = edit.source.text
@@ -232,8 +236,16 @@ def snippet(edits: Iterable[Edit]) -> str:
             if before.rstrip().endswith((";", "}")):
                 stop = edit.end
             new = text[start : edit.start] + new + text[edit.end : stop]
-        lines |= dict.fromkeys(line.rstrip() for line in dedent(new.strip("\r\n")).splitlines())
+        lines |= dict.fromkeys(_statements(new))
     return "\n".join(line for line in lines if line)
+
+
+@latest_remembered(1024)
+def _statements(text: str) -> tuple[str, ...]:
+    """The lines of a new text, without their common indentation."""
+    from textwrap import dedent
+
+    return tuple(line.rstrip() for line in dedent(text.strip("\r\n")).splitlines())
 
 
 def fix_checked(lint: Callable[[Mapping[str, str]], CheckedFiles], unsafe: bool) -> FixedFiles:
@@ -258,7 +270,7 @@ def fix_checked(lint: Callable[[Mapping[str, str]], CheckedFiles], unsafe: bool)
                 refused[key] = f"{name}:1:1: was not fixed: {error}; {REPORT_IT}"
             continue
         before, after = rounds[0].problems, rounds[-1].problems
-        new = _new_problems(before, after)
+        new = new_problems(before, after)
         if not new or not changed:
             edits = history.edits() if unsafe else history.safe_edits
             return FixedFiles(changed, list(refused.values()), edits, history.safe_edits)
@@ -269,8 +281,8 @@ def fix_checked(lint: Callable[[Mapping[str, str]], CheckedFiles], unsafe: bool)
             refused[key] = f"{name}:1:1: was not fixed: with the fix, {new[0]}; {REPORT_IT}"
 
 
-def _new_problems(before: Sequence[Problem], after: Sequence[Problem]) -> list[Problem]:
-    """The problems that are new, wherever in their file they are."""
+def new_problems(before: Sequence[Problem], after: Sequence[Problem]) -> list[Problem]:
+    """Return the problems that are new, wherever in their file they are."""
     known = Counter(map(_without_lines, before))
     new: list[Problem] = []
     for problem in after:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -482,21 +483,22 @@ def _anchor(level: Level, place: int) -> Directive | None:
     handler = level.own_handler
     if handler is not None and _is_inside(handler.directive, level):
         behind = handler.directive
+        before = min(place, LAST - 1)
         ordered = [
             row
             for name, rows in level.rows.items()
-            if rank(name) <= min(place, LAST - 1)
+            if rank(name) <= before
             for row in rows
-            if row.start > behind.start and _is_inside(row, level) and _stays(row, level)
+            if row.start > behind.start
         ]
-        return max(ordered, key=lambda row: row.start, default=behind)
-    inside = [
-        row
-        for rows in level.rows.values()
-        for row in rows
-        if _is_inside(row, level) and _stays(row, level)
-    ]
-    return max(inside, key=lambda row: row.start, default=None)
+        return _last_that_stays(ordered, level) or behind
+    return _last_that_stays([row for rows in level.rows.values() for row in rows], level)
+
+
+def _last_that_stays(rows: list[Directive], level: Level) -> Directive | None:
+    """The last of some rows in a level's own block and file that no rule removes."""
+    rows.sort(key=attrgetter("start"), reverse=True)
+    return next((row for row in rows if _is_inside(row, level) and _stays(row, level)), None)
 
 
 def _stays(row: Directive, level: Level) -> bool:

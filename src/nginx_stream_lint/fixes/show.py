@@ -83,13 +83,16 @@ def location_with_fixes(location: LocationInfo, findings: Iterable[Finding]) -> 
     inside = [
         edit for edit in edits if edit.source is source and start <= edit.start and edit.end <= end
     ]
-    if end - start > _LARGE or (spans and place.start - start > _BEFORE):
+    if not inside:
+        lines = []  # the fix leaves the location as it is
+    elif end - start > _LARGE or (spans and place.start - start > _BEFORE):
         lines = _parts(source, spans + list(map(_span, inside)), inside)
     else:
         before = source.text[start:end]
         lines = _compared(before, apply_edits(before, inside, start))
+    also = "and in" if lines else "in"
     lines += [
-        f"and in {edit.source.name}:{edit.source.position(edit.start)[0]}: {_changed_line(edit)}"
+        f"{also} {edit.source.name}:{edit.source.position(edit.start)[0]}: {_changed_line(edit)}"
         for edit in elsewhere
     ]
     return "\n".join(lines).rstrip("\n")

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
-import yaml
 from msgspec import Struct, field
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.problems import Problem
-from nginx_stream_lint.util.yamlfile import FORBIDDEN, YamlMistake, compose, place
 
-# Manifests nest ten deep. PyYAML recurses once per level.
-_MAX_DEPTH = 100
-# Compose files have hundreds of aliases. Each anchor is read once, so only merges cost more.
-_MAX_ALIASES = 2000
-_MAX_MERGED = 100_000  # keys that merges add
-# YAML 1.1 booleans, which are words in `yamlfile` and booleans in Kubernetes.
-_BOOLEAN = re.compile(r"(?i)y|n|yes|no|on|off|true|false")
-_DOCUMENT = re.compile(r"^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)[ \t]*", re.MULTILINE)
+_DOCUMENT = r"(?m)^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)[ \t]*"
 # Only directives, such as %YAML, which belong to the document after the next `---`.
-_DIRECTIVES = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*(?:%[^\n]*\n(?:[ \t]*(?:#[^\n]*)?\n)*)+")
-_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
+_DIRECTIVES = r"(?:[ \t]*(?:#[^\n]*)?\n)*(?:%[^\n]*\n(?:[ \t]*(?:#[^\n]*)?\n)*)+"
+_COMMENT = r"(?m)(?:^|(?<=[ \t]))#[^\r\n]*"
 # Statements that a template inserts: a line with nothing else on it.
-_ONLY_HOLES = re.compile(
-    rf"^([ \t]*){PLACEHOLDER}({PLACEHOLDER}[{PLACEHOLDER} \t]*)(?=\r?$)", re.MULTILINE
-)
-_AS_COMMENT = r"\1#\2"
-# The tags that PyYAML accepts; others do not occur in valid manifests.
+_ONLY_HOLES = rf"(?m)^([ \t]*){PLACEHOLDER}({PLACEHOLDER}[{PLACEHOLDER} \t]*)(?=\r?$)"
 
 
 class Span(NamedTuple):
@@ -132,10 +117,13 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
 
     An invalid document becomes a problem, and the others are read.
     """
+    from nginx_stream_lint.kubernetes.node_reader import NodeReader
+    from nginx_stream_lint.util.yamlfile import YamlMistake
+
     starts = [0]
     ends: list[int] = []
-    for mark in _DOCUMENT.finditer(text):
-        if mark[0][0] == "-" and _DIRECTIVES.fullmatch(text, starts[-1], mark.start()):
+    for mark in re.finditer(_DOCUMENT, text):
+        if mark[0][0] == "-" and re.fullmatch(_DIRECTIVES, text[starts[-1] : mark.start()]):
             continue
         ends.append(mark.start())
         starts.append(mark.end())
@@ -147,13 +135,12 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
         if not part.strip():
             continue
         holes = [
-            Span(start + hole.end(1), start + hole.end()) for hole in _ONLY_HOLES.finditer(part)
+            Span(start + hole.end(1), start + hole.end()) for hole in re.finditer(_ONLY_HOLES, part)
         ]
         try:
-            _check(part)
-            reader = _NodeReader(part, start)
+            reader = NodeReader(part, start)
             # Make it a comment for now: in a block of text that stays a line.
-            root = reader.read(compose(_ONLY_HOLES.sub(_AS_COMMENT, part), _MAX_ALIASES))
+            root = reader.root(re.sub(_ONLY_HOLES, r"\1#\2", part))
         except YamlMistake as mistake:
             lines = part.splitlines(keepends=True)
             offset = start + sum(map(len, lines[: mistake.line - 1])) + mistake.column - 1
@@ -171,146 +158,14 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
             continue
         comments = [
             Span(start + one.start(), start + one.end())
-            for one in _COMMENT.finditer(part)
+            for one in re.finditer(_COMMENT, part)
             if not reader.is_in_word(one.start())
         ]
         found.append(Document(source, text, Span(start, end), root, comments, holes))
     return found, problems
 
 
-def _check(part: str) -> None:
-    """Refuse YAML that PyYAML cannot handle. Raises YamlMistake with the position."""
-
-    def refuse(offset: int, message: str) -> YamlMistake:
-        line = part.count("\n", 0, offset) + 1
-        return YamlMistake(message, line, offset - part.rfind("\n", 0, offset))
-
-    odd = FORBIDDEN.search(part)
-    if odd is not None:
-        raise refuse(odd.start(), "a character that YAML does not allow")
-    depth = 0
-    for bracket in re.finditer(r"[\[{}\]]|^(?:[ ]*[-?:][ ])+|^[ ]+", part, re.MULTILINE):
-        if bracket[0] in "[{":
-            depth += 1
-        elif bracket[0] in "]}":
-            depth = max(0, depth - 1)
-        within = bracket[0].count("- ") + bracket[0].count("? ") + bracket[0].count(": ")
-        if depth > _MAX_DEPTH or within > _MAX_DEPTH or len(bracket[0]) > 100 * _MAX_DEPTH:
-            raise refuse(bracket.start(), f"it is nested deeper than {_MAX_DEPTH} levels")
-
-
-class _NodeReader:
-    """Converts PyYAML's nodes; an anchor is read once, however often it is used."""
-
-    def __init__(self, text: str, base: int) -> None:
-        self.text = text
-        self.base = base
-        self.known: dict[int, Node] = {}
-        self.open: set[int] = set()
-        self.words: list[tuple[int, int]] = []
-        self.merged = 0  # keys that merges added
-
-    def is_in_word(self, offset: int) -> bool:
-        """Whether an offset lies in a word; valid only after the whole document was read."""
-        self.words.sort()
-        at = bisect_right(self.words, (offset, len(self.text))) - 1
-        return at >= 0 and offset < self.words[at][1]
-
-    def read(self, node: yaml.Node | None, depth: int = 0) -> Node | None:
-        """Convert a node; None if it contains itself."""
-        if node is None or id(node) in self.open:
-            return None
-        if depth > _MAX_DEPTH:
-            line, column = node.start_mark.line + 1, node.start_mark.column + 1
-            raise YamlMistake(f"it is nested deeper than {_MAX_DEPTH} levels", line, column)
-        if id(node) in self.known:
-            return self.known[id(node)]
-        self.open.add(id(node))
-        found: Node
-        if isinstance(node, yaml.MappingNode):
-            found = self._mapping(node, depth)
-        elif isinstance(node, yaml.SequenceNode):
-            items = (self.read(item, depth + 1) for item in node.value)
-            found = Sequence(tuple(one for one in items if one is not None), self._span(node))
-        else:
-            assert isinstance(node, yaml.ScalarNode)
-            found = self._word(node)
-        self.open.discard(id(node))
-        self.known[id(node)] = found
-        return found
-
-    def _span(self, node: yaml.Node) -> Span:
-        # PyYAML ends a collection or block where the next token begins.
-        start, end = node.start_mark.index, node.end_mark.index
-        if isinstance(node, yaml.CollectionNode):
-            words = self.text[start:end]
-            lines = [line.split(" #")[0].rstrip() for line in words.splitlines(keepends=True)]
-            while lines and (not lines[-1] or lines[-1].lstrip().startswith("#")):
-                lines.pop()
-            end = start + len("".join(words.splitlines(keepends=True)[: len(lines)]).rstrip())
-        else:
-            end = start + len(self.text[start:end].rstrip())
-        return Span(self.base + start, self.base + end)
-
-    def _mapping(self, node: yaml.MappingNode, depth: int) -> Mapping:
-        merged: dict[str, MappingEntry] = {}
-        entries: dict[str, MappingEntry] = {}
-        own: list[MappingEntry] = []
-        for key_node, value_node in node.value:
-            is_alias = id(value_node) in self.known
-            value = self.read(value_node, depth + 1)
-            if not isinstance(key_node, yaml.ScalarNode) or value is None:
-                self.read(key_node, depth + 1)
-                continue
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                for one in value.items if isinstance(value, Sequence) else (value,):
-                    if isinstance(one, Mapping):
-                        self.merged += len(one.entries)
-                        if self.merged > _MAX_MERGED:
-                            raise YamlMistake("its aliases stand for too much", *place(key_node))
-                        merged = {**one.entries, **merged}
-                continue
-            key = self._word(key_node)
-            end = _outer(key).end if is_alias else max(_outer(key).end, _outer(value).end)
-            entry = MappingEntry(key, value, Span(_outer(key).start, end), is_alias)
-            entries[key.text] = entry
-            own.append(entry)
-        is_flow = bool(node.flow_style)
-        return Mapping({**merged, **entries}, tuple(own), self._span(node), is_flow)
-
-    def _word(self, node: yaml.ScalarNode) -> Scalar:
-        style = node.style or ""
-        whole = self._span(node)
-        start, end = whole
-        if style in ("'", '"'):
-            start, end = start + 1, end - 1
-        self.words.append((node.start_mark.index, node.end_mark.index))
-        text = "" if node.tag == "tag:yaml.org,2002:null" else node.value
-        text = text.replace(f"#{PLACEHOLDER}", PLACEHOLDER * 2)
-        written = self.text[start - self.base : end - self.base]
-        is_string = bool(style) or (
-            node.tag == "tag:yaml.org,2002:str" and not _BOOLEAN.fullmatch(text)
-        )
-        lines = tuple(self._lines(node, text)) if style == "|" else ()
-        return Scalar(text, start, end, style, written == text, is_string, lines)
-
-    def _lines(self, node: yaml.ScalarNode, value: str) -> Iterator[tuple[str, Span]]:
-        """The lines of a literal block."""
-        at = self.text.find("\n", node.start_mark.index) + 1
-        stop = node.end_mark.index
-        for line in value.split("\n"):
-            end = self.text.find("\n", at)
-            end = len(self.text) if end < 0 else end
-            if not at or at > stop:
-                return
-            written = self.text[at:end].rstrip("\r")
-            if line and written.endswith(line):
-                stop_of_line = at + len(written)
-                yield line, Span(self.base + stop_of_line - len(line), self.base + stop_of_line)
-            at = end + 1
-
-
-def _outer(node: Node) -> Span:
+def outer_span(node: Node) -> Span:
     """The place of a node, including quotes."""
     if isinstance(node, Scalar) and node.style in ("'", '"'):
         return Span(node.start - 1, node.end + 1)

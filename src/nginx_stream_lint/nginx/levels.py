@@ -420,16 +420,7 @@ def _surroundings(root: Level, context: tuple[str, ...]) -> Level:
 
 def _is_unknown(directive: Directive, level: Level) -> bool:
     """Whether a template determines a directive's value, or whether it exists."""
-    if any(has_placeholder(arg) for arg in directive.args):
-        return True
-    # The enclosing block may be under the same condition, in the same file.
-    region = directive.file.reading.condition(directive.start)
-    if region is None:
-        return False
-    opening = level.directive
-    if opening is None or opening.file is not directive.file:
-        return True
-    return not region[0] <= opening.start < region[1]
+    return any(map(has_placeholder, directive.args)) or not stands_always(directive, level)
 
 
 def _fill(level: Level, block: list[Directive]) -> None:
@@ -484,10 +475,9 @@ def always_answers(level: Level) -> bool:
 
 def stands_always(row: Directive, level: Level) -> bool:
     """Whether a directive of a level is always present when the level is."""
-    where = row.file.reading.condition(row.start)
-    if where is None:
+    region = row.file.reading.condition(row.start)
+    if region is None:
         return True
+    # The block may be under the same condition, in the same file.
     block = level.directive
-    if block is None or block.file is not row.file:
-        return False
-    return block.file.reading.condition(block.start) == where
+    return block is not None and block.file is row.file and region[0] <= block.start < region[1]

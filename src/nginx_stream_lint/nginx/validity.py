@@ -7,7 +7,7 @@ invalid or misplaced. Messages follow nginx's, so that users recognize them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nginx_stream_lint.config import Directive, Problem, has_placeholder
 from nginx_stream_lint.nginx.buffer_sizes import MismatchedBuffers
@@ -161,38 +161,36 @@ def _target(level: Level, say: _Say) -> None:
 
 
 def _condition(level: Level, say: _Say) -> None:
-    """Check a condition. Source: `ngx_http_rewrite_if_condition`.
-
-    Regular expressions are not checked.
-    """
     directive = level.directive
-    if directive is None or directive.name != "if":
-        return
-    words = directive.words
-    if any(has_placeholder(word) for word in words):
-        return
-    if not words:
-        return  # a wrong number of arguments, reported elsewhere
+    if directive is not None and directive.name == "if":
+        error = condition_error(directive.words)
+        if error is not None:
+            say(directive, error)
+
+
+def condition_error(words: Sequence[str]) -> str | None:
+    """What nginx says about the words of an `if` that are no condition; None if they may be one.
+
+    Regular expressions are not checked. Source: `ngx_http_rewrite_if_condition`.
+    """
+    if not words or any(has_placeholder(word) for word in words):
+        return None  # a wrong number of arguments is reported elsewhere
     if not words[0].startswith("("):
-        say(directive, f'invalid condition "{words[0]}"')
-        return
+        return f'invalid condition "{words[0]}"'
     if not words[-1].endswith(")"):
-        say(directive, f'invalid condition "{words[-1]}"')
-        return
-    words = [words[0][1:], *words[1:]]
-    words[-1] = words[-1][:-1]
-    words = words[len(words) > 1 and not words[0] :]
-    words = words[: len(words) - (len(words) > 1 and not words[-1])]
-    first = words[0]
+        return f'invalid condition "{words[-1]}"'
+    inner = [words[0][1:], *words[1:]]
+    inner[-1] = inner[-1][:-1]
+    inner = inner[len(inner) > 1 and not inner[0] :]
+    inner = inner[: len(inner) - (len(inner) > 1 and not inner[-1])]
+    first = inner[0]
     if first.startswith("$") and len(first) > 1:
-        fits = len(words) in (1, 3)
-        if len(words) == 3 and words[1] not in ("=", "!=", "~", "~*", "!~", "!~*"):
-            say(directive, f'unexpected "{words[1]}" in condition')
-            return
+        fits = len(inner) in (1, 3)
+        if len(inner) == 3 and inner[1] not in ("=", "!=", "~", "~*", "!~", "!~*"):
+            return f'unexpected "{inner[1]}" in condition'
     else:
-        fits = len(words) == 2 and re.fullmatch(r"!?-[fdex]", first) is not None
-    if not fits:
-        say(directive, f'invalid condition "{first}"')
+        fits = len(inner) == 2 and re.fullmatch(r"!?-[fdex]", first) is not None
+    return None if fits else f'invalid condition "{first}"'
 
 
 def _locations(level: Level, say: _Say) -> None:

@@ -11,6 +11,8 @@ Version = tuple[int, int, int]
 OLD: Version = (1, 18, 0)
 # The release that changed the upstream defaults: HTTP/1.1, kept-alive connections.
 NEW: Version = (1, 29, 7)
+# The release before it. Nothing but these defaults differs between the two.
+LAST_OLD: Version = (1, 29, 6)
 
 
 def parse_version(text: str) -> Version:

@@ -12,19 +12,15 @@ Headers = Iterable[tuple[str, str]]
 class Arrivals(Struct):
     """A response as a client received it. Times are seconds of `time.monotonic()`.
 
-    Attributes:
-        ended: `complete`; `cut` (a chunked response without its end, an unreached Content-Length, a
-            reset stream or connection); `timeout`; `refused` (no connection, or no HTTP/2 there).
-        status: 0 when no response came.
-        headers: of the response, names in lower case; a repeated header's values are joined.
-        trailers: of an HTTP/2 response.
-        times: (token number, when it arrived).
-        lacked: of each of these tokens, how many bytes of its end came last.
-        bytes_read: length of the body, before Content-Encoding is undone.
-        started: when the request was about to be sent.
-        head_at: when the response's headers arrived; 0 when they did not.
-        finished: when the client stopped reading.
-        error: what went wrong, in words; empty when nothing did.
+    `ended` is `complete`, `cut` (a chunked response without its end, an unreached Content-Length, a
+    reset stream or connection), `timeout` or `refused` (no connection, or no HTTP/2). `error`
+    describes a failure. `status` and `head_at`, the time of the response's headers, are 0 without a
+    response. `headers` have lower-case names; the values of a repeated header are joined.
+    `trailers` are those of an HTTP/2 response.
+
+    `times` are (token number, time of arrival). `lacked` has for each of these tokens how many
+    bytes of its end arrived last. `bytes_read` is the length of the body, before Content-Encoding
+    is undone. The request was sent after `started`, and the client stopped reading at `finished`.
     """
 
     ended: str = "cut"

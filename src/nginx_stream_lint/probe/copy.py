@@ -17,6 +17,7 @@ from nginx_stream_lint.config import Configuration, Directive, File, Problem, ha
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.listeners import addresses
 from nginx_stream_lint.nginx.location_match import locate_uri
+from nginx_stream_lint.nginx.validity import condition_error
 from nginx_stream_lint.nginx.versions import NEW, Version
 from nginx_stream_lint.probe.allowed_directives import (
     BELOW_ROOT,
@@ -58,10 +59,18 @@ _WRITTEN = {
     "stream-server": "server",
     "stream-upstream": "upstream",
 }
+# Arguments of the blocks that are assumed around a fragment, by the kind of level. The method is
+# never empty, so the `if` is always true.
+_AROUND_FRAGMENTS = {
+    "location": ("/",),
+    "upstream": ("fragment",),
+    "if-in-location": ("($request_method)",),
+}
 _IN_STREAM = ("stream", "stream-server", "stream-upstream")
 _NOT_HTTP = ("main", "upstream", *_IN_STREAM)
 _ANSWERS = {"server": "server", "location": "location", "if-in-location": "if"}
 _BLOCKS = frozenset({"http", "if", "limit_except", "location", "server", "stream", "upstream"})
+_WITHOUT_WORDS = frozenset({"http", "server", "stream"})
 _RENAMED = re.compile(
     rf"(?<=\$)\{{?{MACHINE_RENAMED}(hostname|pid|realpath_root)(?!\w)", re.IGNORECASE | re.ASCII
 )
@@ -81,6 +90,7 @@ _LUA_BODY_FILTERS = ("body_filter_by_lua", "body_filter_by_lua_block", "body_fil
 _JS_BODY_FILTER = """\
 export default {pass: function (r, data, flags) { r.sendBuffer(data, flags); }};
 """
+_INVALID = "nginx rejects its arguments"
 _MY_CERTIFICATE = "the probe uses a temporary certificate"
 
 
@@ -179,7 +189,7 @@ class _Copying:
         for child in reversed(level.children):
             if child.directive is None:
                 # The blocks around a fragment, which are unknown.
-                args = {"location": ["/"], "upstream": ["fragment"]}.get(child.kind, [])
+                args = list(_AROUND_FRAGMENTS.get(child.kind, ()))
                 self._open(child, CopiedDirective(_name(child), args, None, []), node.children)
                 node.children.append(self._work[-1][1])
             else:
@@ -220,7 +230,11 @@ class _Copying:
     def _block(
         self, row: Directive, level: Level, siblings: list[CopiedDirective]
     ) -> CopiedDirective | None:
-        words = self._condition(row, list(row.words)) if row.name == "if" else list(row.args)
+        words = row.words if row.name == "if" else list(row.args)
+        if not _opens_block(row.name, words):
+            return self._leave_out(row, _INVALID, True)
+        if row.name == "if":
+            words = self._condition(row, words)
         if level.kind in ("upstream", "stream-upstream") and (
             len(words) != 1 or NAME.fullmatch(words[0]) is None
         ):
@@ -257,7 +271,9 @@ class _Copying:
             paths = row.args[1:] if row.name == "rewrite" else row.args
             if any(_UPWARDS.search(path) for path in paths):
                 return self._leave_out(row, "it leads out of the document root", True)
-        if row.name == "sticky" and row.args[:1] not in (("cookie",), ("route",)):
+        if row.name == "sticky" and (
+            row.args[:1] not in (("cookie",), ("route",)) or "zone=" in " ".join(row.args)
+        ):
             return self._leave_out(row, "the probe keeps no sessions", True)
         if row.name == "zone":
             if not row.args or NAME.fullmatch(row.args[0]) is None:
@@ -488,14 +504,20 @@ class _Copying:
 
     def _ssl(self, row: Directive, *_: object) -> CopiedDirective | None:
         if self.version < _HTTP2_DIRECTIVE:
-            return self._written(row, list(row.args))
+            return self._switch(row)
         return self._leave_out(row, "this nginx supports it only as a parameter of listen", True)
 
     def _http2(self, row: Directive, *_: object) -> CopiedDirective | None:
         if self.version >= _HTTP2_DIRECTIVE:
-            return self._written(row, list(row.args))
+            return self._switch(row)
         self._replaced(row, "this nginx supports it as a parameter of listen", False)
         return None
+
+    def _switch(self, row: Directive) -> CopiedDirective | None:
+        words = [word.lower() for word in row.args]
+        if words not in (["on"], ["off"]):
+            return self._leave_out(row, _INVALID, True)
+        return self._written(row, words)
 
     def _lua_body_filter(self, row: Directive, *_: object) -> CopiedDirective:
         self._replaced(
@@ -620,6 +642,13 @@ def _is_flag(arg: str) -> bool:
     if weight is not None:
         return int(weight[1]) <= LARGEST_WEIGHT
     return arg in ("backup", "down")
+
+
+def _opens_block(name: str, words: list[str]) -> bool:
+    """Whether nginx opens a block with these words."""
+    if name == "if":
+        return bool(words) and condition_error(words) is None
+    return not words if name in _WITHOUT_WORDS else bool(words)
 
 
 def _name(level: Level) -> str:

@@ -16,7 +16,7 @@ class CopyChange(Struct, frozen=True):
     """A difference between the copy and the configuration.
 
     `name` is the directive's name, `text` the directive as written, `done` what happened to it:
-    `left out` or `replaced`. `matters` tells that the route or the delivery may differ for it.
+    `removed` or `replaced`. `matters` tells that the route or the delivery may differ for it.
     """
 
     name: str
@@ -78,13 +78,10 @@ class CopiedDirective(Struct, eq=False):
 class Copy(Struct, eq=False):
     """A configuration that a real nginx runs without touching anything of its author's.
 
-    Attributes:
-        root: the main level.
-        http, stream: its blocks, where there are such.
-        sockets: original listen address (see `nginx.listeners.address`) to where the copy listens.
-        places: marker (the value of the response's `X-Nsl-Route`) to the block.
-        changes: everything that was left out or replaced.
-        upstream: ports of the dripping upstream, where all requests go.
+    `root` is the main level; `http` and `stream` are its blocks, if it has them. `sockets` has by
+    the original listen address (see `nginx.listeners.address`) where the copy listens. `places` has
+    by marker (the value of `X-Nsl-Route` in a response) the block. `changes` lists everything that
+    was removed or replaced. `upstream` has the ports of the test upstream, which gets all requests.
     """
 
     root: CopiedDirective

@@ -84,11 +84,7 @@ def _unbrotli() -> Callable[[bytes], Iterator[bytes]]:
 
 
 class Chunks:
-    """Takes `Transfer-Encoding: chunked` apart as it comes.
-
-    Attributes:
-        done: the last chunk has been read.
-    """
+    """Decodes `Transfer-Encoding: chunked` as it arrives; `done` after the last chunk."""
 
     def __init__(self) -> None:
         self.done = False
@@ -131,10 +127,9 @@ class Chunks:
 class Tokens:
     """Records when each token of a response is complete.
 
-    Attributes:
-        times: (token number, monotonic seconds), in the order of arrival.
-        bytes_read: length of the body so far, before Content-Encoding is undone.
-        lacked: of each of these tokens, how many bytes of its end came last.
+    `times` are (token number, monotonic seconds) in the order of arrival. `lacked` has for each of
+    these tokens how many bytes of its end arrived last. `bytes_read` is the length of the body so
+    far, before Content-Encoding is undone.
     """
 
     def __init__(self) -> None:

@@ -33,22 +33,16 @@ class Drip(Struct, frozen=True):
     later by every silence before it. The default response is 800 bytes: less than every buffer that
     nginx may hold it in, so that "held" means "comes at the end".
 
-    Attributes:
-        id: names the request; two requests with the same id cannot be told apart.
-        tokens: how many tokens.
-        interval: seconds from one token to the next.
-        bytes: length of each token, at least 16.
-        framing: how the response ends: `chunked`, `close` or `length` (Content-Length). Over
-            FastCGI, SCGI, uwsgi and HTTP/2 only `length` differs: it adds the header.
-        type: Content-Type of the response; `application/grpc` is answered as gRPC over HTTP/2.
-        status: status of the response.
-        x_accel_buffering: value of `X-Accel-Buffering` in the response; empty: not sent.
-        headers: further headers of the response, (name, value).
-        silence_before: seconds before the headers.
-        silence_after: (n, seconds): an additional silence after token n; (0, 0.0): none.
-        die_after: drop the connection after this many tokens, 0 before the headers; None: never.
-        die: how to drop it: `close` (FIN) or `reset` (RST; over HTTP/2 RST_STREAM).
-        websocket: True: answer 426 to what is not a WebSocket handshake.
+    `id` names the request: two requests with one id cannot be told apart. The response has `tokens`
+    tokens of `bytes` bytes each, at least 16. `framing` is how it ends: `chunked`, `close` or
+    `length` (Content-Length). Over FastCGI, SCGI, uwsgi and HTTP/2 only `length` differs: it adds
+    the header. `type` is the Content-Type; `application/grpc` over HTTP/2 is a gRPC response.
+    `x_accel_buffering` is sent unless it is empty. `headers` are further ones, (name, value).
+
+    `silence_before` is in seconds before the headers. `silence_after` is (n, seconds): a silence
+    after token n. `die_after` closes the connection after so many tokens, 0 before the headers,
+    None never; `die` is `close` (FIN) or `reset` (RST; over HTTP/2 RST_STREAM). With `websocket` a
+    request that is no WebSocket handshake gets status 426.
 
     Raises:
         ValueError: a framing, way to die or size that is not one of these.

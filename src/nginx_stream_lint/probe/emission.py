@@ -12,20 +12,17 @@ from nginx_stream_lint.probe.drip import HEADER, Drip
 
 
 class ReceivedRequest(Struct):
-    """One request as the upstream saw it. Times are seconds of `time.monotonic()`.
+    """One request as the upstream received it. Times are seconds of `time.monotonic()`.
 
-    Attributes:
-        id: the drip's id; empty when the request asked for none.
-        family: `http`, `fastcgi`, `scgi`, `uwsgi` or `h2c`.
-        method, uri: as sent; empty when a CGI family does not pass them.
-        http_version: `1.0`, `1.1`, `2`, or what a CGI family passes as SERVER_PROTOCOL.
-        headers: names in lower case; a repeated header's values are joined with a comma.
-        body_length: bytes of the request's body read so far.
-        connection_number: which connection it came on, counted from 1 over all families.
-        started: when the request's head was read.
-        emitted: when each token was written.
-        finished: the whole response was written.
-        client_gone: the peer (nginx) closed the connection before that.
+    `id` is that of the drip, or empty. `family` is `http`, `fastcgi`, `scgi`, `uwsgi` or `h2c`.
+    `method` and `uri` are empty if a CGI family does not pass them. `http_version` is `1.0`, `1.1`,
+    `2`, or the SERVER_PROTOCOL of a CGI family. `headers` have lower-case names; the values of a
+    repeated header are joined with a comma. `body_length` is the number of bytes of the request's
+    body read so far. `connection_number` counts the connections of all families from 1.
+
+    `started` is when the request's head was read, `emitted` when each token was written. `finished`
+    tells whether the whole response was written, `client_gone` whether nginx closed the connection
+    before that.
     """
 
     id: str

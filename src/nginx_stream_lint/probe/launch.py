@@ -25,13 +25,10 @@ class NginxError(Exception):
 
 
 class SandboxLimits(Struct, frozen=True):
-    """The files and ports that a sandboxed program may use besides system libraries.
+    """The files and TCP ports that a sandboxed program may use besides system libraries.
 
-    Attributes:
-        folder: it may read what is in there.
-        writes: folder in there that it may write to; with `folder` all that it can.
-        reads: other files that it may read.
-        listens, connects: TCP ports that it may listen on, and connect to.
+    It may read what is in `folder` and the other files of `reads`, and write below `writes`, a
+    folder in `folder`. It may listen on the ports `listens` and connect to the ports `connects`.
     """
 
     folder: Path
@@ -44,8 +41,7 @@ class SandboxLimits(Struct, frozen=True):
 class Supervised:
     """A running program with its supervisor, which ends with this process.
 
-    Attributes:
-        process: the supervisor; its exit status is the program's.
+    `process` is the supervisor; its exit status is the program's.
     """
 
     def __init__(

@@ -30,18 +30,16 @@ _numbers = itertools.count(1)
 class Measurement(Struct, frozen=True):
     """One measured stream.
 
-    Attributes:
-        verdict: `streams` (the first token came before 35 % of the response's duration), `stalls`
-            (after 65 %, or the end of each token came with the next one), `replays` (tokens came
-            that the upstream was not asked for), `cut` (fewer tokens than there should be, or an
-            incomplete response), `no-stream` (an error status, or no tokens), `unclear`.
-        status: status of the response, 0 when none came.
-        first_delay: seconds from the first token's emission to its arrival; None when there were
-            none or the upstream emitted none.
-        bursts: tokens per burst. Arrivals closer together than 40 % of the interval are one.
-        arrivals: what the client got.
-        seen: what the upstream saw; None when it saw nothing. Of several requests with one id
-            (mirror, auth_request, next_upstream) the last one with the most tokens.
+    `verdict` is `streams` (the first token arrived before 35 % of the response's duration),
+    `stalls` (after 65 %, or the end of each token arrived with the next one), `replays` (tokens
+    arrived without a request to the upstream), `cut` (tokens are missing, or the response is
+    incomplete), `no-stream` (an error status, or no tokens) or `unclear`.
+
+    `status` is 0 without a response. `first_delay` is the time in seconds from the emission of the
+    first token to its arrival, or None. `bursts` has the number of tokens of each burst; arrivals
+    closer together than 40 % of the interval are one. `seen` is the request that the upstream
+    received, or None. Of several with one id (mirror, auth_request, next_upstream) it is the last
+    one with the most tokens.
     """
 
     verdict: str

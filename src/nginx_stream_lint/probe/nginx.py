@@ -40,13 +40,10 @@ _PORTS = range(20000, 32000)
 
 
 class NginxBinary(Struct, frozen=True):
-    """One nginx on this machine.
+    """One nginx on this machine: its executable and its version, such as (1, 22, 1).
 
-    Attributes:
-        path: the executable.
-        version: such as (1, 22, 1).
-        build: the whole text of `nginx -V`.
-        load_modules: `load_module ...;` for each dynamic module that is installed and useful here.
+    `build` is the output of `nginx -V`. `load_modules` has `load_module ...;` for each dynamic
+    module that is installed and useful here.
     """
 
     path: Path
@@ -163,11 +160,8 @@ class Nginx:
 
     nginx runs in the foreground with one worker, and ends when this process ends, even if that is
     killed. Without a wall it is for trusted text: it runs as the user who runs Python, writes only
-    below `folder`, and takes files that the text includes as they are.
-
-    Attributes:
-        binary: which nginx.
-        folder: where `nginx.conf` and all that nginx writes are.
+    below `folder`, and takes files that the text includes as they are. `folder` has its
+    `nginx.conf`.
     """
 
     def __init__(

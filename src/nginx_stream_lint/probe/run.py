@@ -59,16 +59,14 @@ class ProbeRequest(Struct, frozen=True):
 
 
 class ProbeOutcome(Struct, frozen=True):
-    """One request in one scenario.
+    """The measurement of one request in one scenario.
 
-    Attributes:
-        verdict: as in `Measurement`.
-        place: the block that answered; None if unknown (a connection that is closed, or
-            a `stream {}` server).
-        first_delay: seconds from the first token's emission to its arrival.
-        emissions, arrivals: seconds since the request was sent, one for each token.
-        error: what went wrong with the connection, or where the client is sent, in words.
-        upstream: what the upstream saw (method, URI, protocol, headers); None when it saw nothing.
+    `verdict` is that of `Measurement`. `place` is the block that handled the request, or None if
+    that is unknown (a closed connection, or a `stream {}` server). `first_delay` is the time in
+    seconds from the emission of the first token to its arrival. `emissions` and `arrivals` have a
+    time for each token, in seconds since the request was sent. `error` describes a failed
+    connection or a redirect. `upstream` is the request that the upstream received (method, URI,
+    protocol, headers), or None.
     """
 
     request: ProbeRequest

@@ -47,12 +47,9 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
 class DrippingUpstream:
     """Listens on loopback, one port per family, while used as an async context manager.
 
-    The response is determined by each request's `X-Drip` header (see `Drip`); without one it
-    sends `Drip()`.
-
-    Attributes:
-        ports: family (`http`, `fastcgi`, `scgi`, `uwsgi`, `h2c`) to port number.
-        seen: every request, in the order of arrival, also while it is being answered.
+    The response is determined by each request's `X-Drip` header (see `Drip`); without one it sends
+    `Drip()`. `ports` has the port of each family (`http`, `fastcgi`, `scgi`, `uwsgi`, `h2c`).
+    `seen` has every request in the order of arrival, from its arrival on.
     """
 
     def __init__(self) -> None:

@@ -35,12 +35,9 @@ class Forbidden(Exception):
 
 
 class Bounds(Struct, frozen=True):
-    """The addresses, ports and modules that a copy may name.
+    """The ports of loopback and the modules that a copy may use.
 
-    Attributes:
-        listens: ports of loopback that the copy may listen on.
-        upstream: ports of loopback that requests may be passed to.
-        modules: absolute paths of the modules that may be loaded.
+    It may listen on `listens`, pass requests to `upstream`, and load `modules` (absolute paths).
     """
 
     listens: frozenset[int]

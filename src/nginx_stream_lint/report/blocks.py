@@ -103,7 +103,8 @@ def _columns(rows: Sequence[Sequence[str]], room: int) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Remove markup from a text; a link's address follows it unless both are equal."""
+    """Remove markup from a text; a link's address follows its text, unless it is the address."""
+    text = re.sub(r"\[([^\]]+)\]\((https?://\1)\)", r"\2", text)
     text = re.sub(r"\[([^\]]+)\]\((https?:[^)]+)\)", r"\1 (\2)", text)
     text = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text)
     return text.replace("`", "")

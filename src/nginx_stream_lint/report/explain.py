@@ -20,7 +20,7 @@ from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.request_route import RedirectStep, Route
 from nginx_stream_lint.report.closing_lines import deployed_words
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
-from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES, HOLDS, amount, duration
+from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.util.json_text import json_text
 from nginx_stream_lint.util.sinks import printable, shown_line
@@ -287,7 +287,7 @@ def _lines(
     for reason in route.unknown:
         yield from _line("unknown", reason, width)
     if route.location is not None:
-        yield from _line("lands in", f"{route.location.label}{route.location.place}", width)
+        yield from _line("routed to", f"{route.location.label}{route.location.place}", width)
     if stream is not None and stream.confidence != "possible":
         yield from _line("stream", stream.words, width)
     handler = route.handler
@@ -423,7 +423,7 @@ def _verdicts(explanation: Explanation, family: str, width: int) -> Iterator[str
     for client in clients:
         own = [one for one in deliveries if one.scenario.client == client]
         usual = next(one for one in own if _is_usual(one))
-        yield from said(CLIENT_ADJECTIVES[client], usual, "  ")
+        yield from said(CLIENTS[client], usual, "  ")
         for words, scenarios in _changes(own).items():
             others = [one for one in scenarios if _outcome(one) != _outcome(usual)]
             if others:
@@ -436,7 +436,7 @@ def _websocket(deliveries: Sequence[Delivery]) -> Iterator[str]:
     for client, verdict in verdicts.items():
         word = click.style(verdict, fg=_COLOURS[verdict])
         why = "" if verdict == "streams" else ": the handshake fails"
-        yield f"  WebSocket over {CLIENT_ADJECTIVES[client]}: {word}{why}"
+        yield f"  WebSocket, {CLIENTS[client]}: {word}{why}"
     if not verdicts:
         yield (
             "  WebSocket: nginx does not support it over HTTP/2, and this server offers only HTTP/2"

@@ -30,7 +30,7 @@ class GitlabLocation(Struct):
 
 
 class GitlabIssue(Struct):
-    """A finding or a problem. `report.report_files` recognises a report by these fields."""
+    """A finding or a problem. `report.report_files` recognizes a report by these fields."""
 
     description: str
     check_name: str

@@ -16,7 +16,7 @@ from nginx_stream_lint.report.excerpt import Mark, excerpt
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.report.stream_path import StreamPath, stream_paths
 from nginx_stream_lint.report.stream_svg import outcome, stream_svg
-from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES, listed
+from nginx_stream_lint.rules.filters import CLIENTS, listed
 from nginx_stream_lint.rules.finding import MOST_SERVERS, SEVERITIES, Finding
 from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.sinks import shown_line
@@ -43,9 +43,7 @@ class _Card(Struct):
         """For each client: its name, the verdict, and a description."""
         if self.way is None:
             return []
-        return [
-            (CLIENT_ADJECTIVES[one.client], one.verdict, outcome(one)) for one in self.way.arrivals
-        ]
+        return [(CLIENTS[one.client], one.verdict, outcome(one)) for one in self.way.arrivals]
 
     @property
     def told(self) -> list[tuple[Finding, str]]:

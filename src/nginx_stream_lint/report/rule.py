@@ -17,7 +17,7 @@ from nginx_stream_lint.report.blocks import (
 )
 from nginx_stream_lint.report.wrapping import WIDTH
 from nginx_stream_lint.rules.filters import listed
-from nginx_stream_lint.rules.measured import EVIDENCE, Measurements
+from nginx_stream_lint.rules.measured import EVIDENCE, TIMED, Measurements
 from nginx_stream_lint.rules.rule import Example, Rule
 from nginx_stream_lint.streams.stream import KINDS
 
@@ -128,9 +128,12 @@ def _evidence(rule: Rule, measured: Measurements) -> Iterator[Block]:
     )
     for kind in kinds:
         measurement = EVIDENCE.get(kind)
-        # A user's own rule describes its evidence in its own words.
-        said = kind if measurement is None else f"Measured on a real nginx: {measurement}."
-        yield Paragraph(said)
+        if measurement is None:
+            yield Paragraph(kind)  # a user's own rule describes its evidence in its own words
+        elif kind == "accepted":
+            yield Paragraph(f"Checked on a real nginx: {measurement}. The effect is not measured.")
+        else:
+            yield Paragraph(f"Measured on a real nginx: {measurement}.")
     rows = measured.rules.get(rule.name, ())
     versions = list(dict.fromkeys(version for one in rows for version in one.nginx))
     if rows:
@@ -144,7 +147,13 @@ def _evidence(rule: Rule, measured: Measurements) -> Iterator[Block]:
                 for one in rows
             ),
         )
-        yield Paragraph(measured.how)
+        results = [result for one in rows for result in one.nginx.values()]
+        shows_tokens = any("token" in result for result in results)
+        method = [measured.tokens] if shows_tokens else []
+        if TIMED & kinds.keys():
+            method.append(measured.timeouts)
+        if method:
+            yield Paragraph(" ".join(method))
 
 
 def _references(rule: Rule, level: int) -> Iterator[Block]:

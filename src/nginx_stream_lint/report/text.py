@@ -6,7 +6,6 @@ import click
 
 from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.report.closing_lines import closing_lines
-from nginx_stream_lint.report.excerpt import Mark, excerpt
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.report.words import counted
 from nginx_stream_lint.report.wrapping import wrapped
@@ -47,8 +46,9 @@ def _locations(report: Result, width: int) -> list[str]:
         if location.servers:
             more = ", ..." if len(location.servers) == MOST_SERVERS else ""
             head += f"  ({printable(', '.join(location.servers))}{more})"
-        if finding.instance is not None:
-            head += f" in {printable(finding.instance)}"
+        instance = findings[0].instance
+        if instance is not None:
+            head += f" in {printable(instance)}"
         lines.append(head)
         if thought:
             lines += wrapped(printable(thought), width, "  ", _INDENT)
@@ -62,6 +62,8 @@ def _locations(report: Result, width: int) -> list[str]:
 
 def _finding(finding: Finding, shown: list[tuple[Place, ...]], width: int) -> list[str]:
     """Render a finding with its source lines; lines in `shown` are not repeated."""
+    from nginx_stream_lint.report.excerpt import Mark, excerpt
+
     place, home = finding.place, finding.location.place.source
     colour = _COLOURS[finding.severity]
     line, column = place.source.position(place.start)

@@ -15,7 +15,8 @@ from msgspec import Struct
 from nginx_stream_lint.rules.shipped import builtin_folder
 from nginx_stream_lint.util.data import data_names, data_text
 
-# Kinds of evidence that a rule file can name. Each is a measurement on a real nginx.
+# Kinds of evidence that a rule file can name. Each is a measurement on a real nginx; only
+# `accepted` does not show the effect.
 EVIDENCE = {
     "delivery": "how the stream arrives without and with the fix",
     "silence": "without the fix, the stream is cut after a silence",
@@ -34,8 +35,10 @@ EVIDENCE = {
     "many-streams": "some of five streams on one HTTP/2 connection are rejected",
     "late-events": "without the fix, the end of each event arrives with the next event",
     "slowed-down": "without the fix, the stream falls further and further behind",
-    "accepted": "nginx accepts both configurations; the effect itself is not measured",
+    "accepted": "nginx accepts both configurations",
 }
+# Those whose figures are times or follow from timeouts.
+TIMED = frozenset({"silence", "client-silence", "reload"})
 
 
 class Measured(Struct, frozen=True):
@@ -52,9 +55,10 @@ class Measured(Struct, frozen=True):
 
 
 class Measurements(Struct, frozen=True):
-    """All recorded measurements by rule, and a description of the method."""
+    """All recorded measurements by rule, and the method: of tokens, and of timeouts."""
 
-    how: str
+    tokens: str
+    timeouts: str
     rules: Mapping[str, tuple[Measured, ...]]
 
 
@@ -63,9 +67,9 @@ def measured() -> Measurements:
     """Load the recorded measurements; empty if the file is missing."""
     folder = str(builtin_folder())
     if "measured.json" not in data_names(folder):
-        return Measurements("", {})
+        return Measurements("", "", {})
     recorded = json.loads(data_text(os.path.join(folder, "measured.json")))
     rules = {
         rule: tuple(Measured(**row) for row in rows) for rule, rows in recorded["rules"].items()
     }
-    return Measurements(recorded["how"], rules)
+    return Measurements(recorded["tokens"], recorded["timeouts"], rules)

@@ -10,13 +10,14 @@ Jinja is imported on the first rendering, because that takes 30 ms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from nginx_stream_lint.nginx.directives import table
+from nginx_stream_lint.rules import jinja
 from nginx_stream_lint.rules.conditions import UNKNOWN, Subjects
 from nginx_stream_lint.rules.facts import FACTS, Facts
 from nginx_stream_lint.rules.filters import FILTERS
@@ -101,16 +102,17 @@ def render(template: Template, facts: Facts | Subjects) -> Parts:
     text = template.text
     if "{" not in text:
         return (text,)
-    names, rendered, compares_origins = _compiled(text)
+    found = names_in(text)
+    names = found.names
     values: dict[str, Any] = {name: facts.value(name) for name in names if name in FACTS}
     values["origin"] = Origin
     if isinstance(facts, Facts):
         values |= {name: one.text(facts) for name, one in PHRASES.items() if name in names}
         values["value"] = lambda name: facts.effective(name).text if facts.has(name) else ""
-        origin_of = _words_here if compares_origins else _origin
+        origin_of = _words_here if found.compares_origins else _origin
         values["origin"] = lambda name: origin_of(facts, name)
     try:
-        return tuple(_parts(rendered(values)))
+        return tuple(_parts(_compiled(text)(values)))
     except Exception as error:  # an untrusted template may raise anything
         message = f"this template cannot be rendered: {error}"
         raise Unreadable(Problem(*template.place, message, "correct the rule")) from None
@@ -155,8 +157,9 @@ def _parts(values: Iterable[object]) -> Iterable[str | Origin]:
 @cache
 def _environment() -> NativeEnvironment:
     """The Jinja environment: no access to anything, and undefined names are errors."""
-    from jinja2 import StrictUndefined
+    jinja.prepare()
     from jinja2.nativetypes import NativeEnvironment
+    from jinja2.runtime import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Environment(ImmutableSandboxedEnvironment, NativeEnvironment):
@@ -169,43 +172,11 @@ def _environment() -> NativeEnvironment:
     return env
 
 
-class _Compiled(NamedTuple):
-    """A template compiled by Jinja.
-
-    `names` are the names it uses, `rendered` yields its text value by value, and `compares_origins`
-    is true if it does more with an origin than print it.
-    """
-
-    names: Collection[str]
-    rendered: Callable[[dict[str, Any]], Iterable[object]]
-    compares_origins: bool
-
-
 @lru_cache(1024)  # rules have few templates, whatever the checked files contain
-def _compiled(text: str) -> _Compiled:
-    from jinja2 import nodes
-
-    parsed = _environment().parse(text)
-    said = {id(one) for output in parsed.find_all(nodes.Output) for one in _said(output.nodes)}
-    calls = parsed.find_all(nodes.Call)
-    compares = any(
-        getattr(one.node, "name", "") == "origin" and id(one) not in said for one in calls
-    )
-    compiled = _environment().from_string(parsed)
-    return _Compiled(
-        _names(parsed),
-        lambda values: compiled.root_render_func(compiled.new_context(values)),
-        compares,
-    )
-
-
-def _said(expressions: Iterable[Any]) -> Iterable[Any]:
-    """The expressions that are printed unchanged."""
-    for one in expressions:
-        if type(one).__name__ == "CondExpr":
-            yield from _said(filter(None, (one.expr1, one.expr2)))
-        else:
-            yield one
+def _compiled(text: str) -> Callable[[dict[str, Any]], Iterable[object]]:
+    """A template compiled by Jinja: it yields its text value by value."""
+    compiled = _environment().from_string(text)
+    return lambda values: compiled.root_render_func(compiled.new_context(values))
 
 
 # What a template may say
@@ -225,7 +196,7 @@ def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | No
         return f"a template must have at most {_MAX_TEXT} characters"
     if "{" not in text:
         return None
-    from jinja2 import TemplateError
+    from jinja2.exceptions import TemplateError
 
     try:
         _check(_environment().parse(text), is_directive, 0)
@@ -237,7 +208,7 @@ def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | No
         return f"not a valid template: it is nested deeper than {_MAX_DEPTH} levels"
     except _Refused as refused:
         return str(refused)
-    except (ArithmeticError, TypeError, ValueError) as error:
+    except Exception as error:  # an untrusted template may raise anything
         return f"not a valid template: {error}"
     return None
 
@@ -247,28 +218,38 @@ def _compare_names(text: str) -> None:
     from jinja2 import nodes
 
     found = names_in(text)
+    parsed = _environment().parse(text)
     used: dict[str, set[str]] = {name: set() for name in _CALLS}
-    for call in _environment().parse(text).find_all(nodes.Call):
-        used[call.node.name].add(call.args[0].value)  # type: ignore[attr-defined]
+    said = {id(one) for output in parsed.find_all(nodes.Output) for one in _said(output.nodes)}
+    compares_origins = False
+    for call in parsed.find_all(nodes.Call):
+        name = call.node.name  # type: ignore[attr-defined]
+        used[name].add(call.args[0].value)  # type: ignore[attr-defined]
+        compares_origins = compares_origins or (name == "origin" and id(call) not in said)
     if (
         not names(text) <= found.names
         or not used["value"] <= found.values
         or not used["origin"] <= found.origins
-        or (_compiled(text).compares_origins and not found.compares_origins)
+        or (compares_origins and not found.compares_origins)
     ):
         raise _Refused("write names and directives without braces, escapes or comments in them")
 
 
+def _said(expressions: Iterable[Any]) -> Iterable[Any]:
+    """The expressions that are printed unchanged."""
+    for one in expressions:
+        if type(one).__name__ == "CondExpr":
+            yield from _said(filter(None, (one.expr1, one.expr2)))
+        else:
+            yield one
+
+
 def names(text: str) -> frozenset[str]:
     """The names that a template uses."""
-    return _names(_environment().parse(text))
-
-
-def _names(parsed: nodes.Template) -> frozenset[str]:
-    """All names in a template; it assigns nothing, so none of them are its own."""
     from jinja2 import nodes
 
-    return frozenset(one.name for one in parsed.find_all(nodes.Name))
+    # A template assigns nothing, so none of the names are its own.
+    return frozenset(one.name for one in _environment().parse(text).find_all(nodes.Name))
 
 
 def literal_text(text: str) -> str:
@@ -374,10 +355,10 @@ def samples(name: str) -> list[object]:
 
 def _try_out(text: str) -> None:
     """Render a template once for each type of the facts it names. Raises any error of that."""
-    compiled = _compiled(text)
-    values = {name: samples(name) for name in compiled.names if name in FACTS}
+    found = names_in(text)
+    values = {name: samples(name) for name in found.names if name in FACTS}
     said: dict[str, Any] = dict.fromkeys(PHRASES, "text")
-    said |= {"value": str, "origin": str if compiled.compares_origins else Origin}
+    said |= {"value": str, "origin": str if found.compares_origins else Origin}
     for number in range(max(map(len, values.values()), default=1)):
         tried = {name: every[number % len(every)] for name, every in values.items()}
-        tuple(_parts(compiled.rendered(said | tried)))
+        tuple(_parts(_compiled(text)(said | tried)))

@@ -269,7 +269,7 @@ KEYS = (
     Key(
         "roots",
         ListOf(FilePath("a path pattern", pattern_inside)),
-        "Main files, if they have no `http` block to recognise them by.",
+        "Main files, if they have no `http` block to recognize them by.",
         ["deploy/nginx.conf"],
         unset="files with an `http` block",
     ),

@@ -10,7 +10,7 @@ from typing import TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from nginx_stream_lint.config import Configuration, File, Problem, Source
+from nginx_stream_lint.config import SIGN, Configuration, File, Problem, Source
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Handler, Level, always_answers
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, clients
@@ -436,7 +436,7 @@ def _commented(
     problems: list[Problem] = []
     crowded: dict[Level, File] = {}
     for file in configuration.files:
-        if "nginx-stream-lint:" not in file.source.text:
+        if SIGN not in file.source.text:
             continue
         declared: list[tuple[int, Stream]] = []
         for start, end in file.comments:
@@ -477,7 +477,7 @@ def commented_at(
     """Return the positions of comments that declare streams, and the levels around each."""
     found: dict[tuple[Source, int, int], list[Level]] = {}
     for file in configuration.files:
-        if "nginx-stream-lint:" not in file.source.text:
+        if SIGN not in file.source.text:
             continue
         places = [
             (start, (file.source, start, end))

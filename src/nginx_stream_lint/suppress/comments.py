@@ -18,7 +18,7 @@ from typing import NamedTuple
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from nginx_stream_lint.config import Directive, File, Source
+from nginx_stream_lint.config import SIGN, Directive, File, Source
 from nginx_stream_lint.config.templates import template_comments, yaml_reading
 from nginx_stream_lint.rules.finding import (
     Edit,
@@ -30,7 +30,6 @@ from nginx_stream_lint.rules.finding import (
 from nginx_stream_lint.rules.remarks import Remark, remarks
 from nginx_stream_lint.rules.rule import Rule
 
-_SIGN = "nginx-stream-lint:"
 # Comments of nginx, YAML, and template languages.
 _COMMENT = (
     r"(?:\{#-?|/\*|#+)[ \t]*nginx-stream-lint:[ \t]*(?P<what>ignore(?:-file)?)(?![\w-])"
@@ -143,7 +142,7 @@ def without_ignored(
     ignores = [
         one
         for group in _by_source(files)
-        if _SIGN in group[0].source.text
+        if SIGN in group[0].source.text
         for one in _ignores(group)
     ]
     if not ignores:

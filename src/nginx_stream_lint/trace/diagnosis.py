@@ -22,13 +22,10 @@ from nginx_stream_lint.trace.verdict import REFUSED, Judgement, first_failing_la
 class Diagnosis(Struct, frozen=True):
     """A trace with its diagnosis.
 
-    Attributes:
-        result: what was measured.
-        judgements: of each layer and client.
-        named: the first layer that does not let the stream through; None where all do.
-        products: by layer number, what the layers say they are.
-        certain: the layers where that is news: others may only pass on what the one before says.
-        notes: what the headers say.
+    `judgements` are those of each layer and client of `result`. `named` is the first layer that
+    does not let the stream through, or None. `products` has by layer number the product that the
+    layer's headers name. Layers in `certain` name another one than the layer before; the others may
+    only pass on its headers. `notes` are about the headers.
     """
 
     result: TraceResult

@@ -26,11 +26,9 @@ _BOM = b"\xef\xbb\xbf"
 class Events(Protocol):
     """Counts the events of one response.
 
-    Attributes:
-        kind: `sse`, `ndjson` or `chunks`.
-        comments: lines that are no data, sent to keep the connection alive.
-        said_last: whether the latest event is one that apps end their responses with.
-        text_is_utf8: False once a line was not.
+    `kind` is `sse`, `ndjson` or `chunks`. `comments` counts lines that only keep the connection
+    alive. `said_last` tells whether the latest event is one that apps end a response with.
+    `text_is_utf8` is False after a line that is not UTF-8.
     """
 
     kind: str

@@ -80,13 +80,11 @@ async def _within(
 
 
 class ResponseReader:
-    """Turns bytes into pieces and events while they come.
+    """Turns bytes into parts and events as they arrive.
 
-    Attributes:
-        error, ended: see Recording.
-        headers, status: of the response, as they came: not to be shown.
-        connection: set when the request is about to be sent.
-        beginning: of the response's text.
+    `error` and `ended` are those of a Recording. `headers`, `status` and `beginning` (of the text)
+    are as received, and must not be shown. `connection` is set when the request is about to be
+    sent.
     """
 
     def __init__(self, limits: TraceLimits, url: str, shown: str, say: Say) -> None:

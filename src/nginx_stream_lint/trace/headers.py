@@ -19,13 +19,10 @@ _NOT_STORED = ("no-store", "no-cache", "private")
 
 
 class HeaderNote(Struct, frozen=True):
-    """A note about a layer's response.
+    """A note about the response of one layer, counted from 1.
 
-    Attributes:
-        layer: its number.
-        code: what it is about, one word.
-        text: in words.
-        explains: causes (see verdict.py) that it may explain, here or at the next layer.
+    `code` is its subject in one word, `text` the note. `explains` has the causes of verdict.py that
+    it may explain, here or at the next layer.
     """
 
     layer: int

@@ -22,14 +22,11 @@ BUFFER_SIZES = (4096, 8192, 16384, 32768, 65536)
 
 
 class Burst(Struct, frozen=True):
-    """Pieces that came together.
+    """Parts of a response that arrived together.
 
-    Attributes:
-        at: seconds after the request, of the first.
-        until: of the last.
-        events, size: how many events and bytes.
-        inside: whether it ends in the middle of an event, as buffers that are full do and apps
-            do not.
+    The first arrived `at` seconds after the request, the last at `until`. They have `events` events
+    and `size` bytes. `inside` tells whether the burst ends in the middle of an event: full buffers
+    do that, apps do not.
     """
 
     at: float
@@ -42,20 +39,18 @@ class Burst(Struct, frozen=True):
 class ResponseMetrics(Struct, frozen=True):
     """Metrics of one response. Times are seconds after the request was sent.
 
-    Attributes:
-        head_s, first_byte_s, first_event_s, last_event_s: when they came; None: never.
-        end_s: when the response was over.
-        kind: what events are: `sse`, `ndjson` or `chunks`.
-        events, size: how many events and bytes. Pieces are counted by their size before, because
-            whatever carries them may put them together.
-        pace_s: seconds from one event to the next, on average, pauses left out.
-        gap_median_s, gap_95_s, gap_max_s: between one event and the next; None with fewer than two.
-        silence_s: the longest time without a byte, before the first and after the last included.
-        last_silence_s: the time from the last byte to the end.
-        bursts: what came together.
-        together: how many events came with a typical event, itself included.
-        cluster: the buffer size that most bursts have, in bytes; None where they have none.
-        cut_inside: the part of the bursts but the last that end in the middle of an event.
+    The times of head, bytes and events are None if there were none. `end_s` is the end of the
+    response. `kind` is `sse`, `ndjson` or `chunks`.
+
+    `events` counts the events. Parts are counted by their size at the layer before, because a proxy
+    may join them. `size` is in bytes. `pace_s` is the mean time between two events without pauses.
+    The gaps between events are None with fewer than two. `silence_s` is the longest time without a
+    byte, and `last_silence_s` the time from the last byte to the end.
+
+    `bursts` are the parts that arrived together, and `together` is the number of events that
+    arrived with a typical event, which counts as well. `cluster` is the buffer size in bytes that
+    most bursts have, or None. `cut_inside` is the share of the bursts, without the last, that end
+    in the middle of an event.
     """
 
     head_s: float | None

@@ -1,4 +1,4 @@
-"""Recognise proxies by their headers; their timeouts and remedies (`products.yaml`)."""
+"""Recognize proxies by their headers; their timeouts and remedies (`products.yaml`)."""
 
 from __future__ import annotations
 
@@ -24,15 +24,11 @@ class Timeout(Struct, frozen=True):
 
 
 class Remedy(Struct, frozen=True):
-    """A remedy for some causes.
+    """A remedy for some causes: change `setting`, or do what `do` says.
 
-    Attributes:
-        causes: see verdict.py.
-        setting: what does it there.
-        do: what to do instead.
-        source: where it says so.
-        measured: whether this project has seen it, on a real one.
-        rules: the rules of the linter that find it in a configuration, the most telling first.
+    `causes` are those of verdict.py, and `source` is where the remedy is documented. `measured`
+    tells whether this project has seen it on the real product. `rules` are the linter's rules that
+    find the cause in a configuration, the most specific first.
     """
 
     causes: tuple[str, ...]
@@ -126,7 +122,7 @@ def recognise_product(
 
 
 def timeouts_near(seconds: float, product: Product | None) -> Iterator[tuple[Product, Timeout]]:
-    """Known timeouts that a silence fits; those of the recognised product only, if it has any."""
+    """Known timeouts that a silence fits; those of the recognized product only, if it has any."""
     those = (product,) if product is not None and product.timeouts else products()
     for one in those:
         for timeout in one.timeouts:

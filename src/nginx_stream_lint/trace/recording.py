@@ -13,13 +13,10 @@ FAILED, UNOFFERED = "failed", "unoffered"
 
 
 class BodyPart(Struct, frozen=True):
-    """The data of one read of the body.
+    """The data of one read of the body, `at` seconds after the request was sent.
 
-    Attributes:
-        at: seconds after the request was sent.
-        size: bytes, as they came (compressed, where the response is).
-        events: how many events it completed.
-        inside: whether it ended in the middle of an event.
+    `size` is in bytes as received, compressed or not. The part completed `events` events. `inside`
+    tells whether it ended in the middle of one.
     """
 
     at: float
@@ -29,27 +26,23 @@ class BodyPart(Struct, frozen=True):
 
 
 class Recording(Struct):
-    """One response. Times are seconds after the request was sent.
+    """One response. Times are seconds after the request was sent, unless stated otherwise.
 
-    Attributes:
-        client: `h1` (HTTP/1.1), `h1-tls`, `h2` or `h3`.
-        started: when the request was sent, in seconds of `time.monotonic()`.
-        connect_s: seconds for DNS, TCP and TLS before that; None where it did not come to that.
-        status: 0 when no response came.
-        protocol: what was spoken in the end: `1.0`, `1.1`, `2` or `3`.
-        headers: of the response, names in lower case; of all that it says only known words.
-        head_at: when the response's headers came; None when they did not.
-        pieces: in order.
-        kind: what events are here: `sse`, `ndjson` or `chunks`.
-        comments: lines sent to keep the connection alive.
-        said_last: whether the last event is one that apps end their responses with.
-        text_is_utf8: False where it should be and is not.
-        ended: `complete`, `cut` (an incomplete response), `limit` (we stopped reading) or `failed`
-            (no response at all), `unoffered` (the layer does not speak this HTTP version).
-        finished: when the reading ended.
-        error: what went wrong, in words of ours; empty when nothing did.
-        said: what a response that is no stream says, in known words.
-        redirect: where a redirect leads, in words of ours.
+    `client` is `h1` (HTTP/1.1), `h1-tls`, `h2` or `h3`, and `protocol` the version in the end:
+    `1.0`, `1.1`, `2` or `3`. `started` is the time of the request in seconds of `time.monotonic()`.
+    `connect_s` is the time for DNS, TCP and TLS before it, or None without a connection. `status`
+    is 0 and `head_at` None without a response. `headers` have lower-case names and only known
+    words.
+
+    `pieces` are the parts of the body in order. `kind` is that of the events: `sse`, `ndjson` or
+    `chunks`. `comments` counts lines that only keep the connection alive. `said_last` tells whether
+    the last event is one that apps end a response with. `text_is_utf8` is False if the text should
+    be UTF-8 and is not.
+
+    `ended` is `complete`, `cut` (an incomplete response), `limit` (we stopped reading), `failed`
+    (no response) or `unoffered` (the layer does not support this HTTP version); `finished` is when
+    the reading ended. `error` describes a failure in our words. `said` has the known words of a
+    response that is no stream, and `redirect` describes the target of a redirect.
     """
 
     client: str

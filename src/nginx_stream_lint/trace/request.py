@@ -18,13 +18,7 @@ class BadRequest(ValueError):
 
 
 class TraceLimits(Struct, frozen=True):
-    """When to stop.
-
-    Attributes:
-        connect_s: seconds to connect.
-        time_s: seconds for a whole response.
-        size: bytes of a body.
-    """
+    """Limits: seconds to connect and for a whole response, and bytes of a body."""
 
     connect_s: float = 10.0
     time_s: float = 300.0
@@ -37,13 +31,8 @@ _NO_SECRETS = Secrets()
 class TraceRequest(Struct, frozen=True):
     """The request that goes through every layer.
 
-    Attributes:
-        method: GET, POST ...
-        headers: (name, value), sent as they are.
-        body: empty for none.
-        verify: whether certificates are checked.
-        ca_file: a file of authorities to trust instead of the system's.
-        limits: when to stop.
+    `headers` are (name, value), sent as they are. `verify` tells whether certificates are checked,
+    and `ca_file` is a file of authorities to trust instead of the system's.
     """
 
     method: str = "GET"
@@ -59,14 +48,10 @@ class TraceRequest(Struct, frozen=True):
 
 
 class Layer(Struct, frozen=True):
-    """One URL, one layer.
+    """One layer: a URL to request, with `clients` of the kinds `h1`, `h2` and `h3`.
 
-    Attributes:
-        number: from 1, which is nearest to the app.
-        url: what is asked, with all that is secret.
-        address: an IP address to ask instead of the one that DNS gives.
-        clients: what to ask with: `h1`, `h2`, `h3`.
-        secrets: of the request.
+    `number` counts from 1, the layer nearest to the app. `url` has all secrets in it, which
+    `secrets` lists. `address` is an IP address to use instead of the one in DNS.
     """
 
     number: int

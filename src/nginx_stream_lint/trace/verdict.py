@@ -69,23 +69,20 @@ class LayerMeasurement(Struct, frozen=True):
 
 
 class Judgement(Struct, frozen=True):
-    """The verdict on one layer and client.
+    """The verdict on one layer, counted from 1, and one client (`h1`, `h1-tls`, `h2`, `h3`).
 
-    Attributes:
-        layer: its number, from 1.
-        client: `h1`, `h1-tls`, `h2`, `h3`.
-        verdict: `streams`, `stalls`, `replays`, `cut`, `no-stream` or `unclear`.
-        cause: one of CAUSES; None where it streams or nothing is known.
-        held_bytes: how many bytes a burst has that is held; None: all of them, or not held.
-        encoding: the compression that holds; empty: none.
-        silence_s: the silence after which it was cut.
-        beat_s: the interval at which it sends what it has.
-        inherited: the layer nearer to the app that does this already; None: this one is the first.
-        maybe_from: a layer nearer to the app that may be the one that does it as well: only
-            a second run can tell.
-        slower: how many times longer it took than before, where that is much.
-        runs, agreeing: how many runs there were, and how many of them have this verdict.
-        recording, figures: the run that is shown.
+    `verdict` is `streams`, `stalls`, `replays`, `cut`, `no-stream` or `unclear`. `cause` is one of
+    CAUSES, or None if it streams or the cause is unknown.
+
+    `held_bytes` is the number of bytes of a held burst; None if nothing or everything is held.
+    `encoding` is the compression that holds the stream, or empty. `silence_s` is the silence after
+    which it was cut, and `beat_s` the interval at which the layer sends what it has. `slower` is
+    how many times longer the response took than before, if that is much.
+
+    `inherited` is the layer nearer to the app that has the same effect already; None if this layer
+    is the first. `maybe_from` is such a layer that only a second run can tell from this one.
+    `agreeing` of `runs` runs have this verdict. `recording` and `figures` are those of the run that
+    is shown.
     """
 
     layer: int

@@ -99,6 +99,10 @@ class Budget:
         """Return a budget for another check of the same files: only reading still counts."""
         return Budget(self.limits, self.place, self._reading)
 
+    def separate(self) -> Budget:
+        """Return an unused budget with the same limits, for what is not the check itself."""
+        return Budget(self.limits, self.place)
+
     def left(self, name: str) -> int:
         """Return how much of a limit is left, at least 0."""
         spent = self._reading if name in self._reading else self._working

@@ -120,8 +120,8 @@ def _comments_between(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 _NO_CHARACTER = re.compile("[\ud800-\udfff]")
-# Characters that no YAML text may contain.
-FORBIDDEN = re.compile("[^\t\r\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Characters that no YAML text may contain. Python needs 6 ms to compile the others into a set.
+FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def _characters(text: str) -> str:

@@ -1,6 +1,6 @@
 """The template dialects, one record each: to add a dialect, add a record to `DIALECTS`.
 
-A record says how a template of the dialect is recognised (file names, signs), what its tags do,
+A record says how a template of the dialect is recognized (file names, signs), what its tags do,
 and how its placeholders look. `detect.py`, `tags.py`, `placeholders.py` and `statements.py` work
 from these records. Expressions are text here, because most runs need only the signs.
 """
@@ -57,7 +57,7 @@ class Dialect(Struct, frozen=True):
     Each starts with a literal character, so that searching for all of them is quick.
 
     `placeholder` matches a placeholder. It counts everywhere if the dialect has neither tags nor
-    `recognised_by`; otherwise only where the dialect is recognised, by its tags or, in a text
+    `recognised_by`; otherwise only where the dialect is recognized, by its tags or, in a text
     without any tags, by that expression. The groups `braced` and `bare` name a variable that the
     configuration may define itself; the group `escape` is removed before nginx reads the text.
     """

@@ -1,0 +1,74 @@
+"""A sample of fixed files: of many locations with equal findings and fixes, only some are left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+
+from nginx_stream_lint.config import Source
+from nginx_stream_lint.fixes.apply import apply_edits, compatible
+from nginx_stream_lint.rules.finding import Edit, Finding
+
+# Few files have so many locations of one kind, so most are checked as they are.
+_MOST_OF_A_KIND = 20
+
+
+def sample(findings: Sequence[Finding]) -> dict[str, str]:
+    """Return texts by key: with all fixes, and without the locations that repeat others.
+
+    Locations are of one kind if the same rules report them, and their fixes write the same text.
+    After the first `_MOST_OF_A_KIND`, more are left out. Empty if none can be.
+    """
+    left_out, kept = _divided(findings)
+    if not left_out:
+        return {}
+    edits: dict[Source, list[Edit]] = {}
+    for edit in (*compatible(one.fix for one in kept if one.fix is not None), *left_out):
+        edits.setdefault(edit.source, []).append(edit)
+    return {source.key: apply_edits(source.text, own) for source, own in edits.items()}
+
+
+def _divided(findings: Iterable[Finding]) -> tuple[list[Edit], list[Finding]]:
+    """Edits that remove locations, and the findings in the others."""
+    left_out: list[Edit] = []
+    kept: list[Finding] = []
+    kinds: Counter[Hashable] = Counter()
+    for here, is_outer in _by_location(findings):
+        kind = tuple(map(_kind, here))
+        kinds[kind] += 1
+        if kinds[kind] <= _MOST_OF_A_KIND or is_outer or not all(map(_is_inside, here)):
+            kept += here
+        else:
+            location = here[0].location
+            place = location.place
+            left_out.append(Edit(place.source, place.start, location.block_end, ""))
+    return left_out, kept
+
+
+def _by_location(findings: Iterable[Finding]) -> Iterator[tuple[list[Finding], bool]]:
+    """The findings of each location, and whether another location may be inside it."""
+    found: dict[tuple[str, int], list[Finding]] = {}
+    for finding in findings:
+        place = finding.location.place
+        found.setdefault((place.source.key, place.start), []).append(finding)
+    ordered = sorted(found)
+    for at, after in zip(ordered, [*ordered[1:], ("", 0)], strict=True):
+        here = found[at]
+        yield here, after[0] == at[0] and after[1] < here[0].location.block_end
+
+
+def _kind(finding: Finding) -> Hashable:
+    fix, stream = finding.fix, finding.stream
+    edits = () if fix is None else tuple((one.end - one.start, one.text) for one in fix.edits)
+    about = None if stream is None else (stream.kind, stream.confidence)
+    return finding.rule, finding.severity, about, edits
+
+
+def _is_inside(finding: Finding) -> bool:
+    """Whether a finding's location is a block that contains all edits of its fix."""
+    location, fix = finding.location, finding.fix
+    place = location.place
+    return location.is_block and all(
+        edit.source is place.source and place.start < edit.start and edit.end < location.block_end
+        for edit in (fix.edits if fix is not None else ())
+    )
