@@ -343,7 +343,7 @@ def read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> li
 def _read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> list[Configuration]:
     """See `read`; with those that others are only compared with."""
     forget()
-    return configurations(workspace, paths, around, _manifests, _deployments, _gateways)
+    return configurations(workspace, paths, around, _manifests, _deployments, _together)
 
 
 def _manifests(
@@ -354,10 +354,13 @@ def _manifests(
     return translated(source, text, conditional, files)
 
 
-def _gateways(yaml: Sequence[MappedText], files: IncludeResolver) -> list[Configuration]:
+def _together(
+    yaml: Sequence[MappedText], made: Sequence[Configuration], files: IncludeResolver
+) -> list[Configuration]:
     from nginx_stream_lint.kubernetes.gateway_reading import gateway_configurations
+    from nginx_stream_lint.kubernetes.merging import merged
 
-    return gateway_configurations(yaml, files)
+    return [*merged(made, files, yaml), *gateway_configurations(yaml, files)]
 
 
 def _deployments(

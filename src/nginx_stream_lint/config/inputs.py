@@ -43,9 +43,11 @@ STDIN = "<stdin>"
 # resolver, to configurations.
 Manifests = Callable[[Source, str, Regions, IncludeResolver], list[Configuration]]
 
-# From the YAML texts of a run and an include resolver to configurations that come from several of
-# them, and from other files of the repository.
-Gateways = Callable[[Sequence[MappedText], IncludeResolver], list[Configuration]]
+# From the YAML texts of a run, the configurations that come from each alone, and an include
+# resolver, to the configurations that come from one or several of them.
+Together = Callable[
+    [Sequence[MappedText], Sequence[Configuration], IncludeResolver], list[Configuration]
+]
 
 # From a workspace, the folder of a repository, its files, the texts of those YAML files that have
 # nginx text in them, and that nginx text (by file and key), to the nginx that the repository runs,
@@ -81,16 +83,16 @@ def configurations(
     around: InputOptions | None = None,
     manifests: Manifests | None = None,
     deployments: Deployments | None = None,
-    gateways: Gateways | None = None,
+    together: Together | None = None,
 ) -> list[Configuration]:
     """Read all configurations at paths (files and folders).
 
-    `manifests` translates YAML as controllers do, one file at a time, `gateways` all files
-    together. `deployments` finds the nginx instances of a repository.
+    `manifests` translates YAML as controllers do, one file at a time, `together` all files of the
+    run. `deployments` finds the nginx instances of a repository.
     """
     around = around or InputOptions()
     files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
-    gathering = _Gathering(around, files, manifests, deployments, gateways)
+    gathering = _Gathering(around, files, manifests, deployments, together)
     return gathering.read(list(dict.fromkeys(paths)))
 
 
@@ -101,14 +103,15 @@ class _Gathering:
         files: IncludeResolver,
         manifests: Manifests | None,
         deployments: Deployments | None,
-        gateways: Gateways | None,
+        together: Together | None,
     ) -> None:
         self.around = around
         self.files = files
         self.manifests = manifests
         self.deployments = deployments
-        self.gateways = gateways
+        self.together = together
         self.yaml: list[MappedText] = []
+        self.made: list[Configuration] = []  # from single YAML files
         self.paths: list[str] = []
         self.deployed: list[Deployed] = []
         self.in_yaml: dict[str, dict[str, MappedText]] = {}  # by key of the file, then by name
@@ -136,7 +139,7 @@ class _Gathering:
                 except Exception as error:
                     problem = unexpected(one, error)
                     self.found.append(Configuration(one, problems=[problem]))
-        self._read_gateways()
+        self._read_together()
         roots = self._existing(self.around.mains)
         self.named.update(map(self.files.key, roots))
         mains = self._unique([*roots, *mains])
@@ -174,15 +177,16 @@ class _Gathering:
         ]
         return self.found
 
-    def _read_gateways(self) -> None:
-        """Read the configurations that come from several YAML files together."""
-        if self.gateways is None or not self.yaml:
+    def _read_together(self) -> None:
+        """Read the configurations that come from several YAML files."""
+        if self.together is None or not self.yaml:
+            self.found += self.made
             return
         try:
-            self.found += self.gateways(self.yaml, self.files)
+            self.found += self.together(self.yaml, self.made, self.files)
         except Exception as error:
             path = self.yaml[0].source.name
-            self.found.append(Configuration(path, problems=[unexpected(path, error)]))
+            self.found += [*self.made, Configuration(path, problems=[unexpected(path, error)])]
 
     def _read_deployed(self, asked: frozenset[str]) -> set[str]:
         """Read the requested files through each nginx of the deployment that uses them.
@@ -423,7 +427,7 @@ class _Gathering:
             note = Note(path, 1, 1, message, f"template {path}", detail=True)
             self.found.append(Configuration(path, notes=[note]))
             return
-        self.found += made
+        self.made += made
         problems = list(reading.problems) if blocks or made else []
         if mistake is not None and not any(one.problems for one in made):
             problems.append(yaml_problem(source, mistake).problem)
