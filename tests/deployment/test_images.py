@@ -15,6 +15,8 @@ from nginx_stream_lint.deployment.images import (
 )
 from nginx_stream_lint.deployment.model import DeployedAt
 from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.nginx.directives import table as directive_table
+from nginx_stream_lint.nginx.version_support import unsupported_in
 from nginx_stream_lint.nginx.versions import LAST_OLD, NEW
 from nginx_stream_lint.streams.catalogue import apps
 
@@ -110,3 +112,15 @@ def test_every_row_has_a_source() -> None:
     names = [name for row in table.servers for name in row.images]
     assert len(names) == len(set(names))
     assert server_image("nginx:1.27") is table.servers[0]
+
+
+def test_the_two_versions_of_a_floating_tag_differ_in_defaults_only() -> None:
+    """So that streams are detected, and mistakes found, once for both."""
+    for entry in directive_table().values():
+        changed = {entry.since, entry.until, *(since for _, since in entry.context_since)}
+        assert NEW not in changed, entry.name
+    assert unsupported_in(LAST_OLD).names == unsupported_in(NEW).names
+    assert any(
+        entry.default(LAST_OLD, False) != entry.default(NEW, False)
+        for entry in directive_table().values()
+    )

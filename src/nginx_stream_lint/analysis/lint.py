@@ -294,10 +294,10 @@ def _check(
     """Detect streams in a configuration and apply the rules, for each nginx that may run it."""
     versions = by_version(configuration, options)
     checked = [detect(configuration, versions[0], workspace)]
-    if not reads_defaults(checked[0].root, checked[0].served):
-        checked *= len(versions)
-    else:
+    if len(versions) > 1 and reads_defaults(checked[0].root, checked[0].served):
         checked += (detect(configuration, each, workspace) for each in versions[1:])
+    else:
+        checked *= len(versions)
     found: list[list[FindingWithContext]] = []
     remarked: list[Finding] = []
     for detected, each in zip(checked, versions, strict=True):

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 _ENTRYPOINT = "/docker-entrypoint.sh"
 _MAIN = "/etc/nginx/nginx.conf"
-_MAX_TEMPLATES = 1000
 _MAX_SCRIPTS = 20
 # If an image or service has such a name, a mounted folder is enough evidence of nginx.
 _NAMED = re.compile(r"(?i)nginx|openresty|angie|proxy|gateway|web|front")
@@ -301,7 +300,7 @@ class _Assembly:
             return [one]
         found: list[PlacedFile] = []
         waiting = [(one.path, one.inside)]
-        while waiting and len(found) < _MAX_TEMPLATES:
+        while waiting:
             path, inside = waiting.pop()
             for name, is_folder in self.workspace.entries(path):
                 entry = os.path.join(path, name), posixpath.join(inside, name)

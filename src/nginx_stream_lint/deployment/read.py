@@ -33,7 +33,7 @@ def read_deployment(
     notes: list[Problem] = []
     containers = _of_compose(workspace, root, files, notes)
     used = {workspace.key(one.dockerfile) for one in containers if one.dockerfile is not None}
-    for path in [one for one in files if is_dockerfile(one)][:_MAX_FILES]:
+    for path in _some([one for one in files if is_dockerfile(one)], notes):
         if workspace.key(path) not in used:
             container = _of_dockerfile(workspace, path, root, notes)
             if container is not None:
@@ -52,11 +52,21 @@ def read_deployment(
     return Deployment(tuple(instances), services, tuple(notes))
 
 
+def _some(paths: Sequence[str], notes: list[Problem]) -> Sequence[str]:
+    """The first paths, and a note if there are too many."""
+    if len(paths) > _MAX_FILES:
+        message = f"there are {_MAX_FILES:,} files of this kind before this one"
+        notes.append(
+            Problem(paths[_MAX_FILES], 1, 1, message, "it was not read, nor those after it")
+        )
+    return paths[:_MAX_FILES]
+
+
 def _of_compose(
     workspace: Workspace, root: str, files: Sequence[str], notes: list[Problem]
 ) -> list[Container]:
     """The containers of compose files."""
-    paths = [one for one in files if is_compose(one)][:_MAX_FILES]
+    paths = _some([one for one in files if is_compose(one)], notes)
     if not paths:
         return []
     from nginx_stream_lint.deployment.compose import projects
@@ -100,9 +110,9 @@ def _of_manifests(
     from nginx_stream_lint.deployment import kubernetes, kustomize
 
     kustomizations = kustomize.Kustomizations(workspace, notes)
-    sets = kustomizations.sets(paths[:_MAX_FILES])
+    sets = kustomizations.sets(_some(paths, notes))
     alone: list[ManifestObject] = []
-    for path in manifests[:_MAX_FILES]:
+    for path in _some(manifests, notes):
         if workspace.key(path) not in kustomizations.taken:
             alone += kubernetes.objects(workspace, path, notes)
     sets += kubernetes.folder_sets(alone)
