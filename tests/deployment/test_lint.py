@@ -540,6 +540,7 @@ def test_rendered_manifests_on_standard_input_are_a_deployment(
     """As `helm template | nginx-stream-lint -`, in any folder."""
     chart = "---\n# Source: chart/templates/edge.yaml\n"
     text = f"{chart}{WORKLOAD.replace('IMAGE', 'nginx:1.27.3')}{chart}{APP}"
+    text += f"{'# of the chart' * 10}\n" * 20_000  # rendered charts may be long
     options = ("-", "/") if command == "explain" else ("-",)
     done = run(command, *options, "--format", "json", stdin=text.encode(), cwd=tmp_path)
     document = json.loads(done.stdout)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from nginx_stream_lint.config.inputs import STDIN
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.deployment.instance import Container
@@ -116,7 +117,8 @@ def objects(workspace: Workspace, path: str, notes: list[Problem]) -> list[Manif
     """Read the objects of a manifest; invalid YAML becomes a note."""
     try:
         source = text_of(workspace, path)
-        if len(source.text) > _MAX_TEXT:
+        if len(source.text) > _MAX_TEXT and path != STDIN:
+            _add(notes, Problem(path, 1, 1, "is too long for a manifest", "split it"))
             return []
         text = yaml_reading(source).text if "{{" in source.text else source.text
         text = re.sub("[\ud800-\udfff]", "?", text)

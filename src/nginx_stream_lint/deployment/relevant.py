@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from nginx_stream_lint.config.inputs import STDIN
 from nginx_stream_lint.deployment.images import may_name_server
 from nginx_stream_lint.deployment.names import (
     is_compose,
@@ -70,7 +71,7 @@ def manifests_of(workspace: Workspace, files: Sequence[str]) -> list[str]:
         if not may_be_manifest(path):
             continue
         try:
-            data = workspace.read(path, _MAX_BYTES)
+            data = workspace.read(path, None if path == STDIN else _MAX_BYTES)
         except Unreadable:
             continue
         if is_manifest(data):
