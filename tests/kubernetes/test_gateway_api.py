@@ -175,8 +175,10 @@ def test_where_the_new_document_goes(
         "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: llm}, spec:"
         " {parentRefs: [{name: web}], rules: [{matches: [{path: {value: /v1/chat/completions}}],"
         " backendRefs: [{name: vllm, port: 8000}]}]}}\n",
+        ROUTE.replace("  name: llm\n", "  generateName: llm\n"),
+        ROUTE.replace("name: llm\n", "name: '8'\n"),
     ],
-    ids=["list", "flow"],
+    ids=["list", "flow", "no name", "a number as name"],
 )
 def test_what_people_have_to_write_themselves(text: str, tmp_path: Path) -> None:
     write(tmp_path, {"gateway.yaml": GATEWAY, "route.yaml": text})

@@ -50,12 +50,13 @@ from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.rules.judge import FindingWithContext, message
 from nginx_stream_lint.streams.declarations import Declaration, declaration
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation
 from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
 from nginx_stream_lint.streams.stream import ASKED, Stream
-from nginx_stream_lint.streams.upstreams import upstreams_of
+from nginx_stream_lint.streams.upstreams import deployed_app
 from nginx_stream_lint.tiers.deployment import neighbour
 from nginx_stream_lint.tiers.hops import (
     Hop,
@@ -83,7 +84,8 @@ class Explanation(Struct, frozen=True):
     `deliveries` every scenario for the clients that the server accepts: none if the request is not
     proxied, and only HTTP/1.1 for a WebSocket, because nginx supports no other. `tiers` are the
     servers that the stream passes, in this and other configurations, nearest the app first: the
-    client reaches the last one, where the URL ends.
+    client reaches the last one, where the URL ends. `nginx` is the one of the
+    deployment that responds, `app` the name of the app that the deployment runs behind it.
     """
 
     url: str
@@ -93,6 +95,8 @@ class Explanation(Struct, frozen=True):
     read_timeout_s: float | None
     deliveries: list[Delivery]
     tiers: Sequence[Passed] = ()
+    nginx: Deployed | None = None
+    app: str | None = None
 
     @property
     def places(self) -> list[PassedPlace]:
@@ -242,6 +246,10 @@ def _first_explainer(
                     lambda nginx: _configuration_of(workspace, nginx, options),
                 )
                 if explainer.servers:
+                    every = dict.fromkeys(each.deployed for each in found)
+                    explainer.other_nginx = [
+                        nginx for nginx in every if nginx is not None and nginx is not one.deployed
+                    ]
                     return explainer
     problems = [problem for one in found for problem in one.problems]
     if not problems or any(one.root is not None for one in found):
@@ -268,7 +276,10 @@ class Explainer:
     `files` are those behind every `root`. With `streams`, each requested URL is assumed to stream.
     `behind` explain the nginx behind this one, nearest the app first; `read_other` reads the
     configuration of another nginx of the deployment.
+    `other_nginx` are those of the deployment that read the same file.
     """
+
+    other_nginx: Sequence[Deployed] = ()
 
     def __init__(
         self,
@@ -281,6 +292,8 @@ class Explainer:
         read_other: Callable[[Deployed], Configuration | None] | None = None,
     ) -> None:
         self._given = options
+        given = options.policy.nginx_version(configuration.path, options.nginx_version)
+        self._is_version_given = given is not None
         # For a tag that may be on either side of a change of defaults, show the older version.
         options = by_version(configuration, options)[0]
         self.budget = budget or Budget(Limits())
@@ -398,16 +411,18 @@ class Explainer:
         """The nginx of the deployment that reads this configuration."""
         return self._configuration.deployed
 
-    def app_behind(self, explanation: Explanation) -> str | None:
+    @property
+    def running(self) -> Sequence[Deployed]:
+        """The nginx of the deployment, if it determines the version."""
+        deployed = self.deployed
+        return [] if deployed is None or self._is_version_given else [deployed]
+
+    def _app_behind(self, explanation: Explanation) -> str | None:
         """The name of the app that the deployment runs behind a URL; None if unknown."""
         if not explanation.places:
             return None
         last = explanation.places[0]
-        explainer, http = self._by_tier[last.nginx], last.nginx.http
-        if http is None or explainer.deployed is None:
-            return None
-        behind = upstreams_of(http, explainer.deployed.app_of).behind(last.level, last.handler)
-        return behind.app.name if behind.is_deployed and behind.app is not None else None
+        return deployed_app(last.level, last.handler, self._by_tier[last.nginx].deployed)
 
     @property
     def notes(self) -> list[Note]:
@@ -446,7 +461,10 @@ class Explainer:
         the deliveries of its handshake.
         """
         found = [self.explain(url, request) for url, request in requests]
-        return [self._as_websocket(self._with_client_silence(one)) for one in found]
+        found = [self._as_websocket(self._with_client_silence(one)) for one in found]
+        if self.deployed is None:
+            return found
+        return [replace(one, nginx=self.deployed, app=self._app_behind(one)) for one in found]
 
     def _as_websocket(self, explanation: Explanation) -> Explanation:
         if not explanation.deliveries or not self.is_websocket(explanation):
@@ -498,10 +516,24 @@ class Explainer:
             if len(tiers) > 1:
                 link_streams(tiers, self._find, spread=False)
             for explainer, places in by_explainer:
-                judged = judge_places(places, explainer._options, explainer._caches)
-                kept = explainer._options.policy.applied(each.finding for each in judged)
-                found += with_fixes(kept, judged, explainer._configuration.files)[0]
+                found += explainer._findings_at(places)
             return found
+
+    def _findings_at(self, places: Sequence[ProxiedLocation]) -> list[Finding]:
+        """The findings about places of this nginx."""
+        judged = judge_places(places, self._options, self._caches)
+        if self.running:
+            judged = [
+                FindingWithContext(
+                    replace(one.finding, message=message(one.verdict, one.served, self.running)),
+                    one.verdict,
+                    one.served,
+                    tuple(self.running),
+                )
+                for one in judged
+            ]
+        found = self._options.policy.applied(each.finding for each in judged)
+        return with_fixes(found, judged, self._configuration.files)[0]
 
     def _at(self, explanation: Explanation) -> list[tuple[Explainer, ProxiedLocation]]:
         """The places that a URL passes, nearest to the client first, each with its explainer."""

@@ -43,9 +43,11 @@ STDIN = "<stdin>"
 # resolver, to configurations.
 Manifests = Callable[[Source, str, Regions, IncludeResolver], list[Configuration]]
 
-# From the YAML texts of a run and an include resolver to configurations that come from several of
-# them, and from other files of the repository.
-Gateways = Callable[[Sequence[MappedText], IncludeResolver], list[Configuration]]
+# From the YAML texts of a run, the configurations that come from each alone, and an include
+# resolver, to the configurations that come from one or several of them.
+Together = Callable[
+    [Sequence[MappedText], Sequence[Configuration], IncludeResolver], list[Configuration]
+]
 
 # From a workspace, the folder of a repository, its files, the texts of those YAML files that have
 # nginx text in them, and that nginx text (by file and key), to the nginx that the repository runs,
@@ -81,16 +83,16 @@ def configurations(
     around: InputOptions | None = None,
     manifests: Manifests | None = None,
     deployments: Deployments | None = None,
-    gateways: Gateways | None = None,
+    together: Together | None = None,
 ) -> list[Configuration]:
     """Read all configurations at paths (files and folders).
 
-    `manifests` translates YAML as controllers do, one file at a time, `gateways` all files
-    together. `deployments` finds the nginx instances of a repository.
+    `manifests` translates YAML as controllers do, one file at a time, `together` all files of the
+    run. `deployments` finds the nginx instances of a repository.
     """
     around = around or InputOptions()
     files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
-    gathering = _Gathering(around, files, manifests, deployments, gateways)
+    gathering = _Gathering(around, files, manifests, deployments, together)
     return gathering.read(list(dict.fromkeys(paths)))
 
 
@@ -101,14 +103,15 @@ class _Gathering:
         files: IncludeResolver,
         manifests: Manifests | None,
         deployments: Deployments | None,
-        gateways: Gateways | None,
+        together: Together | None,
     ) -> None:
         self.around = around
         self.files = files
         self.manifests = manifests
         self.deployments = deployments
-        self.gateways = gateways
+        self.together = together
         self.yaml: list[MappedText] = []
+        self.made: list[Configuration] = []  # from single YAML files
         self.paths: list[str] = []
         self.deployed: list[Deployed] = []
         self.in_yaml: dict[str, dict[str, MappedText]] = {}  # by key of the file, then by name
@@ -136,7 +139,7 @@ class _Gathering:
                 except Exception as error:
                     problem = unexpected(one, error)
                     self.found.append(Configuration(one, problems=[problem]))
-        self._read_gateways()
+        self._read_together()
         roots = self._existing(self.around.mains)
         self.named.update(map(self.files.key, roots))
         mains = self._unique([*roots, *mains])
@@ -174,15 +177,16 @@ class _Gathering:
         ]
         return self.found
 
-    def _read_gateways(self) -> None:
-        """Read the configurations that come from several YAML files together."""
-        if self.gateways is None or not self.yaml:
+    def _read_together(self) -> None:
+        """Read the configurations that come from several YAML files."""
+        if self.together is None or not self.yaml:
+            self.found += self.made
             return
         try:
-            self.found += self.gateways(self.yaml, self.files)
+            self.found += self.together(self.yaml, self.made, self.files)
         except Exception as error:
             path = self.yaml[0].source.name
-            self.found.append(Configuration(path, problems=[unexpected(path, error)]))
+            self.found += [*self.made, Configuration(path, problems=[unexpected(path, error)])]
 
     def _read_deployed(self, asked: frozenset[str]) -> set[str]:
         """Read the requested files through each nginx of the deployment that uses them.
@@ -236,8 +240,9 @@ class _Gathering:
                 if one.author is not None:
                     one.beside = tuple(found)
             using = [nginx for nginx in found if any(map(nginx.has, asked))]
-            if using:
-                self.deployed += using
+            self.deployed += using
+            # Without any nginx, the notes say why.
+            if using or (notes and not found):
                 yield Configuration(top, notes=list(notes))
 
     def _read(self, path: str) -> list[Configuration]:
@@ -258,6 +263,9 @@ class _Gathering:
         seen: set[str] = set()  # keys of folders; the folders above are seen, too
         for path in self.paths:
             is_folder = workspace.is_folder(path) and not workspace.is_file(path)
+            if path == STDIN and self.in_yaml.get(self.files.key(path)):
+                found[STDIN] = {STDIN: None}  # manifests, such as from `helm template`
+                continue
             if not is_folder and not workspace.is_file(path):
                 continue  # standard input, or nothing
             root = workspace.root_of(path)
@@ -422,7 +430,7 @@ class _Gathering:
             note = Note(path, 1, 1, message, f"template {path}", detail=True)
             self.found.append(Configuration(path, notes=[note]))
             return
-        self.found += made
+        self.made += made
         problems = list(reading.problems) if blocks or made else []
         if mistake is not None and not any(one.problems for one in made):
             problems.append(yaml_problem(source, mistake).problem)
@@ -506,5 +514,7 @@ def _has_location(directives: Iterable[Directive]) -> bool:
 
 
 def _looks_like_yaml(text: str) -> bool:
-    first = next((line for line in text.splitlines() if line.strip(" -#")), "")
-    return ":" in first and first.split(":")[0].strip().isidentifier() and "{" not in first
+    """Whether the first line with content is a key, as in the output of `helm template`."""
+    lines = (line.strip() for line in text.splitlines())
+    first = next((one for one in lines if one.strip("-") and one[0] not in "#%"), "")
+    return ":" in first and first.split(":")[0].strip("\"' ").isidentifier() and "{" not in first

@@ -6,6 +6,7 @@ document after the route.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from nginx_stream_lint.config.mapped_text import SourceEdit
@@ -14,6 +15,8 @@ from nginx_stream_lint.kubernetes.gateway_api import GATEWAY_API, OF_NGINX, ApiO
 from nginx_stream_lint.kubernetes.gateway_author import GatewayAuthor, policy_entries
 from nginx_stream_lint.kubernetes.manifest import Mapping, Scalar
 
+# A name of Kubernetes that is a string in YAML without quotes.
+_NAME = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)\Z)[a-z](?:[a-z0-9.-]*[a-z0-9])?")
 # A field of a policy's spec, by its path, and its value as YAML.
 _Field = tuple[tuple[str, ...], str]
 
@@ -58,7 +61,8 @@ def _is_plain(one: ApiObject) -> bool:
 
 def _added(route: ApiObject, text: str) -> SourceEdit | None:
     """Add documents after that of the route; another fix in the same place must wait."""
-    if not _is_plain(route):
+    names = [route.name, *([] if route.namespace is None else [route.namespace])]
+    if not _is_plain(route) or not all(map(_NAME.fullmatch, names)):
         return None
     text_before, end = route.document.source.text, route.document.span.end
     stop = len(text_before[:end].rstrip())

@@ -29,14 +29,15 @@ from nginx_stream_lint.kubernetes.resources import (
 class ControllerAuthor(Struct, frozen=True, eq=False):
     """The `Author` of the nginx text that an ingress controller generates from a resource.
 
-    `by_class`: only the name of its class assigns the resource to the controller; `assumed`:
-    nothing does.
+    `settings` are those of the controller's ConfigMap. `by_class`: only the name of its class
+    assigns the resource to the controller; `assumed`: nothing does.
     """
 
     controller: Controller
     resource: Ingress | VirtualServer | ControllerSettings
     by_class: bool
     assumed: bool
+    settings: ControllerSettings | None = None
     _upstreams: dict[int, Mapping] = field(default_factory=dict)  # see `upstreams_of`
     _sharing: dict[int, dict[str, None]] = field(default_factory=dict)  # see `paths_by_upstream`
     _routes: dict[int, str] = field(default_factory=dict)  # see `paths_of_routes`

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from nginx_stream_lint.config.mapped_text import (
     PLACEHOLDER,
@@ -152,6 +152,10 @@ class Converter(Writer):
         self.data = settings.data.entries if settings is not None else {}
         self.annotations: dict[str, MappingEntry] = {}
         self.unknown: Span | None = None
+        # Others whose locations are in the same server, and what was written for them, by name.
+        self.followers: list[Converter] = []
+        self.parts: dict[str, tuple[Writer, NginxText]] = {}
+        self.zone_suffix = ""  # of names that must differ from those of other resources
         if isinstance(resource, Ingress):
             self.unknown = resource.unknown
             for key, entry in resource.annotations.items():
@@ -162,6 +166,20 @@ class Converter(Writer):
     def make(self) -> None:
         """Write the whole configuration into `text`."""
         raise NotImplementedError
+
+    def others(self, write: Callable[[Converter], None], which: Iterable[Converter]) -> None:
+        """Write a part of other resources, and include it here."""
+        for other in which:
+            other.text = NginxText(other.place, _PLACEHOLDER if self.runs else None)
+            write(other)
+            self.include(other)
+
+    def include(self, part: Writer) -> None:
+        """Include the text of another writer, unless it is empty."""
+        if part.text.text.strip():
+            name = f"ingress-part-{len(self.parts)}"
+            self.parts[name] = part, part.text
+            self.text.line("include", name)
 
     @property
     def ingress(self) -> Ingress:
@@ -322,6 +340,14 @@ _THIRD_PARTY = re.compile(
     r"|zipkin_\w+|datadog_\w+|headers_more\w*|subs_filter\w*|http2_push\w*|auth_jwt\w*|perl\w*"
     r"|load_module|pagespeed|image_filter\w*|xslt_\w+"
 )
+
+
+_INCLUDED = re.compile(r"(?m)^[ ]*include ((?:gateway|ingress)-part-[0-9]+);\n")
+
+
+def with_parts(text: str, parts: Mapping[str, NginxText]) -> str:
+    """nginx text with the parts that it includes."""
+    return _INCLUDED.sub(lambda found: with_parts(parts[found[1]].text, parts), text)
 
 
 def without_modules(text: str) -> str:

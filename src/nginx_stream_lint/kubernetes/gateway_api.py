@@ -1,4 +1,4 @@
-"""Objects of the Gateway API and of NGINX Gateway Fabric, and what they refer to.
+"""Objects of the Gateway API and of F5's controllers, and what they refer to.
 
 A repository may have many objects of one kind and name, such as one `gateway` in each example. A
 reference means the nearest: in the same file, otherwise in the nearest folder.
@@ -17,6 +17,7 @@ from nginx_stream_lint.kubernetes.manifest import Document, Mapping, Node, Scala
 
 GATEWAY_API = "gateway.networking.k8s.io"
 OF_NGINX = "gateway.nginx.org"
+OF_INGRESS_CONTROLLER = "k8s.nginx.org"
 ROUTES = ("HTTPRoute", "GRPCRoute")
 # A YAML text that matches has objects of these.
 CONCERNS = re.compile(r"gateway\.(?:networking\.k8s\.io|nginx\.org)/")
@@ -32,6 +33,7 @@ _KINDS = {
         "SnippetsFilter",
         "SnippetsPolicy",
     },
+    OF_INGRESS_CONTROLLER: {"Policy"},
 }
 
 

@@ -57,8 +57,6 @@ _METHOD = re.compile(r"[A-Z]+")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _RATE = re.compile(r"[0-9]+r/[sm]")
 _SIZE = re.compile(r"[0-9]+[kKmM]?")
-# What the text of a part is included by, and how that line is found again.
-INCLUDED = re.compile(r"(?m)^[ ]*include (gateway-part-[0-9]+);\n")
 
 
 class Listener(Struct, frozen=True, eq=False):

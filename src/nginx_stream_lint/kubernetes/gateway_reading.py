@@ -17,7 +17,7 @@ from nginx_stream_lint.config.repository import is_yaml
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.kubernetes.controllers import gateway_fabric
-from nginx_stream_lint.kubernetes.conversion import CERTIFICATE, KEY, without_modules
+from nginx_stream_lint.kubernetes.conversion import CERTIFICATE, KEY, with_parts, without_modules
 from nginx_stream_lint.kubernetes.gateway_api import (
     CONCERNS,
     OF_NGINX,
@@ -30,7 +30,6 @@ from nginx_stream_lint.kubernetes.gateway_api import (
 )
 from nginx_stream_lint.kubernetes.gateway_author import GatewayAuthor
 from nginx_stream_lint.kubernetes.gateway_fabric import (
-    INCLUDED,
     GatewayConverter,
     GatewayPart,
     Plan,
@@ -59,7 +58,7 @@ def gateway_configurations(
         return []
     keys = {one.source.key for one in own}
     others = _around(own, keys, files)
-    every = [one for reading in (*own, *others) for one in _objects(reading)]
+    every = [one for reading in (*own, *others) for one in read_objects(reading)]
     found: list[Configuration] = []
     checked: list[Plan] = []
     try:
@@ -74,7 +73,7 @@ def gateway_configurations(
     return found
 
 
-def _objects(reading: MappedText) -> list[ApiObject]:
+def read_objects(reading: MappedText) -> list[ApiObject]:
     """The objects of a YAML text; invalid documents are problems of its other readings."""
     text = re.sub("[\ud800-\udfff]", "?", reading.text)
     return objects(documents(reading.source, text)[0])
@@ -256,8 +255,6 @@ def runnable(plan: Plan, certificate: str, key: str) -> str:
     """The configuration of a Gateway as one text for a real nginx; see `translate.runnable`."""
     converter = made(plan, True)
 
-    def whole(text: str) -> str:
-        return INCLUDED.sub(lambda found: whole(converter.parts[found[1]].text.text), text)
-
-    text = without_modules(whole(converter.root.text.text))
+    parts = {name: part.text for name, part in converter.parts.items()}
+    text = without_modules(with_parts(converter.root.text.text, parts))
     return text.replace(CERTIFICATE, certificate).replace(KEY, key)

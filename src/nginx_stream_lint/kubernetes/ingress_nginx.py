@@ -123,19 +123,36 @@ class IngressNginxConverter(Converter):
     # Servers
 
     def _ingress(self) -> None:
-        ingress = self.ingress
+        seen: set[str] = set()
+        self._http_part(seen)
+        self.others(lambda one: _of(one)._http_part(seen), self.followers)
+        known: set[str] = set()
+        for same in self.servers(self._hosts):
+            known.add(_host_name(same))
+            self._server(same)
+        self.others(lambda one: _of(one)._other_servers(known), self.followers)
+
+    @property
+    def _hosts(self) -> tuple[Host, ...]:
+        return self.ingress.hosts or (Host(None, (), self.head),)
+
+    def _http_part(self, seen: set[str]) -> None:
+        """Write what is outside of servers; upstreams that were not `seen` before."""
         self._auth_written: set[str] = set()
         self._alike: dict[str, Stretch] = {}
-        hosts = ingress.hosts or (Host(None, (), self.head),)
-        every = [path for host in hosts for path in self.paths(host)]
+        every = [path for host in self._hosts for path in self.paths(host)]
         self.names = self.upstream_names(every)
         self._limit_zones()
-        self._upstreams(every)
-        for same in self.servers(hosts):
-            self._server(same)
+        self._upstreams(every, seen)
 
-    def _upstreams(self, paths: list[IngressPath]) -> None:
-        seen: set[str] = set()
+    def _other_servers(self, known: set[str]) -> None:
+        """Write the servers for hosts that no other resource has."""
+        for same in self.servers(self._hosts):
+            if _host_name(same) not in known:
+                known.add(_host_name(same))
+                self._server(same)
+
+    def _upstreams(self, paths: list[IngressPath], seen: set[str]) -> None:
         for path in paths:
             name = self.names[backend_key(path)]
             if name in seen:
@@ -172,14 +189,34 @@ class IngressNginxConverter(Converter):
             target = self._joined("$scheme://$http_host", word_of(root))
             text.line("return", "302", target, at=root.span)
             text.close(root.span)
-        locations = self._locations(hosts)
-        for path, head in locations:
-            self._location(path, head)
-        if all(path.path is not None and path.path.text != "/" for path, _ in locations):
+        with_host = [
+            (other, own)
+            for other in self.followers
+            if (own := [one for one in _of(other)._hosts if _host_name([one]) == _host_name(hosts)])
+        ]
+        every = [path for one in (hosts, *(own for _, own in with_host)) for path in self._all(one)]
+        exact = {one.path.text for one in every if one.path is not None and one.type == "Exact"}
+        seen: set[str] = set()
+        self._server_locations(hosts, exact, seen)
+        for other, own in with_host:
+
+            def write(one: Converter, own: list[Host] = own) -> None:
+                _of(one)._server_locations(own, exact, seen)
+
+            self.others(write, [other])
+        if all(path.path is not None and path.path.text != "/" for path in every):
             text.raw("location / {\nreturn 404;\n}")
         self._error_locations()
         self.snippet(self.data.get("server-snippet"))
         text.close(span)
+
+    def _all(self, hosts: list[Host]) -> list[IngressPath]:
+        return [path for host in hosts for path in self.paths(host)]
+
+    def _server_locations(self, hosts: list[Host], exact: set[str], seen: set[str]) -> None:
+        """Write the locations that are not `seen` yet; `exact` are the server's exact paths."""
+        for path, head in self._locations(hosts, exact, seen):
+            self._location(path, head)
 
     def _redirect_to_https(self) -> None:
         ingress = self.ingress
@@ -201,7 +238,9 @@ class IngressNginxConverter(Converter):
 
     # Locations
 
-    def _locations(self, hosts: list[Host]) -> list[tuple[IngressPath, list[Arg]]]:
+    def _locations(
+        self, hosts: list[Host], exact: set[str], seen: set[str]
+    ) -> list[tuple[IngressPath, list[Arg]]]:
         """The locations of a server: the path and the arguments of the directive."""
         rewrite = self.value("rewrite-target")
         paths = [path for host in hosts for path in self.paths(host)]
@@ -212,14 +251,12 @@ class IngressNginxConverter(Converter):
 
         regex = self.is_on("use-regex") or any(rewrites(path) for path in paths)
         found: list[tuple[IngressPath, list[Arg]]] = []
-        seen: set[str] = set()
 
         def add(path: IngressPath, head: list[Arg], key: str) -> None:
             if key not in seen or (has_placeholder(key) and not self.runs):
                 seen.add(key)
                 found.append((path, head))
 
-        exact = {path.path.text for path in paths if path.path is not None and path.type == "Exact"}
         for path in paths:
             word: Part = path.path if path.path is not None else "/"
             text = path.path.text if path.path is not None else "/"
@@ -316,6 +353,15 @@ class IngressNginxConverter(Converter):
                     self.row(other, row, entry)
                 elif self.unknown is None or self.runs:
                     self.default(other, row, None)
+
+    @property
+    def has_regex(self) -> bool:
+        """Whether its paths are regular expressions, as are then all of the same host."""
+        paths = [path for host in self._hosts for path in self.paths(host)]
+        rewrite = self.value("rewrite-target")
+        return self.is_on("use-regex") or any(
+            bool(rewrite) and rewrite != (path.path.text if path.path else "/") for path in paths
+        )
 
     @property
     def _protocol(self) -> tuple[str, str]:
@@ -439,16 +485,19 @@ class IngressNginxConverter(Converter):
             text.line("auth_basic_user_file", _HTPASSWD, at=secret.span)
             text.line(header, "Authorization", '""', at=secret.span)
 
+    def _zone(self, name: str) -> str:
+        return name.replace("-", "_") + self.zone_suffix
+
     def _limit_zones(self) -> None:
         for name, unit in (("limit-rps", "r/s"), ("limit-rpm", "r/m")):
             entry = self._limit(name)
             if entry is not None:
-                zone = f"zone={_zone(name)}:5m"
+                zone = f"zone={self._zone(name)}:5m"
                 rate = f"rate={word_of(entry).text}{unit}"
                 self.text.line("limit_req_zone", "$binary_remote_addr", zone, rate, at=entry.span)
         entry = self._limit("limit-connections")
         if entry is not None:
-            zone = f"zone={_zone('limit-connections')}:5m"
+            zone = f"zone={self._zone('limit-connections')}:5m"
             self.text.line("limit_conn_zone", "$binary_remote_addr", zone, at=entry.span)
 
     def _limit(self, name: str) -> MappingEntry | None:
@@ -463,10 +512,12 @@ class IngressNginxConverter(Converter):
             entry = self._limit(name)
             if entry is not None:
                 burst = f"burst={(whole_number(self.value(name)) or 0) * times}"
-                self.text.line("limit_req", f"zone={_zone(name)}", burst, "nodelay", at=entry.span)
+                self.text.line(
+                    "limit_req", f"zone={self._zone(name)}", burst, "nodelay", at=entry.span
+                )
         entry = self._limit("limit-connections")
         if entry is not None:
-            zone = _zone("limit-connections")
+            zone = self._zone("limit-connections")
             self.text.line("limit_conn", zone, word_of(entry), at=entry.span)
 
     def _cors(self) -> None:
@@ -552,5 +603,12 @@ class IngressNginxConverter(Converter):
         return [(before, Span(word.start, word.start)), word]
 
 
-def _zone(name: str) -> str:
-    return name.replace("-", "_")
+def _of(one: Converter) -> IngressNginxConverter:
+    assert isinstance(one, IngressNginxConverter)
+    return one
+
+
+def _host_name(hosts: list[Host]) -> str:
+    """The name that one server has for some hosts; empty for any host."""
+    name = hosts[0].name
+    return "" if name is None else name.text

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from collections.abc import Mapping as MappingOf
+from types import MappingProxyType
 
 from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.kubernetes.controllers import is_true
@@ -16,12 +17,21 @@ from nginx_stream_lint.kubernetes.conversion import (
     CERTIFICATE,
     KEY,
     Converter,
+    Writer,
     backend_key,
     service_address,
     split_list,
     word_of,
 )
-from nginx_stream_lint.kubernetes.manifest import Mapping, Node, Scalar, Span
+from nginx_stream_lint.kubernetes.gateway_api import ApiObject
+from nginx_stream_lint.kubernetes.manifest import (
+    Mapping,
+    MappingEntry,
+    Node,
+    Scalar,
+    Span,
+)
+from nginx_stream_lint.kubernetes.nginx_org_policies import policies_of, write_policy, write_zone
 from nginx_stream_lint.kubernetes.nginx_text import Arg, Part, escaped, in_quotes, quoted
 from nginx_stream_lint.kubernetes.resources import Host, Ingress, IngressPath, VirtualServer
 
@@ -52,6 +62,17 @@ X-Forwarded-Host $host
 X-Forwarded-Port $server_port
 X-Forwarded-Proto $scheme
 """
+# The annotations that minions inherit from their master; see internal/configs/annotations.go.
+_INHERITED = frozenset(
+    {
+        *("proxy-connect-timeout", "proxy-read-timeout", "proxy-send-timeout"),
+        *("client-max-body-size", "proxy-buffering", "proxy-buffers", "proxy-buffer-size"),
+        *("proxy-busy-buffers-size", "proxy-max-temp-file-size", "location-snippets", "lb-method"),
+        *("keepalive", "max-fails", "max-conns", "fail-timeout", "limit-req-rate", "limit-req-key"),
+        *("limit-req-zone-size", "limit-req-delay", "limit-req-no-delay", "limit-req-burst"),
+        *("limit-req-dry-run", "limit-req-log-level", "limit-req-reject-code"),
+    }
+)
 _REGEX = {"case_sensitive": "~", "case_insensitive": "~*", "exact": "="}
 _METHODS = {
     "round_robin": "",
@@ -64,7 +85,12 @@ _METHODS = {
 
 
 class NginxOrgConverter(Converter):
-    """Converts one resource as the NGINX Ingress Controller does."""
+    """Converts one resource as the NGINX Ingress Controller does.
+
+    `policies` are those that a VirtualServer may name, by their names.
+    """
+
+    policies: MappingOf[str, ApiObject] = MappingProxyType({})
 
     def make(self) -> None:
         """Write the whole configuration."""
@@ -86,21 +112,50 @@ class NginxOrgConverter(Converter):
             self._virtual_server(self.resource.spec)
         text.close(span)
 
+    def inherit(self, master: Converter) -> None:
+        """Take the annotations of the master that a minion inherits.
+
+        In another file they have no place, like what the controller writes itself.
+        """
+        here = master.document.source is self.document.source
+        nowhere = Span(self.place, self.place)
+        for name in _INHERITED & master.annotations.keys() - self.annotations.keys():
+            entry = master.annotations[name]
+            word = entry.value
+            if not here and isinstance(word, Scalar):
+                word = Scalar(word.text, *nowhere, "", False, True)
+                entry = MappingEntry(entry.key, word, nowhere)
+            self.annotations[name] = entry
+
     # Ingress
 
     def _ingress(self) -> None:
-        hosts = self.ingress.hosts or (Host(None, (), self.head),)
+        seen: set[str] = set()
+        self._http_part(seen)
+        self.others(lambda one: _of(one)._http_part(seen), self.followers)
+        for same in self.servers(self._hosts):
+            self._server(same)
+
+    @property
+    def _hosts(self) -> tuple[Host, ...]:
+        return self.ingress.hosts or (Host(None, (), self.head),)
+
+    @property
+    def _is_master(self) -> bool:
+        """Whether it only has the server of other Ingresses, its minions."""
+        return self.value("mergeable-ingress-type") == "master"
+
+    def _http_part(self, seen: set[str]) -> None:
+        """Write what is outside of servers; upstreams that were not `seen` before."""
+        hosts = () if self._is_master else self._hosts
         every = [path for host in hosts for path in self.paths(host)]
         self.names = self.upstream_names(every)
-        seen: set[str] = set()
         for path in every:
             name = self.names[backend_key(path)]
             if name not in seen:
                 seen.add(name)
                 self._upstream(name, path.service, path.port)
-        zone = self._limit_zone()
-        for same in self.servers(hosts):
-            self._server(same, zone)
+        self.zone = self._limit_zone()
 
     def _upstream(self, name: str, service: Scalar | None, port: Scalar | None) -> None:
         text = self.text
@@ -130,7 +185,7 @@ class NginxOrgConverter(Converter):
         self.rows("upstream")
         text.close(at)
 
-    def _server(self, hosts: list[Host], zone: str) -> None:
+    def _server(self, hosts: list[Host]) -> None:
         text, ingress, host = self.text, self.ingress, hosts[0]
         span = Span(min(one.span.start for one in hosts), max(one.span.end for one in hosts))
         text.open("server", at=span)
@@ -162,10 +217,21 @@ class NginxOrgConverter(Converter):
         if codes is not None:
             text.line("proxy_intercept_errors", "on", at=codes.span)
         seen: set[str] = set()
-        for one in hosts:
-            for path in self.paths(one):
-                self._location(path, zone, seen)
+        if not self._is_master:
+            self._locations(hosts, seen)
+        for other in self.followers:
+            own = [one for one in _of(other)._hosts if _is_same(one, host)]
+
+            def write(one: Converter, own: list[Host] = own) -> None:
+                _of(one)._locations(own, seen)
+
+            self.others(write, [other])
         text.close(span)
+
+    def _locations(self, hosts: list[Host], seen: set[str]) -> None:
+        for host in hosts:
+            for path in self.paths(host):
+                self._location(path, seen)
 
     @property
     def _http2(self) -> bool:
@@ -241,8 +307,9 @@ class NginxOrgConverter(Converter):
         size = self.value("limit-req-zone-size")
         known = size if re.fullmatch(r"[0-9]+[kKmM]?", size) else "10m"
         rate = f"rate={self.value('limit-req-rate')}"
-        self.text.line("limit_req_zone", quoted(key), f"zone=ingress:{known}", rate, at=entry.span)
-        return "ingress"
+        zone = f"ingress{self.zone_suffix}"
+        self.text.line("limit_req_zone", quoted(key), f"zone={zone}:{known}", rate, at=entry.span)
+        return zone
 
     def _limits(self, zone: str) -> None:
         entry = self.entry("limit-req-rate")
@@ -267,7 +334,7 @@ class NginxOrgConverter(Converter):
         if code is not None and re.fullmatch(r"[45][0-9][0-9]", word_of(code).text):
             self.text.line("limit_req_status", word_of(code), at=code.span)
 
-    def _location(self, path: IngressPath, zone: str, seen: set[str]) -> None:
+    def _location(self, path: IngressPath, seen: set[str]) -> None:
         text = self.text
         regex = _REGEX.get(self.value("path-regex"), "")
         own: Part = path.path if path.path is not None else "/"
@@ -312,7 +379,7 @@ class NginxOrgConverter(Converter):
         elif source is not None and to is not None:
             first, second = quoted(word_of(source)), quoted(word_of(to))
             text.line("proxy_redirect", first, second, at=source.span)
-        self._limits(zone)
+        self._limits(self.zone)
         text.close(path.span)
 
     def _proxied(self, service: str) -> None:
@@ -381,6 +448,10 @@ class NginxOrgConverter(Converter):
                 upstreams[name.text] = node
                 self._virtual_upstream(name, node)
         self.snippet(spec.entries.get("http-snippets"))
+        for policy in self.policies.values():
+            part = self._policy_part(policy)
+            write_zone(part, policy)
+            self.include(part)
         host = spec.word("host")
         at = spec.entries["host"].span if host is not None else self.head
         text.open("server", at=at)
@@ -396,6 +467,7 @@ class NginxOrgConverter(Converter):
             text.line("server_name", quoted(host), at=host.span)
         text.raw(_VARIABLES)
         self.rows("server")
+        self._policies(spec)
         redirect = spec.mapping("tls", "redirect")
         enabled = redirect.word("enable") if redirect is not None else None
         if enabled is not None and is_true(enabled.text):
@@ -406,6 +478,16 @@ class NginxOrgConverter(Converter):
             if isinstance(node, Mapping):
                 self._route(node, upstreams, seen)
         text.close(at)
+
+    def _policy_part(self, policy: ApiObject) -> Writer:
+        return Writer(self.controller.name, policy.document, policy.place, self.runs)
+
+    def _policies(self, node: Mapping) -> None:
+        """Include the settings of the policies of a VirtualServer or of one of its routes."""
+        for policy in policies_of(node, self.policies):
+            part = self._policy_part(policy)
+            write_policy(part, policy)
+            self.include(part)
 
     def _virtual_upstream(self, name: Scalar, node: Mapping) -> None:
         text = self.text
@@ -427,6 +509,7 @@ class NginxOrgConverter(Converter):
         text.open("location", *_virtual_path(path), at=node.span)
         own = node.entries.get("location-snippets")
         self.snippet(own or self.data.get("location-snippets"))
+        self._policies(node)
         action, name = _action(node)
         upstream = upstreams.get(name.text) if name is not None else None
         if name is not None and upstream is not None:
@@ -516,6 +599,17 @@ class NginxOrgConverter(Converter):
             at = Span(ignored[0].start, ignored[-1].end)
             self.text.line(f"{family}_ignore_headers", *ignored, at=at)
         self._named_values(action.items("proxy", "responseHeaders", "add"), "add_header")
+
+
+def _of(one: Converter) -> NginxOrgConverter:
+    assert isinstance(one, NginxOrgConverter)
+    return one
+
+
+def _is_same(one: Host, other: Host) -> bool:
+    """Whether two hosts have one server."""
+    names = [None if host.name is None else host.name.text for host in (one, other)]
+    return names[0] == names[1]
 
 
 def _names(nodes: tuple[Node, ...]) -> list[Scalar]:

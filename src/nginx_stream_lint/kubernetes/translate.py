@@ -12,7 +12,12 @@ from nginx_stream_lint.config.includes import IncludeResolver
 from nginx_stream_lint.config.mapped_text import MappedText, Regions
 from nginx_stream_lint.files import Source, Workspace
 from nginx_stream_lint.kubernetes.author import ControllerAuthor
-from nginx_stream_lint.kubernetes.controllers import Controller, ingress_nginx, nginx_org
+from nginx_stream_lint.kubernetes.controllers import (
+    Controller,
+    ingress_nginx,
+    is_true,
+    nginx_org,
+)
 from nginx_stream_lint.kubernetes.conversion import CERTIFICATE, KEY, Converter, without_modules
 from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginxConverter
 from nginx_stream_lint.kubernetes.manifest import Scalar, documents
@@ -118,15 +123,20 @@ def _made(
     controller: Controller, resource: Resource, settings: ControllerSettings | None, runs: bool
 ) -> Converter:
     kind = IngressNginxConverter if controller is ingress_nginx() else NginxOrgConverter
-    maker: Converter = kind(controller, resource, settings, runs)
-    source = resource.document.source
-    place = source.name, *source.position(resource.span.start)
+    return written(kind(controller, resource, settings, runs))
+
+
+def written(maker: Converter) -> Converter:
+    """Write the text of a converter, and charge the run's budget for it."""
+    source = maker.document.source
+    place = source.name, *source.position(maker.resource.span.start)
     budget = in_force()
     try:
         maker.make()
     except TooLong:
         budget.exceed("made", *place)
-    budget.spend("made", len(maker.text), *place)
+    parts = sum(len(text) for _, text in maker.parts.values())
+    budget.spend("made", len(maker.text) + parts, *place)
     return maker
 
 
@@ -156,6 +166,9 @@ def _controllers(resource: Resource, classes_: dict[str, str]) -> Iterator[tuple
         yield from ((one, "name") for one in both if _is_for(resource, one))
         return
     keys = resource.annotations
+    canary = keys.get(f"{both[0].prefixes[0]}canary")
+    if canary is not None and isinstance(canary.value, Scalar) and is_true(canary.value.text):
+        return  # ingress-nginx gives the paths of another Ingress one more backend
     annotated = [one for one in both if any(one.short(key) is not None for key in keys)]
     if annotated:
         yield from ((one, "annotations") for one in annotated)
@@ -186,7 +199,7 @@ def _translation(
     if isinstance(resource, ControllerSettings):
         settings = resource
     maker = _made(controller, resource, settings, False)
-    author = ControllerAuthor(controller, resource, how == "class", how == "")
+    author = ControllerAuthor(controller, resource, how == "class", how == "", settings)
     reading = MappedText(
         resource.document.source,
         maker.text.text,

@@ -80,7 +80,7 @@ def _section(
         yield f"<p>{_text(response_words(explanation))}</p>\n</section>"
         return
     yield '<ol class="way">'
-    app = explainer.app_behind(explanation)
+    app = explanation.app
     target = explanation.places[0].handler.target
     of = f", {_text(app)}" if app is not None else ""
     yield f"<li><b>the app</b>{of}<p><code>{_text(target)}</code></p></li>"

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nginx_stream_lint.config import SIGN, Configuration, File, Problem, Source
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Handler, Level, always_answers
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, clients
@@ -65,7 +66,8 @@ class ProxiedLocation(Struct, eq=False):
     `shadowed_by` is the block that really handles the streams that a location was written for; None
     if the location does. `asked` is the question that this answers, if there was one.
     `other_tiers` are the other locations that its streams pass, of this nginx or others, and
-    `detected` its streams as they leave the app (None: `streams`).
+    `detected` its streams as they leave the app (None: `streams`). `nginx` is the one of the
+    deployment that reads it.
     """
 
     level: Level
@@ -77,6 +79,7 @@ class ProxiedLocation(Struct, eq=False):
     asked: Declaration | None = None
     other_tiers: tuple[Level, ...] = ()
     detected: tuple[Stream, ...] | None = None
+    nginx: Deployed | None = None
 
     @property
     def is_stream(self) -> bool:
@@ -138,6 +141,9 @@ def find_proxied(
                     users_say = [*users_say, EVERYTHING]
                 said = tuple(one for stream in users_say for one in with_found_facts(stream, ()))
                 found.append(ProxiedLocation(server, server.own_handler, server, TCP_CLIENTS, said))
+    if configuration.deployed is not None:
+        for one in found:
+            one.nginx = configuration.deployed
     return found, problems
 
 
