@@ -18,7 +18,6 @@ from nginx_stream_lint.analysis.remarks import (
     comment_findings,
     declaration_findings,
 )
-from nginx_stream_lint.analysis.twins import flips
 from nginx_stream_lint.analysis.versions import by_version, of_all_versions, reads_defaults
 from nginx_stream_lint.config import (
     SIGN,
@@ -266,6 +265,11 @@ def _compare_twins(
     judged: dict[_Said, FindingWithContext],
 ) -> None:
     """Replace findings about streams that another controller lets through; see `flips`."""
+    files = (file for one in detected for file in one.configuration.files)
+    if all(file.reading.author is None for file in files):
+        return
+    from nginx_stream_lint.analysis.twins import flips
+
     for before, after in flips(detected, options, caches):
         findings.pop(_said(before.finding), None)
         findings.setdefault(_said(after.finding), after.finding)

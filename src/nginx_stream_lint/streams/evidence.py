@@ -64,8 +64,8 @@ class Clue(Struct, frozen=True, eq=False):
 
     `word` is the matched word, if any: the same word in two places is one clue. `heartbeat_s` and
     `is_endless` are known properties of the streams of the named app, or of all streams with this
-    word. `is_certain`: the app with these streams certainly gets the requests. Equal clues are usually
-    one object, so results based on them are computed once.
+    word. `is_certain`: the app with these streams certainly gets the requests. Equal clues are
+    usually one object, so results based on them are computed once.
     """
 
     points: int
