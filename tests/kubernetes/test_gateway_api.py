@@ -13,6 +13,7 @@ from nginx_stream_lint.fixes.show import location_with_fixes
 from nginx_stream_lint.kubernetes.gateway_reading import runnable
 from nginx_stream_lint.probe import NginxBinary, check, write_certificate
 from tests.command import findings, run
+from tests.kubernetes import gateway_examples
 from tests.kubernetes.gateways import (
     GATEWAY,
     ROUTE,
@@ -540,3 +541,25 @@ def test_a_service_without_keepalive(tmp_path: Path) -> None:
         "proxy_set_header Connection $connection_upgrade;"
         in location.partition("proxy_pass")[0] + (location[: location.index("add_header")])
     )
+
+
+def test_examples_of_the_controller_are_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tcp = GATEWAY.replace("protocol: HTTPS", "protocol: TLS").replace("HTTP\n", "TCP\n")
+    write(tmp_path, {"a/gateway.yaml": GATEWAY, "a/route.yaml": ROUTE, "b/gateway.yaml": tcp})
+    assert gateway_examples.main(tmp_path) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "a/gateway.yaml: Gateway web, nginx " in lines[0]
+    assert lines[0].endswith(": accepted")
+    assert (
+        lines[-2]
+        == "b/gateway.yaml: Gateway web: no listener accepts HTTP, so it has no http block"
+    )
+    assert lines[-1] == "3 files, 3 objects, 1 Gateways with routes"
+    broken = policy(
+        "SnippetsPolicy", "Gateway", "web", "snippets:\n  - context: http\n    value: x y;"
+    )
+    write(tmp_path, {"a/policy.yaml": broken})
+    assert gateway_examples.main(tmp_path) == 1
+    assert "refused: " in capsys.readouterr().out
