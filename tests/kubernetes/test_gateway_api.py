@@ -205,6 +205,19 @@ def test_grpc_needs_a_snippet(tmp_path: Path) -> None:
     assert finding.fix.snippet.startswith("grpc_read_timeout 300s;  # in a SnippetsFilter")
 
 
+@pytest.mark.parametrize("version", [(1, 22, 1), (1, 31, 3)])
+def test_the_version_of_another_nginx_refuses_nothing(
+    version: tuple[int, int, int], tmp_path: Path
+) -> None:
+    """The settings may name it for the rest of the repository."""
+    write(tmp_path, {"gateway.yaml": GATEWAY, "route.yaml": ROUTE})
+    report = lint(
+        Workspace.on_disk(str(tmp_path)), options=Options(rules=RULES, nginx_version=version)
+    )
+    assert report.problems == []
+    assert said(report) == {("error", "response-buffering"), ("error", "short-read-timeout")}
+
+
 def test_gateways_of_others_are_not_checked(tmp_path: Path) -> None:
     other = GATEWAY.replace("gatewayClassName: nginx", "gatewayClassName: envoy")
     write(tmp_path, {"gateway.yaml": other, "route.yaml": ROUTE})

@@ -194,8 +194,6 @@ class GatewayConverter:
             (word for one in proxies if (word := one.spec.word("disableHTTP2")) is not None), None
         )
         self.http2 = disabled is None or not is_true(disabled.text)
-        if self.http2 and not self.runs:
-            text.line("http2", "on")
         text.line("server_tokens", "off")
         if gateway is not None:
             self._include_policies(self.root, gateway, ("ProxySettingsPolicy",))
@@ -208,6 +206,11 @@ class GatewayConverter:
         is_wrapped = proxied and any(one and one.text == "ProxyProtocol" for one in modes)
         self._protocol = ["proxy_protocol"] if is_wrapped else []
         servers = self._servers()
+        self._others = {
+            one.listener.port
+            for one in servers
+            if any(route.kind != "GRPCRoute" for route in one.routes)
+        }
         for port in dict.fromkeys((one.listener.port, one.listener.tls) for one in servers):
             self._default_server(*port)
         for one in servers:
@@ -434,8 +437,13 @@ class GatewayConverter:
         return list(alike.values())
 
     def _listen(self, port: str, tls: bool, *more: str) -> None:
+        """Write a `listen`, with HTTP/2 in the form that every nginx reads.
+
+        A plain port has it only if all of its routes need it: without TLS, older nginx would accept
+        nothing else there.
+        """
         words = [*(["ssl"] if tls else []), *more, *self._protocol]
-        if self.runs and tls and self.http2:
+        if self.http2 and (tls or port not in self._others):
             words.append("http2")
         self.root.text.line("listen", port, *words)
 
