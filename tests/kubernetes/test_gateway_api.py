@@ -178,8 +178,9 @@ def test_where_the_new_document_goes(
         " backendRefs: [{name: vllm, port: 8000}]}]}}\n",
         ROUTE.replace("  name: llm\n", "  generateName: llm\n"),
         ROUTE.replace("name: llm\n", "name: '8'\n"),
+        f"{ROUTE.replace('v1/chat/completions', 'shop').replace('vllm', 'shop')}---\n{ROUTE}",
     ],
-    ids=["list", "flow", "no name", "a number as name"],
+    ids=["list", "flow", "no name", "a number as name", "a name twice"],
 )
 def test_what_people_have_to_write_themselves(text: str, tmp_path: Path) -> None:
     write(tmp_path, {"gateway.yaml": GATEWAY, "route.yaml": text})

@@ -39,6 +39,8 @@ def policy_edits(
     new: list[str] = []
     for kind, fields in by_kind.items():
         policy = author.policy_for(kind)
+        if policy is None and not author.is_named:
+            return None
         if policy is None:
             new.append(_document(author, kind, fields))
             continue
