@@ -42,7 +42,7 @@ def write_tables(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tables = {"directives": directives, "rules": shipped, "catalogue": catalogue, "images": images}
     for name, module in tables.items():
-        (folder / f"{name}.json").write_bytes(json.encode(module.read()))
+        (folder / f"{name}.json").write_bytes(json.encode(module.read(), order="deterministic"))
 
 
 class ReadmeHook(MetadataHookInterface):

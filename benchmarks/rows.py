@@ -13,6 +13,7 @@ from benchmarks.process import Command, Runs, alternate
 
 _PARSE = "`crossplane.parse`"
 _CROSSPLANE = "import sys, crossplane; crossplane.parse(sys.argv[1])"
+_FILES = 200  # of nginx, in a repository with a compose file
 # Linters end with all kinds of statuses where they find something.
 _ANY = frozenset(range(126))
 
@@ -118,10 +119,22 @@ class Bench:
             lambda got: self._time(f"the same in {some:,} included files", got, {"parse": 1.8}),
             weight=3,
         )
+        yield self._deployment()
         yield self._large(found, few, middle, some)
         yield self._large_clean()
         yield self._fix(many // 2)
         yield self._explain()
+
+    def _deployment(self) -> Group:
+        with_compose = shapes.in_repository(self.folder / "compose", _FILES, compose=True)
+        without = shapes.in_repository(self.folder / "no-compose", _FILES, compose=False)
+
+        def rows(got: Figures) -> Iterator[Row]:
+            work = f"a repository of {_FILES} files with a compose file"
+            yield Row(work, "the same without", 1.1, got["with"].best, got["without"].best)
+
+        commands = {"with": self._lint(with_compose), "without": self._lint(without)}
+        return Group(commands, rows, weight=5)
 
     def _large(self, small: Path, few: int, middle: Path, some: int) -> Group:
         many = self.many

@@ -49,6 +49,78 @@ _SERVER_ROWS = """\
 """
 
 
+_COMPOSE = """\
+# The shop, as it runs on one machine.
+name: shop
+
+x-logging: &logging
+  driver: json-file
+  options:
+    max-size: 10m
+    max-file: "3"
+
+services:
+  nginx:
+    image: nginx:${NGINX_TAG:-1.27-alpine}
+    restart: unless-stopped
+    ports:
+      - "80:8080"
+    volumes:
+      - ./nginx/nginx.conf:/etc/nginx/nginx.conf:ro
+      - ./nginx/conf.d:/etc/nginx/conf.d:ro
+      - certificates:/etc/nginx/certificates:ro
+    environment:
+      TZ: Europe/Berlin
+    depends_on:
+      - api
+      - web
+    logging: *logging
+
+  api:
+    image: ghcr.io/example/shop-api:${API_VERSION}
+    restart: unless-stopped
+    command: ["uvicorn", "shop.main:app", "--host", "0.0.0.0", "--port", "8000"]
+    env_file: .env
+    environment:
+      DATABASE_URL: postgresql://shop:${POSTGRES_PASSWORD}@db:5432/shop
+      LOG_LEVEL: ${LOG_LEVEL:-info}
+    healthcheck:
+      test: ["CMD", "curl", "-f", "http://localhost:8000/health"]
+      interval: 30s
+    depends_on:
+      db:
+        condition: service_healthy
+    deploy:
+      replicas: 2
+    logging: *logging
+
+  web:
+    image: ghcr.io/example/shop-web:${WEB_VERSION:-latest}
+    restart: unless-stopped
+    environment:
+      - NODE_ENV=production
+      - API_URL=http://api:8000
+    logging: *logging
+
+  db:
+    image: postgres:16-alpine
+    restart: unless-stopped
+    environment:
+      POSTGRES_DB: shop
+      POSTGRES_PASSWORD: ${POSTGRES_PASSWORD}
+    volumes:
+      - data:/var/lib/postgresql/data
+    healthcheck:
+      test: ["CMD-SHELL", "pg_isready -U shop"]
+      interval: 10s
+    logging: *logging
+
+volumes:
+  certificates:
+  data:
+"""
+
+
 def clean(folder: Path, locations: int) -> Path:
     """Locations without findings in one file; the path of the file."""
     return _write(folder, _in_one_file(locations, lambda _: _ALL_SET))
@@ -64,6 +136,21 @@ def in_files(folder: Path, locations: int) -> Path:
     for number in range(locations):
         _write(folder, [_location(number, _partly_set(number), "")], f"locations/{number}.conf")
     return _write(folder, _in_servers(locations, "        include locations/{}.conf;\n".format))
+
+
+def in_repository(folder: Path, files: int, compose: bool) -> Path:
+    """A git repository with so many nginx files, and perhaps a compose file; the path of it."""
+    _write(folder, [], ".git/HEAD")
+    _write(folder, [*_head(), "    include conf.d/*.conf;\n}\n"], "nginx/nginx.conf")
+    for number in range(files - 1):
+        lines = (_location(4 * number + more, _ALL_SET, "    ") for more in range(4))
+        names = f"    listen {PORT};\n    server_name site{number}.example.com;\n"
+        site = ["server {\n", names, _SERVER_ROWS, *lines, "}\n"]
+        _write(folder, site, f"nginx/conf.d/site{number}.conf")
+    if compose:
+        _write(folder, [_COMPOSE], "docker-compose.yml")
+        _write(folder, ["NGINX_TAG=1.27-alpine\nAPI_VERSION=2.4.1\n"], ".env")
+    return folder
 
 
 def urls(locations: int, count: int) -> list[str]:
@@ -110,8 +197,8 @@ def _in_one_file(locations: int, rows: Callable[[int], tuple[str, ...]]) -> Iter
     return _in_servers(locations, lambda number: _location(number, rows(number)))
 
 
-def _in_servers(locations: int, location: Callable[[int], str]) -> Iterator[str]:
-    """A main file with so many locations, in servers of 50."""
+def _head() -> Iterator[str]:
+    """The beginning of a main file, with upstreams; its block `http` is open."""
     yield _HEAD
     for number in range(20):
         yield (
@@ -120,6 +207,11 @@ def _in_servers(locations: int, location: Callable[[int], str]) -> Iterator[str]
             f"        server 10.0.{number}.2:8000 backup;\n"
             "        keepalive 16;\n    }\n"
         )
+
+
+def _in_servers(locations: int, location: Callable[[int], str]) -> Iterator[str]:
+    """A main file with so many locations, in servers of 50."""
+    yield from _head()
     for first in range(0, locations, _SERVER):
         yield f"    server {{\n        listen {PORT};\n"
         yield f"        server_name team{first // _SERVER}.example.com;\n{_SERVER_ROWS}"

@@ -269,8 +269,9 @@ HEAVY = {
 }  # fmt: skip
 UNUSED = {
     "analysis.complete", "analysis.explain", "analysis.rule_examples", "config.embedded",
-    "config.templates.masking", "deployment.read", "fixes.apply", "fixes.placement", "fixes.show",
-    "kubernetes", "probe", "rules.measured", "rules.rule_file", "settings.keys", "settings.node",
+    "config.templates.masking", "deployment.relevant", "deployment.read",
+    "fixes.apply", "fixes.placement", "fixes.show", "kubernetes", "probe",
+    "rules.measured", "rules.rule_file", "settings.keys", "settings.node",
     "settings.show", "settings.toml", "settings.types", "suppress.baseline", "trace",
     "util.json_text", "util.yamlfile",
     *(f"cli.{name}" for name in COMMANDS if name != "lint"),

@@ -19,6 +19,7 @@ from tests.command import findings, run
 
 LOCATIONS = 100
 SHAPES = {"clean": shapes.clean, "with findings": shapes.with_findings, "files": shapes.in_files}
+FILES = 20
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -37,6 +38,24 @@ def test_every_location_has_findings_or_none_has(name: str, tmp_path: Path) -> N
     assert (len(places), len(found)) == expected
     assert run("--fix", main).returncode == 0
     assert findings(main) == []
+
+
+def test_nginx_accepts_the_repository(binary: NginxBinary, tmp_path: Path) -> None:
+    top = shapes.in_repository(tmp_path, FILES, compose=True)
+    accepted, said = check_file(binary, top / "nginx/nginx.conf")
+    assert accepted, said
+    assert "[warn]" not in said
+
+
+def test_the_compose_file_runs_the_files_of_the_repository(tmp_path: Path) -> None:
+    for compose in (False, True):
+        top = shapes.in_repository(tmp_path / str(compose), FILES, compose)
+        done = run(top)
+        sites = 4 * (FILES - 1)
+        assert f"no findings in {sites} proxied locations ({sites} likely streams)" in done.stdout
+        told = run("explain", top, "http://site0.example.com:8080/svc0/v1/chat/completions")
+        assert ("nginx 1.27" in told.stdout) == compose
+    assert len(list(top.glob("**/*.conf"))) == FILES
 
 
 def test_urls_land_in_their_locations(tmp_path: Path) -> None:
@@ -73,6 +92,7 @@ def test_the_rows_and_their_limits(rows: list[Row]) -> None:
         ("1", "gixy-ng", 0.9),
         ("1", "gixy-next", None),
         ("the same in 1", "crossplane.parse", 1.8),
+        ("a repository of 200 files with a compose file", "the", 1.1),
         ("20", "crossplane.parse", 1.6),
         ("20", "gixy-ng", 0.5),
         ("20", "gixy-next", None),

@@ -73,6 +73,8 @@ def test_json_is_as_promised(conf: Path) -> None:
     assert list(one) == [
         "schema_version",
         "url",
+        "nginx",
+        "app",
         "server",
         "location",
         "via",

@@ -38,7 +38,6 @@ FOR_EVER = {
     "kubernetes/controllers.py": {"_load"},
     "rules/facts/base.py": {"directives_meant"},
     "rules/patterns.py": {"_compiled"},
-    "rules/template_names.py": {"names_in"},
     "rules/templates.py": {"_compiled"},
     "streams/endpoint_names.py": {"_others"},
     "streams/evidence.py": {"_known"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nginx_stream_lint.deployment.model import Instance
-from tests.deployment.reading import deployment, files, instance, notes
+from tests.deployment.reading import compose, deployment, files, instance, notes
 
 MINIMAL = "services: {web: {image: 'nginx:1.27.3'}}"
 
@@ -399,3 +399,220 @@ def test_of_an_image_without_nginx_only_the_base_is_read() -> None:
     assert {one.name: one.app for one in found.services}["llm"] == "Ollama"
     placed = {one.name: files(one) for one in found.instances}
     assert placed == {"web": {"/x": "a.conf"}, "edge": {"/srv/edge.conf": "edge.conf"}}
+
+
+def test_reset_and_override_replace_what_an_earlier_file_says() -> None:
+    main = """\
+        services:
+          web:
+            image: nginx:1.27.3
+            command: [nginx-debug]
+            environment: {A: 1, B: 2}
+            ports: ["80:80"]
+            volumes: ["./a.conf:/etc/nginx/conf.d/a.conf"]
+          gone: {image: nginx}
+          other:
+            image: nginx:1.27.3
+            ports: ["80:80"]
+        """
+    override = """\
+        services:
+          web:
+            command: !reset null
+            environment: !override {C: 3}
+            ports: !reset []
+            volumes: !override ["./b.conf:/etc/nginx/conf.d/b.conf"]
+          gone: !reset null
+          other: !override
+            image: nginx:1.28.0
+        """
+    found = deployment(
+        {"compose.yaml": main, "compose.override.yaml": override, "a.conf": "", "b.conf": ""}
+    )
+    web, other = found.instances
+    assert files(web) == {"/etc/nginx/conf.d/b.conf": "b.conf"}
+    assert (web.environment, web.ports) == ((("C", "3"),), ())
+    assert web.command is not None
+    assert web.command.words[0] == "nginx"
+    assert other.versions is not None
+    assert (other.name, other.versions.text, other.ports) == ("other", "1.28.0", ())
+    one = "services:\n  web:\n    environment: {A: !reset null, C: 3}\n"
+    single = deployment({"compose.yaml": main, "compose.override.yaml": one})
+    assert single.instances[0].environment == (("B", "2"), ("C", "3"))
+    # In one file, the tags change nothing else.
+    alone = deployment({"compose.yaml": main.replace("{A: 1, B: 2}", "!override {A: 1, B: 2}")})
+    assert alone.instances[0].environment == (("A", "1"), ("B", "2"))
+
+
+def test_volumes_from_other_services() -> None:
+    found = deployment(
+        {
+            "compose.yaml": """\
+                services:
+                  files:
+                    image: busybox
+                    volumes:
+                      - ./a.conf:/etc/nginx/conf.d/a.conf
+                      - ./a.conf:/etc/nginx/nginx.conf
+                    volumes_from: [web]
+                  web:
+                    image: nginx:1.27.3
+                    volumes_from: ["files:ro"]
+                    volumes: ["./b.conf:/etc/nginx/nginx.conf"]
+                """,
+            "a.conf": "",
+            "b.conf": "",
+        }
+    )
+    assert files(instance(found)) == {
+        "/etc/nginx/conf.d/a.conf": "a.conf",
+        "/etc/nginx/nginx.conf": "b.conf",  # its own volume counts
+    }
+    outside = compose(
+        """\
+        services:
+          web: {image: 'nginx:1.27.3', volumes_from: ['container:data:ro', missing]}
+        """
+    )
+    assert notes(outside) == [
+        "compose.yaml:2:48: the volumes of data for web are unknown;"
+        " define the service in this project",
+        "compose.yaml:2:68: the volumes of missing for web are unknown;"
+        " define the service in this project",
+    ]
+
+
+def test_an_image_that_another_service_builds() -> None:
+    """Many services may run one image; its Dockerfile may be the base of others."""
+    found = deployment(
+        {
+            "compose.yaml": """\
+                services:
+                  builder: {image: 'ours/base:1', build: base, command: 'true'}
+                  web: {build: web}
+                  second: {image: 'ours/base:1'}
+                  itself: {image: ours/itself, build: itself}
+                """,
+            "base/Dockerfile": """\
+                FROM nginx:1.27.3
+                ENV A=1
+                ONBUILD COPY site.conf /etc/nginx/conf.d/default.conf
+                ONBUILD RUN rm /etc/nginx/conf.d/other.conf
+                COPY other.conf /etc/nginx/conf.d/
+                """,
+            "base/other.conf": "",
+            "web/Dockerfile": "FROM ours/base:1\nRUN true\n",
+            "web/site.conf": "",
+            "itself/Dockerfile": "FROM ours/itself\n",
+        }
+    )
+    placed = {one.name: files(one) for one in found.instances}
+    other = {"/etc/nginx/conf.d/other.conf": "base/other.conf"}
+    assert placed["second"] == placed["builder"] == other
+    site = {"/etc/nginx/conf.d/default.conf": "web/site.conf"}
+    assert placed["web"] == {**other, **site}
+    web = next(one for one in found.instances if one.name == "web")
+    assert web.at("/etc/nginx/conf.d/other.conf").how == "removed"  # type: ignore[union-attr]
+    assert dict(web.environment) == {"A": "1"}
+    assert {one.versions and one.versions.text for one in found.instances} == {"1.27.3"}
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "note"),
+    [
+        (
+            """\
+            services:
+              web: {image: 'nginx:1.27.3', env_file: [missing.env]}
+            """,
+            ["web"],
+            "compose.yaml:2:43: missing.env is not in the repository;"
+            " its variables are unknown for web",
+        ),
+        (
+            """\
+            services:
+              app: {image: app, env_file: [missing.env]}
+              web: {image: 'nginx:1.27.3'}
+            """,
+            ["web"],
+            None,  # it matters to no nginx
+        ),
+        (
+            """\
+            services:
+              a: {image: nginx, extends: b}
+              b: {extends: c}
+              c: {extends: a}
+              web: {image: 'nginx:1.27.3'}
+            """,
+            ["web"],
+            "compose.yaml:2:3: a extends itself, or too many services;"
+            " remove one `extends`; these services are unknown",
+        ),
+        (
+            """\
+            services:
+              web: {image: 'nginx:1.27.3', extends: {service: a, file: missing.yaml}}
+            """,
+            ["web"],
+            "compose.yaml:2:3: the file that web extends does not exist;"
+            " its settings for the service are unknown",
+        ),
+        (
+            """\
+            services:
+              web: {image: 'nginx:1.27.3', extends: nothing}
+            """,
+            ["web"],
+            "compose.yaml:2:3: the service that web extends does not exist;"
+            " check its name; its settings are unknown",
+        ),
+        (
+            """\
+            services:
+              web: {image: 'nginx:1.27.3'}
+              web: {image: 'nginx:1.28.0'}
+              edge: {image: 'nginx:1.27.3'}
+            """,
+            ["edge"],
+            "compose.yaml:3:3: two services are named web;"
+            " rename one, because Compose rejects the file; both are unknown",
+        ),
+    ],
+)
+def test_what_is_certain_is_used_and_one_note_says_the_rest(
+    text: str, names: list[str], note: str | None
+) -> None:
+    found = compose(text)
+    assert [one.name for one in found.instances] == names
+    assert {one.versions and one.versions.text for one in found.instances} == {"1.27.3"}
+    assert notes(found) == ([] if note is None else [note])
+
+
+def test_an_unknown_environment_is_not_complete() -> None:
+    found = compose("services: {web: {image: nginx, env_file: no.env, environment: {A: 1}}}")
+    one = instance(found)
+    assert (one.environment, one.is_environment_complete) == ((("A", "1"),), False)
+
+
+@pytest.mark.parametrize(
+    ("image", "variables", "version", "place"),
+    [
+        ("nginx:${V:-1.27}", "", "1.27", "compose.yaml:3"),
+        ("nginx:${V:-1.27}", "V=1.28", "1.28", "compose.yaml:3"),
+        ("nginx:${V-1.27}", "V=", "latest", "compose.yaml:3"),
+        ("nginx:${V:-${W:-1.26.2}}", "", "1.26.2", "compose.yaml:3"),
+        ("nginx:$V", "V=1.27.3-alpine", "1.27.3", "compose.yaml:3"),
+        ("nginx:${V:?say it}", "", None, None),
+        ("${REGISTRY:-docker.io}/nginx:1.27", "", "1.27", "compose.yaml:3"),
+        ("${REGISTRY:-}nginx:1.27", "", "1.27", "compose.yaml:3"),
+    ],
+)
+def test_variables_in_an_image(
+    image: str, variables: str, version: str | None, place: str | None
+) -> None:
+    text = f"services:\n  web:\n    image: {image}\n"
+    one = instance(deployment({"compose.yaml": text, ".env": variables}))
+    found = one.versions
+    assert (found and found.text, found and str(found.origin)) == (version, place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nginx_stream_lint.deployment.model import Instance
+from nginx_stream_lint.deployment.model import Deployment, Instance
 from tests.deployment.reading import deployment, files, instance, notes
 
 
@@ -140,6 +140,15 @@ def test_heredocs() -> None:
             "1.25.3",
         ),
         ("FROM company/base:1.27\nRUN apt install nginx", None),
+        ("FROM alpine:3.20\nRUN apk add --no-cache 'nginx~1.26'", "1.26"),
+        ("FROM debian:12\nENV V=1.27.3\nRUN apt-get install -y nginx=${V}-1~bookworm", "1.27.3"),
+        ("FROM debian:12\nARG V=1.27.3\nRUN apt-get install -y nginx=$V*", "1.27.3"),
+        ("ARG V=1.27\nFROM nginx:${V}-alpine", "1.27"),
+        ("ARG V\nFROM nginx:${V:-1.27}", "1.27"),
+        ("ARG BASE=docker.io/library/nginx\nARG V=1.27\nFROM $BASE:$V", "1.27"),
+        ("ARG V\nFROM nginx:${V}", None),
+        ("FROM --platform=$BUILDPLATFORM nginx:1.27.3@sha256:00 AS web", "1.27.3"),
+        ("FROM nginx:1.27.3 AS a\nFROM a AS b\nFROM b", "1.27.3"),
         # The image's own nginx is newer than what the package manager has.
         ("FROM nginx:1.30.4-alpine\nRUN apk add nginx", "1.30.4"),
     ],
@@ -315,3 +324,68 @@ def test_the_context_is_where_the_files_are() -> None:
 )  # fmt: skip
 def test_bad_dockerfiles_are_no_trouble(text: str) -> None:
     deployment({"Dockerfile": text, "nginx.conf": ""})
+
+
+def dockerfile(text: str, **others: str) -> Deployment:
+    """The deployment of a Dockerfile and other files; `_` in their names is a dot."""
+    return deployment({"Dockerfile": text, **{n.replace("_", "."): t for n, t in others.items()}})
+
+
+def test_triggers_run_in_the_stage_that_starts_from_them() -> None:
+    found = dockerfile(
+        """\
+        FROM nginx:1.27.3 AS base
+        ONBUILD COPY site.conf /etc/nginx/conf.d/default.conf
+        ONBUILD ENV A=1
+        FROM base AS web
+        FROM web
+        """,
+        site_conf="",
+    )
+    one = instance(found)
+    assert files(one) == {"/etc/nginx/conf.d/default.conf": "site.conf"}
+    assert dict(one.environment) == {"A": "1"}
+    unused = dockerfile("FROM nginx:1.27.3\nONBUILD COPY a.conf /etc/nginx/conf.d/\n", a_conf="")
+    assert files(instance(unused)) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_shell"),
+    [
+        ("RUN <<EOF\nrm /etc/nginx/conf.d/default.conf\nEOF\n", True),
+        ("RUN <<-'EOF' bash -e\n\trm /etc/nginx/conf.d/default.conf\n\tEOF\n", True),
+        ("RUN <<EOF\n#!/usr/bin/env bash\nrm /etc/nginx/conf.d/default.conf\nEOF\n", True),
+        ("RUN <<EOF python3\nrm /etc/nginx/conf.d/default.conf\nEOF\n", False),
+        ("RUN <<EOF\n#!/usr/bin/env python3\nrm /etc/nginx/conf.d/default.conf\nEOF\n", False),
+    ],
+)
+def test_only_a_shell_runs_shell_commands(text: str, is_shell: bool) -> None:
+    one = instance(dockerfile(f"FROM nginx:1.27.3\n{text}"))
+    placed = one.at("/etc/nginx/conf.d/default.conf")
+    assert placed is not None
+    assert (placed.how == "removed") is is_shell
+
+
+def test_another_escape_character_continues_lines() -> None:
+    found = dockerfile(
+        """\
+        # syntax=docker/dockerfile:1
+        # escape=`
+        FROM `
+          # a comment
+          nginx:1.27.3
+        COPY a.conf `
+          /etc/nginx/conf.d\\
+        """,
+        a_conf="",
+    )
+    one = instance(found)
+    assert one.versions is not None
+    assert one.versions.text == "1.27.3"
+
+
+def test_the_end_of_a_long_file_is_unknown() -> None:
+    found = dockerfile("FROM nginx:1.27.3\n" + "RUN true\n" * 6000)
+    assert notes(found) == [
+        "Dockerfile:1:1: is too long for a Dockerfile; its end was not read; split it"
+    ]

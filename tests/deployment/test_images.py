@@ -15,6 +15,8 @@ from nginx_stream_lint.deployment.images import (
 )
 from nginx_stream_lint.deployment.model import DeployedAt
 from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.nginx.directives import table as directive_table
+from nginx_stream_lint.nginx.version_support import unsupported_in
 from nginx_stream_lint.nginx.versions import LAST_OLD, NEW
 from nginx_stream_lint.streams.catalogue import apps
 
@@ -35,6 +37,16 @@ BOTH = (LAST_OLD, NEW)
         ("docker.angie.software/angie:1.8.1-alpine", "1.27.3", ((1, 27, 3),)),
         ("jonasal/nginx-certbot:5.4.1-nginx1.27.0-alpine", "1.27.0", ((1, 27, 0),)),
         ("bitnami/nginx:1.27.3-debian-12-r0", "1.27.3", ((1, 27, 3),)),
+        ("index.docker.io/library/nginx:1.27", "1.27", ((1, 27, 0),)),
+        ("quay.io/nginx/nginx-unprivileged:1.27-alpine3.20-slim", "1.27", ((1, 27, 0),)),
+        ("nginxinc/nginx-unprivileged:1.26.2", "1.26.2", ((1, 26, 2),)),
+        ("nginx:1.27.3-bookworm-otel", "1.27.3", ((1, 27, 3),)),
+        ("nginx:1.29.7", "1.29.7", ((1, 29, 7),)),
+        ("openresty/openresty:1.25.3.2-5-alpine-fat", "1.25.3", ((1, 25, 3),)),
+        ("openresty/openresty:1.21.4.1-0-jammy", "1.21.4", ((1, 21, 4),)),
+        ("docker.angie.software/angie:1.10.2-debian", "1.27.5", ((1, 27, 5),)),
+        ("docker.angie.software/angie:1.8", "1.27.3", ((1, 27, 3),)),
+        ("docker.io/bitnami/nginx:1.27", "1.27", ((1, 27, 0),)),
         # The releases on both sides of the change of defaults have these tags.
         ("nginx", "latest", BOTH),
         ("nginx:latest", "latest", BOTH),
@@ -45,6 +57,10 @@ BOTH = (LAST_OLD, NEW)
         ("nginx:mainline-alpine3.20", "mainline-alpine3.20", BOTH),
         ("nginx:1.29-alpine", "1.29", BOTH),
         ("openresty/openresty:alpine", "alpine", BOTH),
+        ("openresty/openresty:bookworm-fat", "bookworm-fat", BOTH),
+        ("docker.angie.software/angie:latest", "latest", BOTH),
+        ("bitnami/nginx:latest", "latest", BOTH),
+        ("nginx:stable-trixie-otel", "stable-trixie-otel", BOTH),
     ],
 )
 def test_a_tag_tells_the_version(image: str, text: str, judged: tuple[object, ...]) -> None:
@@ -59,6 +75,9 @@ def test_a_tag_tells_the_version(image: str, text: str, judged: tuple[object, ..
         "jc21/nginx-proxy-manager:2.9.1", "nginxproxy/nginx-proxy:1.7-alpine", "company/nginx:1.27",
         "nginx@sha256:0000", "nginx:ours", "nginx/nginx-ingress:4.0.0", "localhost:5000/nginx:1.27",
         "nginx/nginx-prometheus-exporter:1.4", "ghcr.io/mailcow/nginx:1.30.4-1", "python:3.12",
+        "jc21/nginx-proxy-manager:latest", "jwilder/nginx-proxy", "jwilder/nginx-proxy:1.7",
+        "linuxserver/swag", "lscr.io/linuxserver/swag:2.11.0", "lscr.io/linuxserver/nginx:1.26.3",
+        "registry.example.com/proxy/library/nginx:1.27", "ghcr.io/company/nginx:1.27",
         "docker.angie.software/angie:9.9.9", f"nginx:{'alpine-' * 50}",
     ],
 )  # fmt: skip
@@ -72,7 +91,10 @@ def test_no_other_tag_does(image: str) -> None:
         ("debian:12", "1.22.1"), ("debian:bookworm-slim", "1.22.1"), ("debian:12.5", "1.22.1"),
         ("python:3.11-slim-bookworm", "1.22.1"), ("ubuntu:22.04", "1.18.0"),
         ("ubuntu:noble-20240101", "1.24.0"), ("alpine:3.19.1", "1.24.0"),
-        ("node:22-alpine3.20", "1.26"), ("debian", None), ("python:3.11", None),
+        ("alpine:3.17", "1.22"), ("alpine:3.15.4", "1.20"), ("php:8.3-fpm-alpine3.21", "1.26"),
+        ("docker.io/library/debian:12", "1.22.1"), ("debian:bookworm-20240101", "1.22.1"),
+        ("debian:stable-slim", None), ("alpine:edge", None), ("python:3.12-alpine", None),
+        ("fedora:40", None), ("node:22-alpine3.20", "1.26"), ("debian", None), ("python:3.11", None),
         ("alpine:latest", None), ("company/base:bookworm", None), ("ubuntu:26.04", None),
     ],
 )  # fmt: skip
@@ -110,3 +132,15 @@ def test_every_row_has_a_source() -> None:
     names = [name for row in table.servers for name in row.images]
     assert len(names) == len(set(names))
     assert server_image("nginx:1.27") is table.servers[0]
+
+
+def test_the_two_versions_of_a_floating_tag_differ_in_defaults_only() -> None:
+    """So that streams are detected, and mistakes found, once for both."""
+    for entry in directive_table().values():
+        changed = {entry.since, entry.until, *(since for _, since in entry.context_since)}
+        assert NEW not in changed, entry.name
+    assert unsupported_in(LAST_OLD).names == unsupported_in(NEW).names
+    assert any(
+        entry.default(LAST_OLD, False) != entry.default(NEW, False)
+        for entry in directive_table().values()
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 import pytest
 
+from nginx_stream_lint.deployment.model import PublishedPort
 from tests.deployment.reading import deployment, files, instance, notes
 
 DEPLOYMENT = """\
@@ -291,3 +294,246 @@ def test_a_route_of_the_gateway_api_names_a_deployment() -> None:
         route = ROUTE.replace("SERVICE", name)
         files = {"k/a.yaml": f"{DEPLOYMENT}---\n{CONFIG}", "k/b.yaml": f"{service}---\n{route}"}
         assert {one for one in instance(deployment(files)).names if "example" in one} == hosts
+
+
+EDGE = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: edge}
+spec:
+  template:
+    metadata: {labels: {app: edge}}
+    spec:
+      containers:
+        - name: nginx
+          image: nginx:1.27.3
+          ports: [{name: web, containerPort: 8080}]
+          volumeMounts: [{name: v, MOUNT}]
+      volumes: [{name: v, VOLUME}]
+---
+kind: ConfigMap
+metadata: {name: sites}
+data:
+  a.conf: server { listen 80; }
+  b.conf: server { listen 81; }
+binaryData:
+  c.conf: c2VydmVyIHt9Cg==
+  tls.key: aGlkZGVuCg==
+---
+kind: Secret
+metadata: {name: hidden}
+stringData:
+  s.conf: server { listen 82; }
+data:
+  t.conf: c2VydmVyIHt9Cg==
+"""
+FOLDER = "/etc/nginx/conf.d"
+
+
+@pytest.mark.parametrize(
+    ("mount", "volume", "placed", "is_complete"),
+    [
+        (
+            f"mountPath: {FOLDER}",
+            "configMap: {name: sites}",
+            {"a.conf": "a.conf", "b.conf": "b.conf", "c.conf": None, "tls.key": None},
+            True,
+        ),
+        (
+            f"mountPath: {FOLDER}",
+            "configMap: {name: sites, items: [{key: b.conf, path: x/default.conf}]}",
+            {"x/default.conf": "b.conf"},
+            True,
+        ),
+        (
+            f"mountPath: {FOLDER}/z.conf, subPath: b.conf",
+            "configMap: {name: sites}",
+            {"z.conf": "b.conf"},
+            None,
+        ),
+        (
+            f"mountPath: {FOLDER}/z.conf, subPath: z",
+            "configMap: {name: sites, items: [{key: b.conf, path: z}]}",
+            {"z.conf": "b.conf"},
+            None,
+        ),
+        (
+            f"mountPath: {FOLDER}/z.conf, subPathExpr: $(UNKNOWN)",
+            "configMap: {name: sites}",
+            {"z.conf": None},
+            None,
+        ),
+        (
+            f"mountPath: {FOLDER}",
+            "secret: {secretName: hidden}",
+            {"s.conf": "s.conf", "t.conf": None},
+            True,
+        ),
+        (
+            f"mountPath: {FOLDER}",
+            "projected: {sources: [{configMap: {name: sites, items: [{key: a.conf, path: d}]}},"
+            " {secret: {name: hidden}}]}",
+            {"d": "a.conf", "s.conf": "s.conf", "t.conf": None},
+            True,
+        ),
+        # Other sources may add files, but those of the ConfigMap are certain.
+        (
+            f"mountPath: {FOLDER}",
+            "projected: {sources: [{configMap: {name: sites, items: [{key: a.conf, path: d}]}},"
+            " {configMap: {name: elsewhere}}]}",
+            {"d": "a.conf"},
+            False,
+        ),
+        (f"mountPath: {FOLDER}", "emptyDir: {}", {}, False),
+    ],
+)
+def test_files_of_volumes(
+    mount: str, volume: str, placed: dict[str, str | None], is_complete: bool | None
+) -> None:
+    text = EDGE.replace("MOUNT", mount).replace("VOLUME", volume)
+    whole = deployment({"k/edge.yaml": text})
+    one = instance(whole)
+    assert not any("tls.key" in note for note in notes(whole))  # no configuration
+    found = {
+        file.inside.removeprefix(f"{FOLDER}/"): file.key
+        for file in one.files
+        if file.how != "image" and not file.is_folder
+    }
+    found.pop(FOLDER, None)
+    assert found == placed
+    hides = [file.how for file in one.files if file.inside == FOLDER]
+    expected = {True: ["removed"], False: ["volume"], None: []}[is_complete]
+    assert hides == expected
+
+
+def test_a_service_may_name_the_port() -> None:
+    text = EDGE.replace("MOUNT", f"mountPath: {FOLDER}").replace("VOLUME", "emptyDir: {}")
+    service = """\
+        ---
+        kind: Service
+        metadata: {name: front, namespace: NAMESPACE}
+        spec: {type: NodePort, selector: {app: edge}, ports: [{port: 80, targetPort: web, nodePort: 30080}]}
+        """
+    found = deployment({"k/edge.yaml": text + dedent(service)})
+    assert instance(found).ports == (PublishedPort("30080", "8080"),)
+    # A Service selects pods of its own namespace.
+    other = text.replace("metadata: {name: edge}", "metadata: {name: edge, namespace: other}")
+    assert instance(deployment({"k/edge.yaml": other + dedent(service)})).ports == ()
+
+
+@pytest.mark.parametrize("kind", ["ReplicationController", "DeploymentConfig", "Rollout"])
+def test_more_kinds_of_workloads(kind: str) -> None:
+    text = EDGE.replace("MOUNT", f"mountPath: {FOLDER}").replace("VOLUME", "emptyDir: {}")
+    one = instance(deployment({"k/edge.yaml": text.replace("kind: Deployment", f"kind: {kind}")}))
+    assert one.versions is not None
+    assert one.versions.text == "1.27.3"
+
+
+def test_a_sidecar_may_be_an_init_container() -> None:
+    pod = """\
+        kind: Pod
+        metadata: {name: edge}
+        spec:
+          initContainers:
+            - {name: nginx, image: 'nginx:1.27.3', restartPolicy: Always}
+            - {name: first, image: 'nginx:1.25.5'}
+          containers: [{name: app, image: app}]
+        """
+    found = deployment({"k/pod.yaml": pod})
+    assert [one.versions and one.versions.text for one in found.instances] == ["1.27.3"]
+
+
+def test_each_file_has_its_own_config_map() -> None:
+    """Variants of a deployment often stand beside each other, with equal names."""
+    text = EDGE.replace("MOUNT", f"mountPath: {FOLDER}").replace(
+        "VOLUME", "configMap: {name: sites}"
+    )
+    found = deployment({"k/dev.yaml": text, "k/prod.yaml": text})
+    placed = [files(one)[f"{FOLDER}/a.conf"] for one in found.instances]
+    assert placed == ["k/dev.yaml", "k/prod.yaml"]
+
+
+def test_patches_and_generators_of_a_kustomization() -> None:
+    kustomization = """\
+        namePrefix: dev-
+        resources: [edge.yaml]
+        images: [{name: nginx, newName: docker.io/library/nginx, newTag: 1.28.0}]
+        replicas: [{name: edge, count: 5}]
+        configMapGenerator:
+          - name: sites
+            files: [default.conf, other.conf=x/site.conf]
+            literals: [A=1, "B='two words'"]
+          - {name: more, envs: [web.env], literals: ["B='two words'"]}
+        patches:
+          - target: {kind: Deployment, name: edge}
+            patch: |-
+              - {op: add, path: /spec/template/spec/containers/0/env, value: [{name: X, value: "1"}]}
+              - {op: test, path: /kind, value: Deployment}
+          - path: patch.yaml
+        patchesStrategicMerge:
+          - |-
+            kind: Deployment
+            metadata: {name: edge}
+            spec: {template: {spec: {containers: [{name: nginx, envFrom: [{configMapRef: {name: more}}]}]}}}
+        patchesJson6902:
+          - {target: {group: apps, version: v1, kind: Deployment, name: edge}, path: patch.json}
+        """
+    edge, _, _ = EDGE.partition("---")
+    found = deployment(
+        {
+            "kustomization.yaml": kustomization,
+            "edge.yaml": edge.replace("MOUNT", f"mountPath: {FOLDER}").replace(
+                "VOLUME", "configMap: {name: sites}"
+            ),
+            "patch.yaml": """\
+                kind: Deployment
+                metadata: {name: edge}
+                spec: {template: {spec: {containers: [{name: nginx, args: [nginx-debug]}]}}}
+                """,
+            "patch.json": """\
+                [{"op": "add", "path": "/spec/template/spec/containers/0/env/-",
+                  "value": {"name": "Y", "value": "2"}}]
+                """,
+            "default.conf": "",
+            "x/site.conf": "",
+            "web.env": "# a comment\nREAD=60s\n",
+        }
+    )
+    one = instance(found)
+    assert (one.name, one.versions and one.versions.text) == ("dev-edge", "1.28.0")
+    placed = files(one)
+    assert placed[f"{FOLDER}/default.conf"] == "default.conf"
+    assert placed[f"{FOLDER}/other.conf"] == "x/site.conf"
+    assert dict(one.environment) == {"READ": "60s", "B": "two words", "X": "1", "Y": "2"}
+    assert str(one.environment_at["READ"]) == "web.env:2"
+    assert one.command is not None
+    assert one.command.words == ("nginx-debug",)
+    assert notes(found) == []
+
+
+def test_a_container_without_an_image_is_a_patch() -> None:
+    patch = """\
+        kind: Deployment
+        metadata: {name: edge}
+        spec: {template: {spec: {containers: [{name: nginx, command: [nginx]}]}}}
+        """
+    assert deployment({"k/patch.yaml": patch}).instances == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("Rollout", "rollout.yaml"), ("ReplicationController", "rc.yaml")]
+)
+def test_each_kind_is_found_in_a_file_of_its_own(kind: str, name: str) -> None:
+    workload, _, rest = EDGE.partition("---\n")
+    text = workload.replace("MOUNT", f"mountPath: {FOLDER}").replace(
+        "VOLUME", "secret: {secretName: hidden}"
+    )
+    config, _, secret = rest.partition("---\n")
+    found = deployment(
+        {
+            f"k/{name}": text.replace("kind: Deployment", f"kind: {kind}"),
+            "k/config.yaml": config,
+            "k/secret.yaml": secret,
+        }
+    )
+    assert files(instance(found))[f"{FOLDER}/s.conf"] == "k/secret.yaml"

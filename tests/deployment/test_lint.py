@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import click
 import pytest
 from msgspec.structs import replace
 
-from nginx_stream_lint.analysis.explain import explain
+from nginx_stream_lint.analysis.explain import explain, make_explainer
 from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.analysis.versions import of_all_versions
 from nginx_stream_lint.config import InputOptions
 from nginx_stream_lint.deployment import read as reading
 from nginx_stream_lint.deployment.model import Deployment
 from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.nginx.request import parse_url
+from nginx_stream_lint.report import render
 from nginx_stream_lint.report.closing_lines import closing_lines
+from nginx_stream_lint.report.explain import explain_json, explain_text
+from nginx_stream_lint.report.html import html
+from nginx_stream_lint.report.run import Run
+from nginx_stream_lint.report.stream_path import stream_paths
+from nginx_stream_lint.report.text import text as text_report
 from nginx_stream_lint.rules.judge import FindingWithContext
+from nginx_stream_lint.rules.shipped import shipped_rules
+from tests.command import run
+from tests.report.schemas import check_document
 
 MAIN = "events {}\nhttp {\n  include /etc/nginx/conf.d/*.conf;\n}\n"
 SITE = """\
@@ -325,3 +337,265 @@ def test_two_findings_of_one_version_are_not_those_of_two_versions() -> None:
     kept = [(each.finding.message, each.finding.severity) for each in of_all_versions([both, []])]
     assert kept == [("in one server", "warning"), ("in another server", "warning")]
     assert of_all_versions([both, both]) == both
+
+
+def test_a_default_names_what_states_the_version() -> None:
+    for version, words in (
+        ("1.27.3", "default of nginx 1.27.3 (compose.yaml:3)"),
+        ("latest", "default before 1.29.7; nginx latest (compose.yaml:3) may be newer"),
+        ("ours", "default"),
+    ):
+        found = linted(repository(version))
+        [one] = [one for one in found.findings if one.rule == "old-upstream-http"]
+        assert f"(proxy_http_version, {words})" in one.message
+    # Other defaults are those of all versions, and the user's version is not the deployment's.
+    for options in (Options(nginx_version=(1, 27, 3)), None):
+        site = SITE.replace("600s", "30s").replace("proxy_read_timeout 30s;", "")
+        found = linted(repository("1.27.3", **{"b/site.conf": site}), options=options)
+        said = {one.rule: one.message for one in found.findings}
+        assert "(proxy_read_timeout, default)" in said["short-read-timeout"]
+        if options is not None:
+            assert "(proxy_http_version, default)" in said["old-upstream-http"]
+
+
+def test_what_two_versions_share_names_both_and_is_reported_once() -> None:
+    other = COMPOSE.replace("{version}", "1.25.5").replace("  web:", "  edge:")
+    found = linted(repository("1.27.3", **{"docker-compose.other.yml": other}))
+    [one] = [one for one in found.findings if one.rule == "old-upstream-http"]
+    assert one.instance == "web, edge"
+    assert "default of nginx 1.27.3 (compose.yaml:3) and 1 other)" in one.message
+    assert one.fix is not None
+
+
+def test_a_long_path_is_shortened_in_messages() -> None:
+    folder = "deployment/environments/production"
+    compose = COMPOSE.replace("{version}", "1.27.3")
+    files = {f"{folder}/{path}": text for path, text in repository("1.27.3").items()}
+    assert compose in files.values()
+    found = linted(files)
+    [one] = [one for one in found.findings if one.rule == "old-upstream-http"]
+    assert "default of nginx 1.27.3 (.../production/compose.yaml:3)" in one.message
+
+
+def test_explain_names_the_nginx_its_version_and_the_app() -> None:
+    text = COMPOSE.replace("{version}", "1.27.3") + "  api:\n    image: vllm/vllm-openai\n"
+    files = repository(**{"compose.yaml": text})
+    url = "/v1/chat/completions"
+    explainer = make_explainer(Workspace.in_memory(files), "b/site.conf", Options())
+    found = explainer.explain_all([(url, parse_url(url))])
+    shown = explain_text(explainer, found, [explainer.findings(one) for one in found])
+    assert "web (compose.yaml:2) runs nginx 1.27.3 (compose.yaml:3)" in shown
+    assert "1.0  [default of nginx 1.27.3 (compose.yaml:3)]" in shown
+    assert "  app       vLLM\n" in shown
+    [document] = json.loads(explain_json(found))
+    check_document("explain", [document])
+    assert document["app"] == "vLLM"
+    assert document["nginx"] == {
+        "name": "web",
+        "file": "compose.yaml",
+        "line": 2,
+        "product": "nginx",
+        "version": "1.27.3",
+        "version_file": "compose.yaml",
+        "version_line": 3,
+    }
+    [alone] = explain(Workspace.in_memory({"site.conf": SITE}), "site.conf", [url])
+    assert (alone.nginx, alone.app) == (None, None)
+
+
+def run_of(files: Mapping[str, str]) -> Run:
+    return Run(linted(files), shipped_rules(), None, 0.0, ".")
+
+
+def test_json_names_each_nginx_with_a_finding() -> None:
+    document = json.loads(render("json", run_of(repository("1.27.3"))))
+    check_document("lint", document)
+    [nginx] = document["instances"]
+    assert (nginx["name"], nginx["version"], nginx["version_line"]) == ("web", "1.27.3", 3)
+    assert {one["instance"] for one in document["findings"]} == {"web"}
+    unknown = json.loads(render("json", run_of(repository("ours"))))
+    check_document("lint", unknown)
+    assert unknown["instances"][0]["version"] is None
+
+
+def test_the_picture_is_that_of_the_instance() -> None:
+    """Before 1.29.7 the proxy buffer holds a stream that newer nginx passes on."""
+    text = COMPOSE + "  api:\n    image: vllm/vllm-openai\n"
+    site = SITE.replace("        proxy_buffering off;\n", "")
+    for version, through in (("1.27.3", False), ("1.31.0", True), ("latest", False)):
+        files = repository(
+            **{"compose.yaml": text.replace("{version}", version), "b/site.conf": site}
+        )
+        run = run_of(files)
+        [path] = stream_paths(run.report, None)
+        assert path.gets_through is through, version
+        [said] = stream_paths(run.report, (1, 31, 0))
+        assert said.gets_through
+        page = html(run)
+        assert f"web (compose.yaml:2) runs nginx {version} (compose.yaml:3)" in page
+        assert "App behind it: vLLM." in page
+        assert "nginx version unknown" not in page
+
+
+def test_of_several_nginx_the_picture_is_that_of_one_that_holds() -> None:
+    site = SITE.replace("        proxy_buffering off;\n", "")
+    other = COMPOSE.replace("{version}", "1.27.3").replace("  web:", "  edge:")
+    more = {"docker-compose.other.yml": other, "b/site.conf": site}
+    [path] = stream_paths(linted(repository("1.31.0", **more)), None)
+    assert path.served.nginx is not None
+    assert (path.gets_through, path.served.nginx.name) == (False, "edge")
+
+
+def test_text_names_the_instance_beside_findings_that_only_it_has() -> None:
+    other = COMPOSE.replace("{version}", "1.27.3").replace("  web:", "  edge:")
+    site = SITE.replace("600s", "30s")
+    files = repository("1.30.0", **{"docker-compose.other.yml": other, "b/site.conf": site})
+    shown = click.unstyle(text_report(run_of(files)))
+    assert "b/site.conf:3: location /v1/chat/completions\n" in shown
+    assert "old-upstream-http at 3:5 in edge\n" in shown
+    assert "short-read-timeout at 6:9 in web, edge\n" in shown
+    alone = click.unstyle(text_report(run_of(repository("1.27.3"))))
+    assert "b/site.conf:3: location /v1/chat/completions in web\n" in alone
+
+
+def test_a_product_is_not_its_nginx() -> None:
+    text = COMPOSE.replace("nginx:{version}", "openresty/openresty:1.25.3.2-alpine").replace(
+        "/etc/nginx/nginx.conf", "/usr/local/openresty/nginx/conf/nginx.conf"
+    )
+    found = linted(repository(**{"compose.yaml": text}))
+    assert closing_lines(found)[0] == (
+        "web (compose.yaml:2) runs OpenResty with nginx 1.25.3 (compose.yaml:3)."
+    )
+
+
+RETRIED = """\
+upstream llm { server api:8000; }
+server {
+    listen 80;
+    location /v1/chat/completions {
+        proxy_pass http://llm;
+        proxy_http_version 1.1;
+        proxy_buffering off;
+        proxy_read_timeout 600s;
+        proxy_next_upstream error timeout non_idempotent;
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("replicas", "is_repeated"),
+    [
+        ("", False),
+        ("scale: 1", False),
+        ("scale: 3", True),
+        ("deploy: {replicas: 2}", True),
+        ("deploy: {replicas: '${REPLICAS}'}", True),
+        ("deploy: {mode: global}", True),
+    ],
+)
+@pytest.mark.parametrize("target", ["http://llm", "http://api:8000"])
+def test_one_replica_of_an_app_is_one_server(replicas: str, is_repeated: bool, target: str) -> None:
+    """nginx repeats a failed request only on another address."""
+    text = COMPOSE.replace("{version}", "1.30.0")
+    text += f"  api:\n    image: vllm/vllm-openai\n    {replicas}\n"
+    site = RETRIED.replace("http://llm", target)
+    files = repository(**{"compose.yaml": text, "b/site.conf": site})
+    assert ("repeated-generation" in rules(linted(files))) is is_repeated
+    # A file of the same folder may change it.
+    more = {"compose.prod.yaml": "services:\n  api:\n    deploy: {replicas: 4}\n"}
+    changed = linted({**files, **more})
+    assert "repeated-generation" in rules(changed)
+    assert {one.instance for one in changed.findings} == {"web"}
+
+
+def test_a_name_of_two_services_is_not_one_server() -> None:
+    text = COMPOSE.replace("{version}", "1.30.0")
+    for name in ("a", "b"):
+        text += f"  {name}:\n    image: vllm/vllm-openai\n    networks: {{x: {{aliases: [api]}}}}\n"
+    files = repository(**{"compose.yaml": text, "b/site.conf": RETRIED})
+    assert "repeated-generation" in rules(linted(files))
+
+
+@pytest.mark.parametrize(
+    ("replicas", "address", "is_repeated"),
+    [("3", "", False), ("3", "clusterIP: None", True), ("1", "clusterIP: None", False)],
+)
+def test_a_service_of_kubernetes_is_one_address(
+    replicas: str, address: str, is_repeated: bool
+) -> None:
+    app = APP.replace("spec:\n  template", f"spec:\n  replicas: {replicas}\n  template")
+    app = app.replace("spec:\n  selector", f"spec:\n  {address}\n  selector")
+    text = WORKLOAD.replace("IMAGE", "nginx:1.30.0").replace(
+        "proxy_buffering on;", "proxy_next_upstream error non_idempotent;"
+    )
+    found = rules(linted({"k8s/edge.yaml": text + app}))
+    assert ("repeated-generation" in found) is is_repeated
+
+
+@pytest.mark.parametrize("command", ["lint", "explain"])
+def test_rendered_manifests_on_standard_input_are_a_deployment(
+    command: str, tmp_path: Path
+) -> None:
+    """As `helm template | nginx-stream-lint -`, in any folder."""
+    chart = "---\n# Source: chart/templates/edge.yaml\n"
+    text = f"{chart}{WORKLOAD.replace('IMAGE', 'nginx:1.27.3')}{chart}{APP}"
+    text += f"{'# of the chart' * 10}\n" * 20_000  # rendered charts may be long
+    options = ("-", "/") if command == "explain" else ("-",)
+    done = run(command, *options, "--format", "json", stdin=text.encode(), cwd=tmp_path)
+    document = json.loads(done.stdout)
+    if command == "lint":
+        assert done.returncode == 1, done.stderr
+        [nginx] = document["instances"]
+        [one] = [one for one in document["findings"] if one["rule"] == "response-buffering"]
+        assert (one["instance"], one["stream"]["confidence"]) == ("edge", "known")
+        assert "default of nginx 1.27.3 (<stdin>:" in one["message"]
+    else:
+        nginx, app = document[0]["nginx"], document[0]["app"]
+        assert app == "Ollama"
+    assert (nginx["name"], nginx["file"], nginx["version"]) == ("edge", "<stdin>", "1.27.3")
+
+
+def test_two_instances_may_need_one_fix(tmp_path: Path) -> None:
+    """They have different findings about one directive, which the same edit fixes."""
+    other = COMPOSE.replace("{version}", "1.31.0").replace("  web:", "  edge:")
+    site = SITE.replace("        proxy_buffering off;\n", "")
+    files = repository("1.27.3", **{"docker-compose.other.yml": other, "b/site.conf": site})
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / ".git").mkdir()
+    shown = run(".", cwd=tmp_path).stdout
+    assert "response-buffering at 3:5 in web" in shown
+    assert "response-buffering at 3:5 in edge" in shown
+    assert "manual fix" not in shown
+    assert run("--fix", "--unsafe-fixes", ".", cwd=tmp_path).returncode == 0
+    fixed = (tmp_path / "b/site.conf").read_text(encoding="utf-8")
+    assert fixed.count("proxy_buffering off;") == 1
+
+
+def test_explain_names_others_that_read_the_file() -> None:
+    other = COMPOSE.replace("{version}", "1.31.0")
+    names = ("edge", "second", "third", "fourth", "fifth")
+    more = {f"docker-compose.{one}.yml": other.replace("  web:", f"  {one}:") for one in names}
+    url = "/v1/chat/completions"
+    for count, words in (
+        (0, "(compose.yaml:3) server"),
+        (1, "(compose.yaml:3); edge (docker-compose.edge.yml:2) reads this file, too server"),
+        (5, " and 2 others read this file, too server"),
+    ):
+        files = repository("1.27.3", **dict([*more.items()][:count]))
+        explainer = make_explainer(Workspace.in_memory(files), "b/site.conf", Options())
+        found = explainer.explain_all([(url, parse_url(url))])
+        shown = " ".join(explain_text(explainer, found, [[]], width=1000).split())
+        assert words in shown
+
+
+@pytest.mark.parametrize("more", ["volumes_from: [elsewhere]", "extends: {service: a, file: b}"])
+def test_unknown_mounts_leave_includes_open(more: str) -> None:
+    """They may be mounted at any path, so the include is resolved as without a deployment."""
+    text = COMPOSE.replace("{version}", "1.27.3").replace(
+        "      - ./b/site.conf:/etc/nginx/conf.d/default.conf\n", f"    {more}\n"
+    )
+    found = linted({**repository(), "compose.yaml": text}, "a/main.conf")
+    assert [one.source.name for one in found.files] == ["a/main.conf", "c/conf.d/other.conf"]

@@ -55,6 +55,7 @@ def test_json_has_the_promised_keys(main: Path) -> None:
         "schema_version",
         "tool",
         "nginx_version",
+        "instances",
         "inputs",
         "findings",
         "errors",

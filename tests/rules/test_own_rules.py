@@ -20,8 +20,8 @@ from nginx_stream_lint.rules.conditions import UNKNOWN, Comparison
 from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, Facts
 from nginx_stream_lint.rules.filters import FILTERS
 from nginx_stream_lint.rules.patterns import MAX_SUBJECT, finds, mistake
-from nginx_stream_lint.rules.rule import Template
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
+from nginx_stream_lint.rules.template_names import template
 from nginx_stream_lint.rules.templates import mistake as template_mistake
 from nginx_stream_lint.rules.templates import plain, render, samples
 from nginx_stream_lint.util.problems import Unreadable
@@ -626,7 +626,7 @@ def test_every_directive_can_be_asked_for_everywhere() -> None:
     for facts in EVERYWHERE:
         for name in DIRECTIVES:
             text = f"{{{{ value('{name}') }}}} {{{{ origin('{name}') }}}}"
-            assert plain(render(Template(text), facts))
+            assert plain(render(template(text), facts))
 
 
 _NAMES = st.sampled_from([*FACTS, "delivery_words"])
@@ -659,10 +659,10 @@ EXPRESSIONS = st.recursive(_LEAVES, _larger, max_leaves=5)
 def test_a_template_that_is_let_pass_is_rendered_or_a_mistake_with_its_place(
     expression: str, data: st.DataObject
 ) -> None:
-    template = Template(f"{{{{ {expression} }}}}", ("rules/a.yaml", 7, 10))
-    if template_mistake(template, lambda name: name in DIRECTIVES) is None:
+    made = template(f"{{{{ {expression} }}}}", ("rules/a.yaml", 7, 10))
+    if template_mistake(made, lambda name: name in DIRECTIVES) is None:
         try:
-            plain(render(template, data.draw(st.sampled_from(EVERYWHERE))))
+            plain(render(made, data.draw(st.sampled_from(EVERYWHERE))))
         except Unreadable as stop:
             said = str(stop)
         else:
@@ -684,10 +684,10 @@ def test_every_form_of_template_is_let_pass_somewhere() -> None:
         "holds | length > 1 and not buffered or held_bytes is none",
     )
     for expression in passing:
-        template = Template(f"{{% if ({expression}) %}}{{{{ kind }}}}{{% endif %}}")
-        assert template_mistake(template, lambda _: True) is None
+        made = template(f"{{% if ({expression}) %}}{{{{ kind }}}}{{% endif %}}")
+        assert template_mistake(made, lambda _: True) is None
         for facts in EVERYWHERE:
-            render(template, facts)
+            render(made, facts)
 
 
 @given(

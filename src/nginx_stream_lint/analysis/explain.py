@@ -46,11 +46,12 @@ from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.rules.judge import FindingWithContext, message
 from nginx_stream_lint.streams.declarations import Declaration, declaration
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation
 from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.stream import ASKED, Stream
-from nginx_stream_lint.streams.upstreams import upstreams_of
+from nginx_stream_lint.streams.upstreams import deployed_app
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.remembering import remembered
@@ -64,7 +65,8 @@ class Explanation(Struct, frozen=True):
     `deliveries` every scenario for the clients that the server accepts: none if the request is not
     proxied, and only HTTP/1.1 for a WebSocket, because nginx supports no other. `tiers` are the
     servers of this configuration that it passes, nearest the app first: the URL ends in the last
-    one.
+    one. `nginx` is the one of the deployment that responds, `app` the name of the app that the
+    deployment runs behind it.
     """
 
     url: str
@@ -74,6 +76,8 @@ class Explanation(Struct, frozen=True):
     read_timeout_s: float | None
     deliveries: list[Delivery]
     tiers: Sequence[PassedPlace] = ()
+    nginx: Deployed | None = None
+    app: str | None = None
 
 
 class UnexplainedUrl(Struct, frozen=True):
@@ -150,6 +154,10 @@ def make_explainer(
             if one.root is not None:
                 explainer = Explainer(one, options, files, streams, workspace.budget)
                 if explainer.servers:
+                    every = dict.fromkeys(each.deployed for each in found)
+                    explainer.other_nginx = [
+                        nginx for nginx in every if nginx is not None and nginx is not one.deployed
+                    ]
                     return explainer
     problems = [problem for one in found for problem in one.problems]
     if not problems or any(one.root is not None for one in found):
@@ -162,7 +170,10 @@ class Explainer:
     """Explains URLs in one configuration.
 
     `files` are those behind every `root`. With `streams`, each requested URL is assumed to stream.
+    `other_nginx` are those of the deployment that read the same file.
     """
+
+    other_nginx: Sequence[Deployed] = ()
 
     def __init__(
         self,
@@ -172,6 +183,8 @@ class Explainer:
         streams: bool = False,
         budget: Budget | None = None,
     ) -> None:
+        given = options.policy.nginx_version(configuration.path, options.nginx_version)
+        self._is_version_given = given is not None
         # For a tag that may be on either side of a change of defaults, show the older version.
         options = by_version(configuration, options)[0]
         self.budget = budget or Budget(Limits())
@@ -244,17 +257,18 @@ class Explainer:
         """The nginx of the deployment that reads this configuration."""
         return self._configuration.deployed
 
-    def app_behind(self, explanation: Explanation) -> str | None:
+    @property
+    def running(self) -> Sequence[Deployed]:
+        """The nginx of the deployment, if it determines the version."""
+        deployed = self.deployed
+        return [] if deployed is None or self._is_version_given else [deployed]
+
+    def _app_behind(self, explanation: Explanation) -> str | None:
         """The name of the app that the deployment runs behind a URL; None if unknown."""
-        level, handler, http = (
-            explanation.route.location,
-            explanation.route.handler,
-            self.root.first("http"),
-        )
-        if level is None or handler is None or http is None or self.deployed is None:
+        level, handler = explanation.route.location, explanation.route.handler
+        if level is None or handler is None:
             return None
-        behind = upstreams_of(http, self.deployed.app_of).behind(level, handler)
-        return behind.app.name if behind.is_deployed and behind.app is not None else None
+        return deployed_app(level, handler, self.deployed)
 
     @property
     def notes(self) -> list[Note]:
@@ -292,7 +306,10 @@ class Explainer:
         the deliveries of its handshake.
         """
         found = [self.explain(url, request) for url, request in requests]
-        return [self._as_websocket(self._with_client_silence(one)) for one in found]
+        found = [self._as_websocket(self._with_client_silence(one)) for one in found]
+        if self.deployed is None:
+            return found
+        return [replace(one, nginx=self.deployed, app=self._app_behind(one)) for one in found]
 
     def _as_websocket(self, explanation: Explanation) -> Explanation:
         if not explanation.deliveries or not self.is_websocket(explanation):
@@ -337,6 +354,19 @@ class Explainer:
             served = [self._answered(asked) for asked in self._questions(explanation)]
             places = [each for each in served if each is not None]
             judged = judge_places(places, self._options, self._caches)
+            if self.running:
+                judged = [
+                    FindingWithContext(
+                        replace(
+                            one.finding,
+                            message=message(one.verdict, one.served, self.running),
+                        ),
+                        one.verdict,
+                        one.served,
+                        tuple(self.running),
+                    )
+                    for one in judged
+                ]
             found = self._options.policy.applied(each.finding for each in judged)
             return with_fixes(found, judged, self._configuration.files)[0]
 

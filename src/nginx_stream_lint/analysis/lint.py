@@ -48,7 +48,7 @@ from nginx_stream_lint.rules.finding import (
     Unchecked,
     in_order,
 )
-from nginx_stream_lint.rules.judge import FindingWithContext, judge, unchecked
+from nginx_stream_lint.rules.judge import FindingWithContext, judge, message, unchecked
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
@@ -236,7 +236,7 @@ def lint(
         beside = [one for one in configurations_read if one.is_context]
         result._detected += [detect(one, options, workspace) for one in beside]
         pairs = _compare_twins(result._detected, options, caches, findings, judged)
-        result.deployed = _name_instances(findings, running)
+        result.deployed = _name_instances(findings, judged, running, options)
         unproxied = _unproxied(fates, paths, whole, workspace)
         every = [*findings.values(), *declaration_findings(unproxied, options.rules)]
         kept = _one_of_each_pair(suppress(every, files, result, options), pairs)
@@ -289,13 +289,31 @@ def _one_of_each_pair(
 
 
 def _name_instances(
-    findings: dict[_Said, Finding], running: Mapping[_Said, Sequence[Deployed]]
+    findings: dict[_Said, Finding],
+    judged: dict[_Said, FindingWithContext],
+    running: Mapping[_Said, Sequence[Deployed]],
+    options: Options,
 ) -> list[Deployed]:
-    """Name the nginx instances in each finding; returns the instances with a finding."""
+    """Name the nginx instances, and what states their versions, in each finding.
+
+    Returns the instances with a finding.
+    """
     found: list[Deployed] = []
     for said, several in running.items():
+        if said not in findings:
+            continue
         instance = ", ".join(dict.fromkeys(one.name for one in several))
-        findings[said] = replace(findings[said], instance=instance)
+        finding, one = replace(findings[said], instance=instance), judged.get(said)
+        if one is not None:
+            file = (one.served.level.directive or one.served.handler.directive).source.name
+            before = message(one.verdict, one.served)
+            is_given = options.policy.nginx_version(file, options.nginx_version) is not None
+            if not is_given and finding.message.startswith(before):
+                # A measurement may have added a sentence.
+                words = message(one.verdict, one.served, several)
+                finding = replace(finding, message=words + finding.message[len(before) :])
+            judged[said] = FindingWithContext(finding, one.verdict, one.served, tuple(several))
+        findings[said] = finding
         found += (one for one in several if one not in found)
     return found
 
@@ -310,10 +328,10 @@ def _check(
     """Detect streams in a configuration and apply the rules, for each nginx that may run it."""
     versions = by_version(configuration, options)
     checked = [detect(configuration, versions[0], workspace)]
-    if not reads_defaults(checked[0].root, checked[0].served):
-        checked *= len(versions)
-    else:
+    if len(versions) > 1 and reads_defaults(checked[0].root, checked[0].served):
         checked += (detect(configuration, each, workspace) for each in versions[1:])
+    else:
+        checked *= len(versions)
     found: list[list[FindingWithContext]] = []
     remarked: list[Finding] = []
     for detected, each in zip(checked, versions, strict=True):
@@ -548,11 +566,13 @@ def with_fixes(
     if not findings:
         return [], []
     from nginx_stream_lint.fixes.apply import confine, visible_regions, without_directives
+    from nginx_stream_lint.fixes.filled_variables import FilledVariables
     from nginx_stream_lint.fixes.placement import place_fix
 
     made_from = {_said(one.finding): one for one in judged}
     mapped = {id(file.source) for file in files if file.reading.pieces}
     regions = visible_regions(file for file in files if id(file.source) in mapped)
+    filled = FilledVariables(file.reading for file in files)
     found: list[Finding] = []
     problems: list[Problem] = []
     for finding in findings:
@@ -562,6 +582,8 @@ def with_fixes(
         except Exception as error:
             problems.append(unexpected(finding.place.source.name, error))
         fix = confine(fix, regions) if fix is not None and regions else fix
+        if fix is not None and mapped:
+            fix = filled.keep_in(fix, () if one is None else one.running)
         if fix is not None and finding.spared:
             fix = without_directives(fix, finding.spared)
         if fix is not None and any(edit.source.is_from_image for edit in fix.edits):

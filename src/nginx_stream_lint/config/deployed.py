@@ -6,7 +6,7 @@ reading of configurations independent of how a repository describes its deployme
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -24,6 +24,18 @@ class DeployedPaths(Struct, frozen=True):
     is_complete: bool = False
 
 
+class DeployedPlace(Protocol):
+    """A place in a file that describes a deployment."""
+
+    @property
+    def file(self) -> str:
+        """The path of the file."""
+
+    @property
+    def line(self) -> int:
+        """The line, from 1."""
+
+
 class Deployed(Protocol):
     """One nginx of a deployment."""
 
@@ -32,8 +44,8 @@ class Deployed(Protocol):
         """Its name, such as the name of its service in a compose file."""
 
     @property
-    def origin(self) -> str:
-        """The place that describes it: `file:line`."""
+    def origin(self) -> DeployedPlace:
+        """The place that describes it."""
 
     @property
     def product(self) -> str:
@@ -44,8 +56,12 @@ class Deployed(Protocol):
         """The nginx versions that may run; empty if unknown."""
 
     @property
-    def version_text(self) -> str:
-        """The version as the deployment states it, with the place: `1.27 (compose.yaml:4)`."""
+    def version(self) -> str | None:
+        """The nginx version as the deployment states it, or a floating tag; None if unknown."""
+
+    @property
+    def version_origin(self) -> DeployedPlace | None:
+        """The place that states the version; None if it is unknown."""
 
     @property
     def values(self) -> Mapping[str, str]:
@@ -67,3 +83,19 @@ class Deployed(Protocol):
 
     def app_of(self, host: str) -> str | None:
         """The app in the catalogue for a host name; None if unknown."""
+
+    def value_origin(self, name: str) -> DeployedPlace | None:
+        """The place that sets an environment variable; None if unknown."""
+
+    def addresses_of(self, host: str) -> int | None:
+        """The number of addresses that a host name resolves to; None if unknown."""
+
+
+def version_words(nginx: Deployed, shown: Callable[[str], str] = str) -> str:
+    """The version of an nginx and the place that states it: `nginx 1.27 (compose.yaml:4)`.
+
+    `shown` shortens the path of the file.
+    """
+    place = nginx.version_origin
+    where = "" if place is None else f" ({shown(place.file)}:{place.line})"
+    return f"nginx {nginx.version}{where}"

@@ -237,8 +237,9 @@ class _Gathering:
         for top, files in self._files_around().items():
             found, notes = deployments(self.files.workspace, top, files, yaml, self._block)
             using = [nginx for nginx in found if any(map(nginx.has, asked))]
-            if using:
-                self.deployed += using
+            self.deployed += using
+            # Without any nginx, the notes say why.
+            if using or (notes and not found):
                 yield Configuration(top, notes=list(notes))
 
     def _read(self, path: str) -> list[Configuration]:
@@ -259,6 +260,9 @@ class _Gathering:
         seen: set[str] = set()  # keys of folders; the folders above are seen, too
         for path in self.paths:
             is_folder = workspace.is_folder(path) and not workspace.is_file(path)
+            if path == STDIN and self.in_yaml.get(self.files.key(path)):
+                found[STDIN] = {STDIN: None}  # manifests, such as from `helm template`
+                continue
             if not is_folder and not workspace.is_file(path):
                 continue  # standard input, or nothing
             root = workspace.root_of(path)
@@ -507,5 +511,7 @@ def _has_location(directives: Iterable[Directive]) -> bool:
 
 
 def _looks_like_yaml(text: str) -> bool:
-    first = next((line for line in text.splitlines() if line.strip(" -#")), "")
-    return ":" in first and first.split(":")[0].strip().isidentifier() and "{" not in first
+    """Whether the first line with content is a key, as in the output of `helm template`."""
+    lines = (line.strip() for line in text.splitlines())
+    first = next((one for one in lines if one.strip("-") and one[0] not in "#%"), "")
+    return ":" in first and first.split(":")[0].strip("\"' ").isidentifier() and "{" not in first

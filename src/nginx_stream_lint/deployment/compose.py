@@ -7,9 +7,11 @@ complete; otherwise it changes the services of the main file, as with `docker co
 
 from __future__ import annotations
 
+import itertools
 import os
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Items
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
+from nginx_stream_lint.deployment.images import ImageName, image_name, server_image
 from nginx_stream_lint.deployment.instance import Container
 from nginx_stream_lint.deployment.interpolation import interpolated, read_variables
 from nginx_stream_lint.deployment.model import (
@@ -28,6 +31,7 @@ from nginx_stream_lint.deployment.model import (
     is_known,
 )
 from nginx_stream_lint.deployment.names import mentions_nginx
+from nginx_stream_lint.deployment.shell import is_folder_of_nginx
 from nginx_stream_lint.deployment.texts import documents_of, text_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
@@ -57,7 +61,26 @@ _URL = re.compile(r"(?:https?|git|ssh|oci)://|git@|github\.com[:/]")
 # Keys of a service; version 1 files have services at the top level.
 _OF_SERVICE = frozenset(("image", "build", "extends", "command", "volumes", "ports", "environment"))
 
+# Keys that matter for nginx or the app, and those that start more replicas.
+_SCALING = frozenset(("deploy", "scale"))
 _DECIDING = _OF_SERVICE - {"ports"} | {"entrypoint", "env_file", "configs", "secrets", "networks"}
+
+
+# The fields of a service that a key sets.
+_FIELDS = {
+    "image": ("image", "image_origin"),
+    "build": ("build",),
+    "entrypoint": ("entrypoint",),
+    "command": ("command",),
+    "environment": ("environment", "set_at"),
+    "env_file": ("from_files", "from_files_at", "is_complete", "unknown"),
+    "volumes_from": ("volumes_from",),
+    "ports": ("ports",),
+    "deploy": ("replicas",),
+    "scale": ("replicas",),
+}
+# Tags of a value that removes, or replaces, what earlier files say.
+_RESET, _OVERRIDE = "!reset", "!override"
 
 
 class ComposeFile(Struct, frozen=True, eq=False):
@@ -68,6 +91,7 @@ class ComposeFile(Struct, frozen=True, eq=False):
     root: Mapping
     services: dict[str, MappingEntry]
     twice: frozenset[str]
+    removed: frozenset[str] = frozenset()  # services that `!reset` removes
 
 
 class _BuildSpec(Struct):
@@ -91,6 +115,8 @@ class _Spec(Struct):
     command: tuple[str, ...] | None = None
     environment: dict[str, str | None] = field(default_factory=dict)
     from_files: dict[str, str | None] = field(default_factory=dict)
+    set_at: dict[str, DeployedAt] = field(default_factory=dict)  # of `environment`
+    from_files_at: dict[str, DeployedAt] = field(default_factory=dict)
     is_complete: bool = True
     mounts: dict[str, PlacedFile] = field(default_factory=dict)
     ports: list[PublishedPort] = field(default_factory=list)
@@ -98,6 +124,11 @@ class _Spec(Struct):
     replicas: int | None = 1
     is_host: bool = False
     keys: frozenset[str] = frozenset()
+    replaced: frozenset[str] = frozenset()  # keys, of which earlier files do not count
+    volumes_from: list[tuple[str, DeployedAt]] = field(default_factory=list)
+    unknown: list[Problem] = field(default_factory=list)
+    unset: frozenset[str] = frozenset()  # variables that `!reset` removes
+    are_mounts_complete: bool = True
 
 
 def projects(
@@ -129,8 +160,13 @@ def projects(
             project = _Project(reader, folder or os.curdir, group)
             if group[0] == main and len(group) > 1 and group[1] != override:
                 project.name = group[1]
-                changed = project.changed(group[1])
-                containers = [one for one in project.containers() if one.name in changed]
+                changed = project.changed(group[1], _DECIDING)
+                scaled = project.changed(group[1], _SCALING) - changed
+                containers = [
+                    replace(one, is_rescaled=one.name in scaled)
+                    for one in project.containers()
+                    if one.name in changed | scaled
+                ]
             else:
                 containers = project.containers()
             # Included files are part of another project.
@@ -196,12 +232,8 @@ class _ComposeReader:
                 services = Mapping({}, (), root.span, False)
             else:
                 services = root  # version 1
-        own = [one.key.text for one in services.own]
-        twice = (
-            frozenset(name for name in own if own.count(name) > 1)
-            if len(own) < 500
-            else frozenset()
-        )
+        counts = Counter(one.key.text for one in services.own)
+        twice = frozenset(name for name, count in counts.items() if count > 1)
         for name in sorted(twice):
             self.note(
                 deployed_at(source, services.entries[name].key.start),
@@ -213,8 +245,11 @@ class _ComposeReader:
             for name, one in services.entries.items()
             if isinstance(one.value, Mapping)
             and (services is not root or one.value.entries.keys() & _OF_SERVICE)
+            and one.tag != _RESET
         }
-        return ComposeFile(source, os.path.dirname(path) or os.curdir, root, entries, twice)
+        removed = frozenset(name for name, one in services.entries.items() if one.tag == _RESET)
+        folder = os.path.dirname(path) or os.curdir
+        return ComposeFile(source, folder, root, entries, twice, removed)
 
     def stands_alone(self, path: str) -> bool:
         """Whether every service of a file has an image or a build."""
@@ -243,35 +278,63 @@ class _Project:
         self.included: set[str] = set()  # keys of files
         self.around: frozenset[str] = frozenset()  # keys of the files that include these
         self.specs: dict[tuple[str, str, str], _Spec | None] = {}
+        self.all: dict[str, _Spec] = {}
+        self.builders: dict[ImageName, _Spec] = {}  # by the image that they build
+        self.built: dict[ImageName, BuiltImage | None] = {}
+        self.depth_of_builds = 0
+        self.mounts: dict[str, dict[str, PlacedFile]] = {}  # by service, with `volumes_from`
+        self.cyclic: set[tuple[str, str]] = set()  # services that extend themselves
         self.values: dict[str, str | None] = {}
-        self.own = self._variables(os.path.join(folder, ".env"))
+        self.set_at: dict[str, DeployedAt] = {}  # of `values`
+        self.own = self._variables(os.path.join(folder, ".env"), self.set_at)
         self.values.update(self.own)
 
-    def _variables(self, path: str, raw: bool = False) -> dict[str, str | None]:
+    def _variables(
+        self, path: str, places: dict[str, DeployedAt], raw: bool = False
+    ) -> dict[str, str | None]:
+        """The variables of a file; the place of each goes to `places`."""
         if not self.workspace.is_file(path):
             return {}
+        lines: dict[str, int] = {}
         try:
-            return read_variables(text_of(self.workspace, path).text[:_MAX_TEXT], self.values, raw)
+            text = text_of(self.workspace, path).text[:_MAX_TEXT]
         except Unreadable as error:
             self.reader.notes.append(error.problem)
             return {}
+        found = read_variables(text, self.values, raw, lines)
+        path = os.path.normpath(path)
+        places.update((name, DeployedAt(path, line)) for name, line in lines.items())
+        return found
 
-    def changed(self, path: str) -> set[str]:
-        """The services for which a file changes what matters for nginx or the app."""
+    def changed(self, path: str, keys: frozenset[str]) -> set[str]:
+        """The services for which a file has one of these keys."""
         file = self.reader.file(path)
         if file is None:
             return set()
         return {
             name
             for name, one in file.services.items()
-            if isinstance(one.value, Mapping) and one.value.entries.keys() & _DECIDING
+            if isinstance(one.value, Mapping) and one.value.entries.keys() & keys
         }
 
     def containers(self) -> list[Container]:
         """All services, as containers."""
         specs = self._specs()
-        made = (self._container(one) for one in list(specs.values())[:_MAX_SERVICES])
-        return [one for one in made if one is not None]
+        if len(specs) > _MAX_SERVICES:
+            self.reader.note(
+                DeployedAt(self.name, 1),
+                f"this compose project has more than {_MAX_SERVICES} services",
+                "the others are unknown; split it",
+            )
+        self.all = {
+            name: spec for name, (spec, _) in itertools.islice(specs.items(), _MAX_SERVICES)
+        }
+        self.builders = {
+            image_name(spec.image): spec
+            for spec in self.all.values()
+            if spec.build is not None and is_known(spec.image) and spec.image is not None
+        }
+        return [self._container(one) for one in self.all.values()]
 
     def _specs(self) -> dict[str, tuple[_Spec, ComposeFile]]:
         found: dict[str, tuple[_Spec, ComposeFile]] = {}
@@ -281,6 +344,8 @@ class _Project:
                 continue
             for name, included in self._included(file):
                 found.setdefault(name, included)
+            for name in file.removed:
+                found.pop(name, None)
             for name in file.services:
                 if name in file.twice:
                     found.pop(name, None)
@@ -288,7 +353,7 @@ class _Project:
                 spec = self._spec(file, name, self.folder, ())
                 if spec is None:
                     continue
-                before = found.get(name)
+                before = None if file.services[name].tag == _OVERRIDE else found.get(name)
                 found[name] = (spec if before is None else _merged(before[0], spec), file)
         return found
 
@@ -325,6 +390,7 @@ class _Project:
                 folder = os.path.normpath(os.path.join(self.folder, self._text(own)))
             inner = _Project(self.reader, folder, paths, self.depth + 1)
             inner.values = {**inner.own, **self.values}
+            inner.set_at = {**inner.set_at, **self.set_at}
             inner.included, inner.around = self.included, around
             self.included |= keys
             yield from inner._specs().items()
@@ -352,7 +418,8 @@ class _Project:
         here = self.workspace.key(file.source.name), name
         if here in chain or len(chain) > _MAX_EXTENDS:
             message = f"{name} extends itself, or too many services"
-            self.reader.note(origin, message, "remove one `extends`")
+            self.reader.note(origin, message, "remove one `extends`; these services are unknown")
+            self.cyclic.update(chain)
             return None
         other, there = file, folder
         if isinstance(extends, Scalar):
@@ -369,27 +436,33 @@ class _Project:
                         f"the file that {name} extends does not exist",
                         "its settings for the service are unknown",
                     )
-                    return None
+                    return _incomplete(own)
                 found = self.reader.file(target)
                 if found is None:
-                    return None
+                    return _incomplete(own)
                 other, there = found, os.path.dirname(target) or os.curdir
         else:
             return own
         before = self._spec(other, base, there, (*chain, here))
+        if here in self.cyclic:
+            return None
         if before is None:
             self.reader.note(
-                origin, f"the service that {name} extends does not exist", "check its name"
+                origin,
+                f"the service that {name} extends does not exist",
+                "check its name; its settings are unknown",
             )
-            return None
+            return _incomplete(own)
         return replace(_merged(before, own), name=name, origin=origin)
 
     def _text(self, word: Scalar | None) -> str:
         return "" if word is None else interpolated(word.text, self.values)
 
-    def _container(self, made: tuple[_Spec, ComposeFile]) -> Container | None:
-        spec, _ = made
+    def _container(self, spec: _Spec) -> Container:
         built, context, path = self._built(spec)
+        if built is None and spec.image is not None:
+            built = self.built_image(spec.image)
+        mounts = self._mounts(spec)
         environment = {**spec.from_files, **spec.environment}
         return Container(
             spec.name,
@@ -400,7 +473,7 @@ class _Project:
             built,
             context,
             path,
-            tuple(spec.mounts.values()),
+            tuple(mounts.values()),
             environment,
             spec.is_complete,
             spec.entrypoint,
@@ -408,7 +481,42 @@ class _Project:
             tuple(dict.fromkeys([spec.name, *spec.names])),
             tuple(spec.ports),
             spec.replicas,
+            environment_at={**spec.from_files_at, **spec.set_at},
+            unknown=tuple(spec.unknown),
+            are_mounts_complete=spec.are_mounts_complete,
         )
+
+    def _mounts(self, spec: _Spec, depth: int = 0) -> dict[str, PlacedFile]:
+        """The files that a service mounts, with those of the services in `volumes_from`."""
+        known = self.mounts.get(spec.name)
+        if known is not None:
+            return known
+        found = self.mounts[spec.name] = dict(spec.mounts)  # a cycle ends here
+        for name, origin in spec.volumes_from:
+            other = self.all.get(name)
+            if other is not None and depth < _MAX_EXTENDS:
+                for inside, one in self._mounts(other, depth + 1).items():
+                    found.setdefault(inside, one)
+                continue
+            message = f"the volumes of {name} for {spec.name} are unknown"
+            advice = "define the service in this project"
+            place = origin.file, origin.line, origin.column
+            spec.unknown.append(Problem(*place, message, advice))
+            spec.are_mounts_complete = False
+        return found
+
+    def built_image(self, image: str) -> BuiltImage | None:
+        """The image that a service of this project builds under a name; None if there is none."""
+        name = image_name(image)
+        spec = self.builders.get(name)
+        if spec is None or server_image(image) is not None:
+            return None
+        if name not in self.built and self.depth_of_builds < _MAX_DEPTH:
+            self.built[name] = None  # for an image that starts from itself
+            self.depth_of_builds += 1
+            self.built[name] = self._built(spec)[0]
+            self.depth_of_builds -= 1
+        return self.built.get(name)
 
     def _built(self, spec: _Spec) -> tuple[BuiltImage | None, str | None, str | None]:
         """The result of a service's Dockerfile, its build context, and its path."""
@@ -439,6 +547,7 @@ class _Project:
                     build.arguments,
                     build.target,
                     _mentions_nginx(spec),
+                    self.built_image,
                 )
                 return made, context, source.name
             path = os.path.normpath(os.path.join(context, build.dockerfile or "Dockerfile"))
@@ -451,6 +560,7 @@ class _Project:
                 build.arguments,
                 build.target,
                 _mentions_nginx(spec),
+                self.built_image,
             )
         except Unreadable as error:
             self.reader.notes.append(error.problem)
@@ -475,7 +585,11 @@ class _ServiceParser:
 
     def spec(self, name: str, node: Mapping, origin: DeployedAt) -> _Spec:
         """Parse the keys of a service."""
-        made = _Spec(name, origin, keys=frozenset(node.entries))
+        replaced = frozenset(key for key, one in node.entries.items() if one.tag)
+        if any(one.tag == _RESET for one in node.entries.values()):
+            kept = {key: one for key, one in node.entries.items() if one.tag != _RESET}
+            node = Mapping(kept, node.own, node.span, node.is_flow)
+        made = _Spec(name, origin, keys=frozenset(node.entries), replaced=replaced)
         image = node.word("image")
         if image is not None:
             made.image, made.image_origin = self._text(image), self._at(image)
@@ -484,10 +598,17 @@ class _ServiceParser:
         made.command = self._command(node.at("command"))
         for item in self._each(node.at("env_file")):
             self._env_file(made, item)
-        for key, value in self._pairs(node.at("environment")):
-            made.environment[key] = value
+        environment = node.at("environment")
+        for key, value, place in self._pairs(environment):
+            made.environment[key], made.set_at[key] = value, place
+        if isinstance(environment, Mapping):
+            entries = environment.entries.items()
+            made.unset = frozenset(key for key, one in entries if one.tag == _RESET)
         for item in self._each(node.at("volumes")):
             self._volume(made, item)
+        for item in self._each(node.at("volumes_from")):
+            if isinstance(item, Scalar):
+                self._volumes_from(made, item)
         for section, folder in (("configs", "/"), ("secrets", "/run/secrets/")):
             for item in self._each(node.at(section)):
                 self._config(made, item, section, folder)
@@ -522,22 +643,29 @@ class _ServiceParser:
             return node.items
         return (node,) if isinstance(node, Scalar) and node.text else ()
 
-    def _pairs(self, node: Node | None) -> Iterator[tuple[str, str | None]]:
-        """Names and values, from a mapping or a list of `NAME=value`."""
+    def _pairs(self, node: Node | None) -> Iterator[tuple[str, str | None, DeployedAt]]:
+        """Names, values and the places that set them, from a mapping or a list of `NAME=value`."""
         if isinstance(node, Mapping):
             for key, entry in node.entries.items():
                 value = entry.value
-                if isinstance(value, Scalar):
+                if isinstance(value, Scalar) and entry.tag != _RESET:
                     is_null = not value.text and not value.style
                     # Without a value, it comes from the shell or `.env`.
                     own = self.project.values.get(key) if is_null else _known(self._text(value))
-                    yield key, own
+                    yield key, own, self._set_at(value, key if is_null else "")
         elif isinstance(node, Sequence):
             for item in node.items:
                 if isinstance(item, Scalar):
                     name, equals, text = self._text(item).partition("=")
                     if is_known(name):
-                        yield name, _known(text) if equals else self.project.values.get(name)
+                        known = _known(text) if equals else self.project.values.get(name)
+                        yield name, known, self._set_at(item, "" if equals else name)
+
+    def _set_at(self, word: Scalar, name: str) -> DeployedAt:
+        """The place that sets a value: that of a variable in it, if a file sets that."""
+        names = [name] if name else re.findall(r"\$\{?(\w+)", word.text)
+        found = (self.project.set_at.get(one) for one in names)
+        return next(filter(None, found), None) or self._at(word)
 
     def _build(self, node: Node | None) -> _BuildSpec | None:
         if node is None:
@@ -555,7 +683,7 @@ class _ServiceParser:
             inline = node.word("dockerfile_inline")
             if inline is not None:
                 made.inline = self.file.source, self._text(inline)
-            made.arguments = dict(self._pairs(node.at("args")))
+            made.arguments = {name: value for name, value, _ in self._pairs(node.at("args"))}
         return made
 
     def _path(self, text: str) -> str | None:
@@ -583,8 +711,13 @@ class _ServiceParser:
         here = None if path is None else self._path(self._text(path))
         if here is None or not self.workspace.is_file(here):
             made.is_complete = False
+            where = self._at(item)
+            shown = "an environment file" if here is None else here
+            message = f"{shown} is not in the repository"
+            advice = f"its variables are unknown for {made.name}"
+            made.unknown.append(Problem(where.file, where.line, where.column, message, advice))
             return
-        made.from_files.update(self.project._variables(here, raw))
+        made.from_files.update(self.project._variables(here, made.from_files_at, raw))
 
     def _volume(self, made: _Spec, item: Node) -> None:
         origin = self._at(item)
@@ -615,13 +748,19 @@ class _ServiceParser:
         else:
             made.mounts[target] = PlacedFile(target, None, "volume", origin, is_folder=True)
 
+    def _volumes_from(self, made: _Spec, item: Scalar) -> None:
+        """A service whose volumes this one has, too: `NAME`, `NAME:ro`, `container:NAME`."""
+        kind, _, name = self._text(item).rpartition("container:")
+        name = item.text if kind else name
+        made.volumes_from.append((re.sub(r":r[ow]$", "", name), self._at(item)))
+
     def _mounted(self, source: str, target: str, origin: DeployedAt) -> PlacedFile:
         path = self._path(source)
         if path is not None and self.workspace.is_file(path):
             return PlacedFile(target, path, "mount", origin)
         if path is not None and self.workspace.is_folder(path):
             return PlacedFile(target, path, "mount", origin, is_folder=True)
-        is_folder = "." not in posixpath.basename(target)
+        is_folder = is_folder_of_nginx(target) or "." not in posixpath.basename(target)
         return PlacedFile(target, None, "mount", origin, is_folder=is_folder)
 
     def _config(self, made: _Spec, item: Node, section: str, folder: str) -> None:
@@ -685,6 +824,8 @@ class _ServiceParser:
 
 def _merged(before: _Spec, after: _Spec) -> _Spec:
     """Merge a service of two files as Compose does."""
+    if after.replaced:
+        before = _without(before, after.replaced)
     build = after.build
     if before.build is not None and build is not None:
         build = _BuildSpec(
@@ -704,15 +845,41 @@ def _merged(before: _Spec, after: _Spec) -> _Spec:
         build or before.build,
         after.entrypoint if after.entrypoint is not None else before.entrypoint,
         after.command if after.command is not None else before.command,
-        {**before.environment, **after.environment},
+        {**_kept(before.environment, after.unset), **after.environment},
         {**before.from_files, **after.from_files},
+        {**before.set_at, **after.set_at},
+        {**before.from_files_at, **after.from_files_at},
         before.is_complete and after.is_complete,
         {**before.mounts, **after.mounts},
         [*before.ports, *(one for one in after.ports if one not in before.ports)],
         [*before.names, *after.names],
         after.replicas if has_replicas else before.replicas,
         keys=before.keys | after.keys,
+        replaced=before.replaced | after.replaced,
+        volumes_from=[*before.volumes_from, *after.volumes_from],
+        unknown=[*before.unknown, *after.unknown],
+        unset=before.unset | after.unset,
+        are_mounts_complete=before.are_mounts_complete and after.are_mounts_complete,
     )
+
+
+def _kept(values: dict[str, str | None], unset: frozenset[str]) -> dict[str, str | None]:
+    return {name: value for name, value in values.items() if name not in unset}
+
+
+def _incomplete(spec: _Spec) -> _Spec:
+    """A service of which only a part is known."""
+    return replace(spec, is_complete=False, are_mounts_complete=False)
+
+
+def _without(spec: _Spec, keys: frozenset[str]) -> _Spec:
+    """A service without what some of its keys say."""
+    empty = _Spec(spec.name, spec.origin)
+    fields = {field for key in keys for field in _FIELDS.get(key, ())}
+    found = replace(spec, **{one: getattr(empty, one) for one in fields})
+    if "volumes" in keys:
+        found.mounts = {at: one for at, one in spec.mounts.items() if one.how == "config"}
+    return found
 
 
 def _known(text: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.deployment.images import base_files, server_image, system_of
-from nginx_stream_lint.deployment.interpolation import substituted
+from nginx_stream_lint.deployment.interpolation import MAX_VALUE, substituted
 from nginx_stream_lint.deployment.model import (
     DeployedAt,
     PlacedFile,
@@ -23,6 +23,7 @@ from nginx_stream_lint.deployment.model import (
 )
 from nginx_stream_lint.deployment.names import mentions_nginx
 from nginx_stream_lint.deployment.shell import (
+    SHELLS,
     Installed,
     Layers,
     installed,
@@ -37,6 +38,7 @@ from nginx_stream_lint.util.problems import Problem, Unreadable
 
 _MAX_TEXT = 1024 * 1024
 _MAX_INSTRUCTIONS = 5000
+_MAX_VARIABLES = 1000  # of one command that are inserted
 _MAX_FOLDERS = 20  # above a Dockerfile
 _MAX_NAMES = 200  # of copied names that are tried, to find the context
 _MAX_PATTERNS = 200  # of .dockerignore
@@ -51,7 +53,7 @@ _URL = re.compile(r"(?:https?|git|ssh)://|git@")
 class Instruction(Struct, frozen=True):
     """An instruction: its upper-case name, flags, and text without continuation lines.
 
-    `heredocs` are the names and texts of its heredocs.
+    `heredocs` are the names and texts of its heredocs. `is_trigger`: `ONBUILD` comes before it.
     """
 
     name: str
@@ -59,13 +61,15 @@ class Instruction(Struct, frozen=True):
     text: str
     origin: DeployedAt
     heredocs: tuple[tuple[str, str], ...] = ()
+    is_trigger: bool = False
 
 
 class BuiltImage(Struct, frozen=True):
     """The image that a Dockerfile builds; `base` is the external image that it starts from.
 
     `command` and `entrypoint` are None if it does not set them. `unknown` lists problems: what
-    could not be determined.
+    could not be determined. `triggers` are its `ONBUILD` instructions, which run in a build that
+    starts from it.
     """
 
     base: str | None
@@ -79,6 +83,12 @@ class BuiltImage(Struct, frozen=True):
     installed_at: DeployedAt | None = None
     workdir: str = "/"
     unknown: tuple[Problem, ...] = ()
+    environment_at: Mapping[str, DeployedAt] = {}
+    triggers: tuple[Instruction, ...] = ()
+
+
+# From the name of an image to the result of its Dockerfile, if the repository builds it.
+BuiltImages = Callable[[str], BuiltImage | None]
 
 
 def instructions(source: Source) -> list[Instruction]:
@@ -96,6 +106,9 @@ def instructions(source: Source) -> list[Instruction]:
         if match is None:
             continue
         name, text = match[1].upper(), match[2] or ""
+        is_trigger = name == "ONBUILD"
+        if is_trigger and (match := _INSTRUCTION.fullmatch(text)) is not None:
+            name, text = match[1].upper(), match[2] or ""
         heredocs: list[tuple[str, str]] = []
         if name in ("RUN", "COPY", "ADD"):
             for dash, _, end in _HEREDOC.findall(text):
@@ -108,7 +121,7 @@ def instructions(source: Source) -> list[Instruction]:
                 text = text[flag.end() :].lstrip()
         column = len(lines[start]) - len(lines[start].lstrip()) + 1
         origin = DeployedAt(source.name, start + 1, column)
-        found.append(Instruction(name, flags, text.strip(), origin, tuple(heredocs)))
+        found.append(Instruction(name, flags, text.strip(), origin, tuple(heredocs), is_trigger))
     return found
 
 
@@ -159,14 +172,17 @@ def build(
     arguments: Mapping[str, str | None] = {},
     target: str | None = None,
     is_nginx: bool = True,
+    built: BuiltImages | None = None,
 ) -> BuiltImage:
     """Evaluate the Dockerfile at a path.
 
     `context` is the folder that COPY reads from; None if it is unknown. `is_nginx` False: nothing
     outside the Dockerfile says that nginx runs there. If the Dockerfile does not mention nginx
-    either, only its base image is evaluated, which is many times quicker. Raises `Unreadable`.
+    either, only its base image is evaluated, which is many times quicker. `built` returns images
+    that other Dockerfiles of the repository build. Raises `Unreadable`.
     """
-    return build_text(workspace, text_of(workspace, path), context, arguments, target, is_nginx)
+    source = text_of(workspace, path)
+    return build_text(workspace, source, context, arguments, target, is_nginx, built)
 
 
 def build_text(
@@ -176,11 +192,17 @@ def build_text(
     arguments: Mapping[str, str | None] = {},
     target: str | None = None,
     is_nginx: bool = True,
+    built: BuiltImages | None = None,
 ) -> BuiltImage:
     """Evaluate the text of a Dockerfile, which may be part of another file."""
     found = instructions(source)
     is_nginx = is_nginx or mentions_nginx(source.text)
-    return _Build(workspace, source, found, context, arguments).image(target, is_nginx)
+    made = _Build(workspace, source, found, context, arguments, built).image(target, is_nginx)
+    if len(source.text) <= _MAX_TEXT and len(found) < _MAX_INSTRUCTIONS:
+        return made
+    message = "is too long for a Dockerfile; its end was not read"
+    unknown = Problem(source.name, 1, 1, message, "split it")
+    return replace(made, unknown=(*made.unknown, unknown))
 
 
 def context_of(
@@ -242,8 +264,10 @@ class _Build:
         found: Sequence[Instruction],
         context: str | None,
         arguments: Mapping[str, str | None],
+        images: BuiltImages | None = None,
     ) -> None:
         self.workspace = workspace
+        self.images = images
         self.source = source
         self.context = context
         self.arguments = arguments
@@ -273,7 +297,9 @@ class _Build:
             number = known
         first = self.stages[self._chain(number)[-1]]
         if not is_nginx and server_image(first.base) is None:
-            return self._start(first)
+            start = self._start(first)
+            if start.base == first.base:
+                return start  # not built here
         return self._image(number)
 
     def _number(self, name: str, before: int) -> int | None:
@@ -305,6 +331,9 @@ class _Build:
 
     def _start(self, stage: _Stage) -> BuiltImage:
         """The image that a stage starts from, if it is built elsewhere."""
+        built = self.images(stage.base) if self.images is not None else None
+        if built is not None:
+            return built
         row = server_image(stage.base)
         files = base_files(None if row is None else row.base, stage.origin)
         return BuiltImage(stage.base, stage.origin, tuple(files))
@@ -370,6 +399,7 @@ class _Run:
         self.start = start
         self.layers = Layers(start.files)
         self.environment = dict(start.environment)
+        self.environment_at = dict(start.environment_at)
         self.values: dict[str, str | None] = dict(start.environment)
         self.workdir = start.workdir
         self.command, self.entrypoint = start.command, start.entrypoint
@@ -377,13 +407,14 @@ class _Run:
         self.installed, self.installed_at = start.installed, start.installed_at
         self.unknown = list(start.unknown)
         self.is_other_source = False
+        self.triggers: list[Instruction] = []
 
     def image(self) -> BuiltImage:
         """The image after the stage."""
+        for one in self.start.triggers:
+            self._apply(replace(one, is_trigger=False))
         for one in self.build.stages[self.number].instructions:
-            method = getattr(self, f"_{one.name.lower()}", None)
-            if method is not None:
-                method(one)
+            self._apply(one)
         return BuiltImage(
             self.start.base,
             self.start.base_origin,
@@ -396,7 +427,17 @@ class _Run:
             self.installed_at,
             self.workdir,
             tuple(self.unknown),
+            self.environment_at,
+            tuple(self.triggers),
         )
+
+    def _apply(self, one: Instruction) -> None:
+        if one.is_trigger:
+            self.triggers.append(one)
+            return
+        method = getattr(self, f"_{one.name.lower()}", None)
+        if method is not None:
+            method(one)
 
     def _text(self, text: str) -> str:
         return substituted(text, self.values)
@@ -417,7 +458,9 @@ class _Run:
         for name, value in pairs:
             plain = substituted(value, before)
             plain = _unquoted(plain)
-            self.environment[name] = self.values[name] = plain if is_known(plain) else None
+            is_certain = is_known(plain) and len(plain) <= MAX_VALUE
+            self.environment[name] = self.values[name] = plain if is_certain else None
+            self.environment_at[name] = one.origin
 
     def _workdir(self, one: Instruction) -> None:
         self.workdir = self._inside(self._text(_unquoted(one.text)))
@@ -440,13 +483,20 @@ class _Run:
     def _run(self, one: Instruction) -> None:
         text = one.text
         if one.heredocs and re.match(r"<<", text):
-            text = "\n".join(body for _, body in one.heredocs)
+            program = _HEREDOC.sub("", text).split()
+            bodies = [body for _, body in one.heredocs]
+            if not all(_is_shell(body, program) for body in bodies):
+                return
+            text = "\n".join(bodies)
         if text.startswith("["):
             text = " ".join(f"'{word}'" for word in _command(text))
         # Variables of the shell stay as written.
         known = {name: value for name, value in self.values.items() if value is not None}
         text = re.sub(
-            r"\$(?:\{(\w+)\}|(\w+))", lambda match: known.get(match[1] or match[2], match[0]), text
+            r"\$(?:\{(\w+)\}|(\w+))",
+            lambda match: known.get(match[1] or match[2], match[0]),
+            text,
+            count=_MAX_VARIABLES,
         )
         found = installed(text)
         self.is_other_source |= (
@@ -563,6 +613,13 @@ class _Run:
     def _unsure(self, one: Instruction, message: str, advice: str) -> None:
         place = one.origin
         self.unknown.append(Problem(place.file, place.line, place.column, message, advice))
+
+
+def _is_shell(body: str, program: list[str]) -> bool:
+    """Whether a shell runs the text of a heredoc, by the program before it or by its first line."""
+    first = body.split("\n", 1)[0]
+    words = [*program, *first[2:].split()] if first.startswith("#!") else program
+    return not words or any(posixpath.basename(word) in SHELLS for word in words)
 
 
 def _command(text: str) -> tuple[str, ...]:

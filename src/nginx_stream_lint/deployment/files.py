@@ -6,6 +6,7 @@ import os
 import posixpath
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -14,11 +15,18 @@ from msgspec.structs import replace
 from nginx_stream_lint.config.deployed import DeployedPaths
 from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.deployment.images import images
-from nginx_stream_lint.deployment.model import Deployment, Instance, PlacedFile, is_known
+from nginx_stream_lint.deployment.model import (
+    DeployedAt,
+    Deployment,
+    Instance,
+    PlacedFile,
+    is_known,
+)
 from nginx_stream_lint.deployment.shell import is_configuration_path
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.util.problems import Unreadable
 
 _WILD = re.compile(r"[*?\[]")
 
@@ -49,9 +57,9 @@ class InstanceFiles:
         return self.instance.name
 
     @property
-    def origin(self) -> str:
+    def origin(self) -> DeployedAt:
         """The place that describes it."""
-        return str(self.instance.origin)
+        return self.instance.origin
 
     @property
     def product(self) -> str:
@@ -64,10 +72,16 @@ class InstanceFiles:
         return () if self.instance.versions is None else self.instance.versions.judged
 
     @property
-    def version_text(self) -> str:
-        """The version as the deployment states it, with the place."""
+    def version(self) -> str | None:
+        """The nginx version as the deployment states it, or a floating tag."""
         found = self.instance.versions
-        return "" if found is None else f"{found.text} ({found.origin})"
+        return None if found is None else found.text
+
+    @property
+    def version_origin(self) -> DeployedAt | None:
+        """The place that states the version."""
+        found = self.instance.versions
+        return None if found is None else found.origin
 
     @cached_property
     def main(self) -> str | None:
@@ -157,6 +171,14 @@ class InstanceFiles:
         service = self._deployment.service(host, self.instance.project)
         return None if service is None else service.app
 
+    def value_origin(self, name: str) -> DeployedAt | None:
+        """The place that sets an environment variable."""
+        return self.instance.environment_at.get(name)
+
+    def addresses_of(self, host: str) -> int | None:
+        """The number of addresses that a host name resolves to."""
+        return self._deployment.addresses(host, self.instance.project)
+
     @cached_property
     def _keys(self) -> list[tuple[PlacedFile, str]]:
         """The files and folders of the repository in the container, with their keys."""
@@ -170,23 +192,25 @@ class InstanceFiles:
     def _linked(self) -> frozenset[str]:
         """Keys of the files that links in folders for nginx's configuration lead to."""
         found: set[str] = set()
-        for placed, _ in self._keys:
-            if not (
-                placed.is_folder and placed.key is None and is_configuration_path(placed.inside)
-            ):
-                continue
-            waiting = [(placed.path or "", placed.inside)]
-            while waiting:
-                path, inside = waiting.pop()
-                for name, is_folder in self._workspace.entries(path):
-                    entry = os.path.join(path, name), posixpath.join(inside, name)
-                    if is_folder:
-                        waiting.append(entry)
-                    elif self._workspace.is_link(entry[0]):
-                        seen = self._at(entry[1])
-                        if seen is not None and seen.path == os.path.normpath(entry[0]):
-                            found.add(self._workspace.key(entry[0]))
+        with suppress(Unreadable):  # the budget reports what it does not allow
+            for placed, _ in self._keys:
+                if placed.is_folder and is_configuration_path(placed.inside):
+                    found.update(self._links_in(placed))
         return frozenset(found)
+
+    def _links_in(self, placed: PlacedFile) -> Iterator[str]:
+        """Keys of the files that links in a folder of the repository lead to."""
+        waiting = [(placed.path or "", placed.inside)]
+        while waiting:
+            path, inside = waiting.pop()
+            for name, is_folder in self._workspace.entries(path):
+                here, there = os.path.join(path, name), posixpath.join(inside, name)
+                if is_folder:
+                    waiting.append((here, there))
+                elif self._workspace.is_link(here):
+                    seen = self._at(there)
+                    if seen is not None and seen.path == os.path.normpath(here):
+                        yield self._workspace.key(here)
 
     def _at(self, inside: str) -> PlacedFile | None:
         """The file at a path in the container; None if there is none or it is unknown."""

@@ -19,14 +19,14 @@ from nginx_stream_lint.util.data import data_text, table
 
 _FILE = os.path.join(os.path.dirname(__file__), "images.yaml")
 
-_FLOATING = re.compile(
+_FLOATING = (
     r"latest|(?:(?:stable|mainline|1|alpine|alpine3?\.\d+|slim|perl|otel|bookworm|bullseye|buster|trixie|jammy|noble"
     r"|focal|fat|apk|debian|ubuntu)(?:-(?=.)|$))+"
 )
 _MAX_TAG = 128
-_EXACT = re.compile(r"(\d+\.\d+\.\d+)(?=$|-|\.(?=\d))")
-_SERIES = re.compile(r"(\d+\.\d+)(?=$|-)")
-_SUFFIX = re.compile(r"-nginx(\d+\.\d+\.\d+)(?=$|-)")
+_EXACT = r"(\d+\.\d+\.\d+)(?=$|-|\.(?=\d))"
+_SERIES = r"(\d+\.\d+)(?=$|-)"
+_SUFFIX = r"-nginx(\d+\.\d+\.\d+)(?=$|-)"
 
 
 class ServerImage(Struct, frozen=True):
@@ -159,6 +159,12 @@ def is_named_after_nginx(image: str) -> bool:
     return name in ("nginx", "openresty", "angie", "nginx-unprivileged")
 
 
+def is_without_server(image: str) -> bool:
+    """Whether an image is a plain system without a server: `busybox`, `alpine:3.22`."""
+    name = image_name(image).repository
+    return name in ("busybox", "scratch") or any(name == row.image for row in images().systems)
+
+
 def versions_of(image: str, origin: DeployedAt) -> NginxVersions | None:
     """The nginx versions that an image's tag may mean; None if it is unknown.
 
@@ -175,10 +181,10 @@ def versions_of(image: str, origin: DeployedAt) -> NginxVersions | None:
     if row.version == "never":
         return None
     if row.version == "suffix":
-        found = _SUFFIX.search(tag)
+        found = re.search(_SUFFIX, tag)
         return None if found is None else _one(found[1], origin)
-    exact = _EXACT.match(tag)
-    series = _SERIES.match(tag)
+    exact = re.match(_EXACT, tag)
+    series = re.match(_SERIES, tag)
     if row.version == "angie":
         text = (exact or series or [""])[0]
         base = images().angie.get(".".join(text.split(".")[:2])) if text else None
@@ -210,7 +216,7 @@ def _series(text: str, origin: DeployedAt) -> NginxVersions:
 
 
 def _floating(tag: str, origin: DeployedAt) -> NginxVersions | None:
-    if not _FLOATING.fullmatch(tag):
+    if not re.fullmatch(_FLOATING, tag):
         return None
     return NginxVersions(tag, (LAST_OLD, NEW), origin)
 

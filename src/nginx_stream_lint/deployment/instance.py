@@ -16,6 +16,7 @@ from nginx_stream_lint.deployment.images import (
     base_files,
     installed_version,
     is_named_after_nginx,
+    is_without_server,
     pinned_version,
     server_image,
     versions_of,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
 _ENTRYPOINT = "/docker-entrypoint.sh"
 _MAIN = "/etc/nginx/nginx.conf"
-_MAX_TEMPLATES = 1000
 _MAX_SCRIPTS = 20
 # If an image or service has such a name, a mounted folder is enough evidence of nginx.
 _NAMED = re.compile(r"(?i)nginx|openresty|angie|proxy|gateway|web|front")
@@ -58,7 +58,10 @@ class Container(Struct, frozen=True):
     """A container as described: its image, and the settings beside it.
 
     `built` is the image that a Dockerfile of the repository builds. `entrypoint` and `command` are
-    None if those of the image are used. `mounts` are added at start.
+    None if those of the image are used. `mounts` are added at start. `addresses` are as in
+    `Service`. `is_rescaled`: it only changes the number of replicas of another container.
+    `unknown` lists problems: what could not be determined. `are_mounts_complete` False: it may have
+    more mounts.
     """
 
     name: str
@@ -77,6 +80,11 @@ class Container(Struct, frozen=True):
     names: tuple[str, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
     replicas: int | None = 1
+    addresses: Mapping[str, int | None] = {}
+    is_rescaled: bool = False
+    environment_at: Mapping[str, DeployedAt] = {}
+    unknown: tuple[Problem, ...] = ()
+    are_mounts_complete: bool = True
 
 
 def service_of(container: Container) -> Service:
@@ -94,6 +102,7 @@ def service_of(container: Container) -> Service:
         container.ports,
         tuple(container.environment.items()),
         container.replicas,
+        container.addresses,
     )
 
 
@@ -136,8 +145,8 @@ class _Assembly:
             command = command_line(words) if words else None
         versions = self._versions()
         self._missing_files()
-        if built is not None:
-            self.notes += [one for one in built.unknown if one not in self.notes]
+        unknown = (*container.unknown, *(built.unknown if built is not None else ()))
+        self.notes += [one for one in dict.fromkeys(unknown) if one not in self.notes]
         return Instance(
             container.name,
             container.project,
@@ -154,11 +163,21 @@ class _Assembly:
             container.ports,
             container.dockerfile,
             self._is_start_known(words),
+            self._environment_at(),
         )
+
+    def _environment_at(self) -> dict[str, DeployedAt]:
+        """The places that set the environment, without what the start of the container changes."""
+        built = self.container.built
+        found = dict(built.environment_at) if built is not None else {}
+        found.update(self.container.environment_at)
+        return {name: at for name, at in found.items() if name not in self.layers.exported}
 
     def _is_start_known(self, words: Sequence[str]) -> bool:
         """Whether the start's effects on files are known."""
         built = self.container.built
+        if not self.container.are_mounts_complete:
+            return False
         if self.layers.programs or (self.row is not None and self.row.controller):
             return False
         if self.container.entrypoint is None and (built is None or built.base is None):
@@ -172,8 +191,13 @@ class _Assembly:
                 continue
             verb = {"mount": "mounted", "copy": "copied", "config": "mounted"}.get(one.how)
             if verb is not None and self.layers.at(one.inside) == one:
-                what = f"the file {verb} as {one.inside} in {self.container.name}"
-                self._note(one.origin, f"{what} is not in the repository", "its content is unknown")
+                where = f"{one.inside} in {self.container.name}"
+                if one.is_folder:
+                    message = f"the folder {verb} as {where} is not in the repository"
+                    self._note(one.origin, message, "its files are unknown")
+                else:
+                    message = f"the file {verb} as {where} is not in the repository"
+                    self._note(one.origin, message, "its content is unknown")
 
     def _words(self) -> tuple[list[str], bool]:
         """The words of the command, and whether the entrypoint differs from the base image's."""
@@ -206,6 +230,8 @@ class _Assembly:
             return True
         if words and script_of(words) is None and shell_text(words) is None:
             return False  # it runs another program
+        if image is not None and built is None and is_without_server(image):
+            return False
         names = f"{self.base or ''} {self.container.name}"
         return any(
             one.path is not None
@@ -301,7 +327,7 @@ class _Assembly:
             return [one]
         found: list[PlacedFile] = []
         waiting = [(one.path, one.inside)]
-        while waiting and len(found) < _MAX_TEMPLATES:
+        while waiting:
             path, inside = waiting.pop()
             for name, is_folder in self.workspace.entries(path):
                 entry = os.path.join(path, name), posixpath.join(inside, name)

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 
 _MAX_DEPTH = 16  # nested defaults
+# A value of more characters is unknown: each of 60 variables may be twice the one before.
+MAX_VALUE = 16_384
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LINE = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][\w.-]*)[ \t]*(?:[=:][ \t]*|(?=\r?$))")
 _OPERATORS = (":-", ":?", ":+", "-", "?", "+")
@@ -39,7 +41,7 @@ def substituted(text: str, values: Values) -> str:
 
 def _interpolated(text: str, values: Values, missing: set[str], depth: int, escape: str) -> str:
     parts: list[str] = []
-    at = 0
+    at = length = 0
     while True:
         dollar = text.find("$", at)
         if dollar < 0 or depth > _MAX_DEPTH:
@@ -55,6 +57,9 @@ def _interpolated(text: str, values: Values, missing: set[str], depth: int, esca
             at = dollar + 1
             continue
         parts.append(before)
+        length += len(parts[-1]) + (len(parts[-2]) if len(parts) > 1 else 0)
+        if length > len(text) + MAX_VALUE:
+            return PLACEHOLDER
         if text.startswith("${", dollar):
             end = _closing(text, dollar + 2)
             if end < 0:
@@ -125,12 +130,15 @@ def _value(inside: str, values: Values, missing: set[str], depth: int, escape: s
 
 
 def read_variables(
-    text: str, values: Values | None = None, raw: bool = False
+    text: str,
+    values: Values | None = None,
+    raw: bool = False,
+    lines_of: dict[str, int] | None = None,
 ) -> dict[str, str | None]:
     """The variables of a file of variables; None for a value that is not known.
 
     `values` are variables that others may refer to; `raw` leaves values as they are written. A name
-    without `=` takes the shell's value, which is not known.
+    without `=` takes the shell's value, which is not known. The line of each goes to `lines_of`.
 
     >>> read_variables("A=1 # one\\nexport B='$A'\\nC=\\"${A}2\\"")
     {'A': '1', 'B': '$A', 'C': '12'}
@@ -145,6 +153,8 @@ def read_variables(
         if line.lstrip().startswith("#") or match is None:
             continue
         name, rest = match[1], line[match.end() :]
+        if lines_of is not None:
+            lines_of[name] = at
         if match[0].rstrip()[-1:] not in ("=", ":"):
             found[name] = None
             continue
@@ -164,7 +174,7 @@ def read_variables(
         else:
             rest = re.sub(r"(?:^|[ \t]+)#.*", "", rest).strip()
         value = _interpolated(rest, {**(values or {}), **found}, set(), 0, "\\")
-        found[name] = None if PLACEHOLDER in value else value
+        found[name] = None if PLACEHOLDER in value or len(value) > MAX_VALUE else value
     return found
 
 

@@ -12,11 +12,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from nginx_stream_lint.config.inputs import STDIN
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.deployment.instance import Container
-from nginx_stream_lint.deployment.interpolation import read_variables
+from nginx_stream_lint.deployment.interpolation import MAX_VALUE, read_variables
 from nginx_stream_lint.deployment.model import (
     DeployedAt,
     How,
@@ -38,6 +40,9 @@ _WORKLOADS = {
     "StatefulSet": ("spec", "template"),
     "DaemonSet": ("spec", "template"),
     "ReplicaSet": ("spec", "template"),
+    "ReplicationController": ("spec", "template"),
+    "DeploymentConfig": ("spec", "template"),  # OpenShift
+    "Rollout": ("spec", "template"),  # Argo
     "Job": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
     "Pod": (),
@@ -47,6 +52,7 @@ _MAX_TEXT = 2 * 1024 * 1024
 _NAMING = re.compile(r"(?m)^[ \t-]*(?:image|name|mountPath):.*")
 _ADVICE = "correct it, or render it if it is a template; what it deploys is unknown"
 _MAX_OBJECTS = 5000
+_MAX_REFERENCES = 1000  # in one value
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][\w.-]*)\)")
 
 
@@ -111,7 +117,8 @@ def objects(workspace: Workspace, path: str, notes: list[Problem]) -> list[Manif
     """Read the objects of a manifest; invalid YAML becomes a note."""
     try:
         source = text_of(workspace, path)
-        if len(source.text) > _MAX_TEXT:
+        if len(source.text) > _MAX_TEXT and path != STDIN:
+            _add(notes, Problem(path, 1, 1, "is too long for a manifest", "split it"))
             return []
         text = yaml_reading(source).text if "{{" in source.text else source.text
         text = re.sub("[\ud800-\udfff]", "?", text)
@@ -174,6 +181,13 @@ def containers(
                 found = reader.container(item)
                 if found is not None:
                     yield found
+        for item in spec.items("initContainers"):
+            restart = item.word("restartPolicy") if isinstance(item, Mapping) else None
+            # Others end before the containers start.
+            if isinstance(item, Mapping) and restart is not None and restart.text == "Always":
+                found = reader.container(item)
+                if found is not None:
+                    yield found
 
 
 class _PodReader:
@@ -195,6 +209,7 @@ class _PodReader:
         self.every = every
         labels = template.mapping("metadata", "labels")
         self.labels = _texts(labels, one.source)
+        self.addresses: dict[str, int | None] = {}
         self.names, self.ports = self._reached_by()
 
     def container(self, node: Mapping) -> Container | None:
@@ -203,13 +218,14 @@ class _PodReader:
         one = self.object
         shown = name_in(name, one.source) if name is not None else one.name
         image = node.word("image")
+        if image is None:
+            return None  # such as the container of a patch
         origin = one.origin(name or node)
-        image_text = None if image is None else image.text
-        image_origin = origin if image is None else one.origin(image)
+        image_text, image_origin = image.text, one.origin(image)
         for change in one.images:
-            if image_text is not None and _parts(image_text)[0] == change.image:
+            if _parts(image_text)[0] == change.image:
                 image_text, image_origin = change.changed(image_text), change.origin
-        environment, is_complete = self._environment(node)
+        environment, is_complete, set_at = self._environment(node)
         is_alone = len(self.spec.items("containers")) == 1
         own_ports = [
             PublishedPort(host.text, port.text)
@@ -225,21 +241,35 @@ class _PodReader:
             for key in ("containerPort", "name")
             if (word := item.word(key)) is not None
         }
-        ports = [port for port in self.ports if is_alone or port.inside in inside]
+        numbers = {
+            word.text: port.text
+            for item in node.items("ports")
+            if isinstance(item, Mapping)
+            and (word := item.word("name")) is not None
+            and (port := item.word("containerPort")) is not None
+        }
+        # A Service may name a port of the container.
+        ports = [
+            replace(port, inside=numbers.get(port.inside, port.inside))
+            for port in self.ports
+            if is_alone or port.inside in inside
+        ]
         return Container(
             shown if not is_alone else one.prefix + one.name + one.suffix,
             self.group.project,
             origin,
             image_text,
             image_origin,
-            mounts=tuple(self._mounts(node)),
+            mounts=tuple(self._mounts(node, environment)),
             environment=environment,
             is_environment_complete=is_complete,
             entrypoint=self._words(node.at("command"), environment),
             command=self._words(node.at("args"), environment),
             names=self.names if is_alone or not inside or ports else (),
-            ports=(*own_ports, *ports),
+            ports=tuple(dict.fromkeys((*own_ports, *ports))),
             replicas=self._replicas(),
+            addresses=self.addresses,
+            environment_at=set_at,
         )
 
     def _replicas(self) -> int | None:
@@ -261,8 +291,12 @@ class _PodReader:
             _expanded(one.text, environment) for one in node.items if isinstance(one, Scalar)
         )
 
-    def _environment(self, node: Mapping) -> tuple[dict[str, str | None], bool]:
+    def _environment(
+        self, node: Mapping
+    ) -> tuple[dict[str, str | None], bool, dict[str, DeployedAt]]:
+        """The environment, whether all of it is known, and the places that set it."""
         found: dict[str, str | None] = {}
+        places: dict[str, DeployedAt] = {}
         is_complete = True
         for item in node.items("envFrom"):
             if not isinstance(item, Mapping):
@@ -274,7 +308,8 @@ class _PodReader:
                 is_complete = False
                 continue
             for key, entry in entries.items():
-                found[(prefix.text if prefix is not None else "") + key] = self._value(entry)
+                named = (prefix.text if prefix is not None else "") + key
+                found[named], places[named] = self._value(entry), entry.origin
         for item in node.items("env"):
             name = item.word("name") if isinstance(item, Mapping) else None
             if name is None or not isinstance(item, Mapping):
@@ -283,6 +318,7 @@ class _PodReader:
             if isinstance(value, Scalar):
                 text = _expanded(value.text, found)
                 found[name.text] = text if is_known(text) else None
+                places[name.text] = self.object.origin(value)
                 continue
             if "valueFrom" not in item.entries:
                 found[name.text] = ""
@@ -292,12 +328,14 @@ class _PodReader:
             wanted = None if reference is None else reference.word("key")
             known = config.get(wanted.text) if config is not None and wanted is not None else None
             found[name.text] = None if known is None else self._value(known)
-        return found, is_complete
+            if known is not None:
+                places[name.text] = known.origin
+        return found, is_complete, places
 
     def _value(self, entry: ConfigEntry) -> str | None:
         return entry.value if is_known(entry.value) else None
 
-    def _mounts(self, node: Mapping) -> Iterator[PlacedFile]:
+    def _mounts(self, node: Mapping, environment: dict[str, str | None]) -> Iterator[PlacedFile]:
         volumes = {
             word.text: item
             for item in self.spec.items("volumes")
@@ -312,39 +350,54 @@ class _PodReader:
                 continue
             origin = self.object.origin(path)
             inside = posixpath.normpath(path.text)
-            sub = item.word("subPath")
+            sub, expression = item.word("subPath"), item.word("subPathExpr")
+            name_there = None if sub is None else sub.text
+            if expression is not None:
+                name_there = _expanded(expression.text, environment)
             volume = volumes.get(name.text)
-            files = self._volume_files(volume) if volume is not None else None
+            files, is_complete = (None, False) if volume is None else self._volume_files(volume)
             if files is None:
                 is_config = volume is not None and "configMap" in volume.entries
                 how: How = "config" if is_config else "volume"
-                is_folder = sub is None and "." not in posixpath.basename(inside)
-                yield PlacedFile(inside, None, how, origin, is_folder=is_folder)
-            elif sub is not None:
-                entry = files.get(posixpath.normpath(sub.text))
+                yield PlacedFile(inside, None, how, origin, is_folder=name_there is None)
+            elif name_there is not None:
+                entry = files.get(posixpath.normpath(name_there))
                 yield self._placed(inside, entry, origin)
             else:
                 # The mount hides the image's files there.
-                yield PlacedFile(inside, None, "removed", origin, is_folder=True)
+                hides: How = "removed" if is_complete else "volume"
+                yield PlacedFile(inside, None, hides, origin, is_folder=True)
                 for file, entry in files.items():
                     yield self._placed(posixpath.join(inside, file), entry, origin)
 
     def _placed(self, inside: str, entry: ConfigEntry | None, origin: DeployedAt) -> PlacedFile:
         if entry is None:
             return PlacedFile(inside, None, "config", origin)
-        return PlacedFile(inside, entry.path, "config", entry.origin, key=entry.key)
+        # The content is known, as of a generator's literal, or no configuration.
+        how: How = "generated" if entry.path is None and entry.value is not None else "config"
+        return PlacedFile(inside, entry.path, how, entry.origin, key=entry.key)
 
-    def _volume_files(self, volume: Mapping) -> dict[str, ConfigEntry] | None:
-        """The files of a ConfigMap volume; None for other volumes, or if a ConfigMap is missing."""
+    def _volume_files(self, volume: Mapping) -> tuple[dict[str, ConfigEntry] | None, bool]:
+        """The files of a volume of ConfigMaps and Secrets, and whether these are all.
+
+        None for other volumes, or if none of these objects is known.
+        """
         projected = volume.items("projected", "sources")
         found: dict[str, ConfigEntry] = {}
+        known = 0
         for source in projected or (volume,):
             config = source.mapping("configMap") if isinstance(source, Mapping) else None
-            if config is None:
-                return None
-            entries = self._config_map(config.word("name"))
-            if entries is None:
-                return None
+            secret = source.mapping("secret") if isinstance(source, Mapping) else None
+            entries: dict[str, ConfigEntry] | None = None
+            if config is not None:
+                entries = self._config_map(config.word("name"))
+            elif secret is not None:
+                config = secret
+                name = secret.word("secretName") or secret.word("name")
+                entries = self._config_map(name, "Secret")
+            if config is None or entries is None:
+                continue
+            known += 1
             items = config.items("items")
             if not items:
                 found.update(entries)
@@ -353,20 +406,23 @@ class _PodReader:
                 path = item.word("path") if isinstance(item, Mapping) else None
                 if key is not None and path is not None and key.text in entries:
                     found[posixpath.normpath(path.text)] = entries[key.text]
-        return found
+        return (found, known == len(projected or (volume,))) if known else (None, False)
 
-    def _config_map(self, name: Scalar | None) -> dict[str, ConfigEntry] | None:
-        """The entries of a ConfigMap: of the same set, otherwise the only one of that name."""
+    def _config_map(
+        self, name: Scalar | None, kind: str = "ConfigMap"
+    ) -> dict[str, ConfigEntry] | None:
+        """The entries of a ConfigMap: of the same file or set, otherwise the only one so named."""
         if name is None:
             return None
         text = name_in(name, self.object.others.get(id(name), self.object.source))
-        if text in self.group.made:
+        if text in self.group.made and kind == "ConfigMap":
             return self.group.made[text]
-        for scope in (self.group.objects, self.every):
+        beside = [one for one in self.group.objects if one.source is self.object.source]
+        for scope in (beside, self.group.objects, self.every):
             found = [
                 one
                 for one in scope
-                if one.kind == "ConfigMap"
+                if one.kind == kind
                 and one.name == text
                 and len({one.namespace, self.object.namespace} - {None}) < 2
             ]
@@ -383,15 +439,25 @@ class _PodReader:
         for one in self.group.objects:
             if one.kind != "Service":
                 continue
+            if len({one.namespace, self.object.namespace} - {None}) > 1:
+                continue
             selector = _texts(one.root.mapping("spec", "selector"), one.source)
             if not selector or not selector.items() <= self.labels.items():
                 continue
             name = one.prefix + one.name + one.suffix
-            names.append(name)
+            own = [name]
             if one.namespace is not None:
                 ends = ("", ".svc", ".svc.cluster.local")
-                names += [f"{name}.{one.namespace}{end}" for end in ends]
-            names += self._hosts(one.name)
+                own += [f"{name}.{one.namespace}{end}" for end in ends]
+            address = one.root.word("spec", "clusterIP")
+            # A Service has one address, unless it is headless: then it has those of its pods.
+            is_headless = address is not None and address.text == "None"
+            if not is_headless:
+                is_one = address is None or is_known(address.text)
+                self.addresses |= dict.fromkeys(own, 1 if is_one else None)
+            hosts = list(self._hosts(one.name))
+            self.addresses |= dict.fromkeys(hosts)
+            names += [*own, *hosts]
             kind = one.root.word("spec", "type")
             for item in one.root.items("spec", "ports"):
                 if not isinstance(item, Mapping) or kind is None:
@@ -436,14 +502,20 @@ def _route_hosts(route: ManifestObject, service: str) -> Iterator[str]:
 
 
 def entries_of(one: ManifestObject) -> dict[str, ConfigEntry]:
-    """The data of a ConfigMap."""
-    data = one.root.mapping("data")
+    """The data of a ConfigMap or Secret; what is encoded in it is unknown."""
     found: dict[str, ConfigEntry] = {}
-    if data is not None:
-        for key, entry in data.entries.items():
-            if isinstance(entry.value, Scalar):
-                origin = one.origin(entry.key)
+    is_secret = one.kind == "Secret"
+    for section in ("data", "binaryData", "stringData"):
+        data = one.root.mapping(section)
+        is_text = section == ("stringData" if is_secret else "data")
+        for key, entry in data.entries.items() if data is not None else ():
+            origin = one.origin(entry.key)
+            if is_text and isinstance(entry.value, Scalar):
                 found[key] = ConfigEntry(origin, origin.file, key, entry.value.text)
+            elif not is_text:
+                # Only a configuration is worth a note, not a certificate.
+                unnoted = None if key.endswith(".conf") else PLACEHOLDER
+                found.setdefault(key, ConfigEntry(origin, None, None, unnoted))
     return found
 
 
@@ -468,7 +540,12 @@ def _expanded(text: str, environment: dict[str, str | None]) -> str:
         known = environment[match[1]]
         return PLACEHOLDER if known is None else known
 
-    return _REFERENCE.sub(value, text) if "$" in text else text
+    if "$" not in text:
+        return text
+    if text.count("$(") > _MAX_REFERENCES:
+        return PLACEHOLDER
+    found = _REFERENCE.sub(value, text)
+    return found if len(found) <= len(text) + MAX_VALUE else PLACEHOLDER
 
 
 def _parts(image: str) -> tuple[str, str]:
@@ -481,10 +558,10 @@ def _parts(image: str) -> tuple[str, str]:
 def variables_in(workspace: Workspace, path: str) -> dict[str, ConfigEntry]:
     """Read an environment file as entries of a ConfigMap. Raises `Unreadable`."""
     text = text_of(workspace, path).text[:_MAX_TEXT]
-    origin = DeployedAt(path, 1)
+    lines: dict[str, int] = {}
     return {
-        name: ConfigEntry(origin, None, None, value)
-        for name, value in read_variables(text, raw=True).items()
+        name: ConfigEntry(DeployedAt(path, lines[name]), None, None, value)
+        for name, value in read_variables(text, raw=True, lines_of=lines).items()
     }
 
 

@@ -163,6 +163,7 @@ class Kustomizations:
             for word in item.items("literals"):
                 if isinstance(word, Scalar):
                     key, _, value = word.text.partition("=")
+                    value = re.sub(r"^(['\"])(.*)\1$", r"\2", value, flags=re.DOTALL)
                     origin = deployed_at(source, word.start)
                     entries[key] = ConfigEntry(origin, None, None, value)
             files = [item.at("env"), *item.items("envs")]
@@ -200,6 +201,7 @@ class Kustomizations:
             if is_path:
                 path = os.path.normpath(os.path.join(folder, word.text))
                 source = text_of(self.workspace, path)
+                self.taken.add(self.workspace.key(path))
             else:
                 source = Source(origin.file, "\n" * (origin.line - 1) + word.text)
             found, problems = documents_of(source, source.text)

@@ -6,6 +6,7 @@ Unknown values are None, or texts with a `PLACEHOLDER`; see `is_known`. A note g
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -86,7 +87,8 @@ class Service(Struct, frozen=True):
     """A container, or a set of equal ones, that others reach by the `names`.
 
     `app` is the program's name in the catalogue, from the image. `project` is the file that
-    describes it and its neighbours. `replicas` is None if it is unknown.
+    describes it and its neighbours. `replicas` is None if it is unknown. `addresses` counts the
+    addresses that a name resolves to, if that differs from `replicas`.
     """
 
     name: str
@@ -100,15 +102,17 @@ class Service(Struct, frozen=True):
     ports: tuple[PublishedPort, ...] = ()
     environment: tuple[tuple[str, str | None], ...] = ()
     replicas: int | None = 1
+    addresses: Mapping[str, int | None] = {}
 
 
 class Instance(Struct, frozen=True):
     """An nginx that runs somewhere, with everything that the deployment determines.
 
     `files` are in the order in which they are added: a later file hides an earlier one.
-    `environment` are names and values; None for an unknown value. `main` is the path of its main
-    file in the container. `server` is the product of a row of `images.yaml`. `is_start_known`
-    False: a program that starts it may write configuration files.
+    `environment` are names and values; None for an unknown value. `environment_at` are the places
+    that set them. `main` is the path of its main file in the container. `server` is the product of
+    a row of `images.yaml`. `is_start_known` False: a program that starts it may write
+    configuration files.
     """
 
     name: str
@@ -126,6 +130,7 @@ class Instance(Struct, frozen=True):
     ports: tuple[PublishedPort, ...] = ()
     dockerfile: str | None = None
     is_start_known: bool = True
+    environment_at: Mapping[str, DeployedAt] = {}
 
     def at(self, inside: str) -> PlacedFile | None:
         """The file at a path in the container; None if only the image has it."""
@@ -150,11 +155,26 @@ class Deployment(Struct, frozen=True):
         such name.
         """
         named = [one for one in self.services if host in one.names]
-        folder = posixpath.dirname(project)
-        found = [one for one in named if one.project == project] or [
-            one for one in named if posixpath.dirname(one.project) == folder
-        ]
+        found = [one for one in named if one.project == project] or _in_folder(named, project)
         return found[0] if len({(one.name, one.image, one.build) for one in found}) == 1 else None
+
+    def addresses(self, host: str, project: str) -> int | None:
+        """The number of addresses that a host name resolves to in a project; None if unknown.
+
+        Other files of the folder may start more replicas of the same service.
+        """
+        named = [one for one in self.services if host in one.names]
+        found = [one for one in named if one.project == project] + _in_folder(named, project)
+        if len({one.name for one in found}) != 1:
+            return None
+        numbers = {one.addresses.get(host, one.replicas) for one in found}
+        return numbers.pop() if len(numbers) == 1 else None
+
+
+def _in_folder(services: Iterable[Service], project: str) -> list[Service]:
+    """The services of the files in the same folder as a project's file."""
+    folder = posixpath.dirname(project)
+    return [one for one in services if posixpath.dirname(one.project) == folder]
 
 
 def is_known(text: str | None) -> bool:

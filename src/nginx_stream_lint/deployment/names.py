@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 
+from nginx_stream_lint.config.inputs import STDIN
+
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 # Kinds of Kubernetes objects that count for a deployment.
 _KINDS = (
-    "Deployment|StatefulSet|DaemonSet|ReplicaSet|Job|CronJob|Pod|ConfigMap|Service|Ingress|List"
+    "Deployment|StatefulSet|DaemonSet|ReplicaSet|ReplicationController|DeploymentConfig|Rollout|Job"
+    "|CronJob|Pod|ConfigMap|Secret|Service|Ingress|List"
 )
 # Ends of files that are named after a Dockerfile, such as `Dockerfile.md`.
 _NO_DOCKERFILE = (
@@ -43,6 +46,11 @@ def is_dockerfile(path: str) -> bool:
         return False
     first = r"(?:docker|container)file(?:[.-][\w.-]*)?"
     return re.fullmatch(rf"{first}|[\w.-]+[.-]dockerfile", name) is not None
+
+
+def may_be_manifest(path: str) -> bool:
+    """Whether a file's name allows manifests of Kubernetes: those of `helm template`, too."""
+    return path == STDIN or (path.endswith((".yaml", ".yml")) and not is_compose(path))
 
 
 def is_manifest(data: bytes) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nginx_stream_lint.deployment.kubernetes import ManifestObject
 
 _MAX_FILES = 2000  # of each kind
+_MAX_INSTANCES = 500
 
 
 def read_deployment(
@@ -33,7 +34,7 @@ def read_deployment(
     notes: list[Problem] = []
     containers = _of_compose(workspace, root, files, notes)
     used = {workspace.key(one.dockerfile) for one in containers if one.dockerfile is not None}
-    for path in [one for one in files if is_dockerfile(one)][:_MAX_FILES]:
+    for path in _some([one for one in files if is_dockerfile(one)], notes):
         if workspace.key(path) not in used:
             container = _of_dockerfile(workspace, path, root, notes)
             if container is not None:
@@ -45,18 +46,33 @@ def read_deployment(
 
     instances: list[Instance] = []
     for one in containers:
-        found = instance_of(workspace, one, notes)
+        if len(instances) == _MAX_INSTANCES:
+            place = one.origin.file, one.origin.line, one.origin.column
+            message = f"this repository runs more than {_MAX_INSTANCES} nginx"
+            notes.append(Problem(*place, message, "the others are unknown; check a part of it"))
+            break
+        found = None if one.is_rescaled else instance_of(workspace, one, notes)
         if found is not None:
             instances.append(found)
     services = tuple(service_of(one) for one in containers if one.names)
     return Deployment(tuple(instances), services, tuple(notes))
 
 
+def _some(paths: Sequence[str], notes: list[Problem]) -> Sequence[str]:
+    """The first paths, and a note if there are too many."""
+    if len(paths) > _MAX_FILES:
+        message = f"there are {_MAX_FILES:,} files of this kind before this one"
+        notes.append(
+            Problem(paths[_MAX_FILES], 1, 1, message, "it was not read, nor those after it")
+        )
+    return paths[:_MAX_FILES]
+
+
 def _of_compose(
     workspace: Workspace, root: str, files: Sequence[str], notes: list[Problem]
 ) -> list[Container]:
     """The containers of compose files."""
-    paths = [one for one in files if is_compose(one)][:_MAX_FILES]
+    paths = _some([one for one in files if is_compose(one)], notes)
     if not paths:
         return []
     from nginx_stream_lint.deployment.compose import projects
@@ -100,9 +116,9 @@ def _of_manifests(
     from nginx_stream_lint.deployment import kubernetes, kustomize
 
     kustomizations = kustomize.Kustomizations(workspace, notes)
-    sets = kustomizations.sets(paths[:_MAX_FILES])
+    sets = kustomizations.sets(_some(paths, notes))
     alone: list[ManifestObject] = []
-    for path in manifests[:_MAX_FILES]:
+    for path in _some(manifests, notes):
         if workspace.key(path) not in kustomizations.taken:
             alone += kubernetes.objects(workspace, path, notes)
     sets += kubernetes.folder_sets(alone)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from nginx_stream_lint.config.inputs import STDIN
 from nginx_stream_lint.deployment.images import may_name_server
 from nginx_stream_lint.deployment.names import (
     is_compose,
     is_dockerfile,
     is_kustomization,
     is_manifest,
+    may_be_manifest,
     mentions_nginx,
 )
 from nginx_stream_lint.files.workspace import Workspace
@@ -66,10 +68,10 @@ def manifests_of(workspace: Workspace, files: Sequence[str]) -> list[str]:
     found: list[str] = []
     around: set[str] = set()
     for path in files:
-        if not path.endswith((".yaml", ".yml")) or is_compose(path):
+        if not may_be_manifest(path):
             continue
         try:
-            data = workspace.read(path, _MAX_BYTES)
+            data = workspace.read(path, None if path == STDIN else _MAX_BYTES)
         except Unreadable:
             continue
         if is_manifest(data):

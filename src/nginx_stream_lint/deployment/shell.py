@@ -15,13 +15,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
-from nginx_stream_lint.deployment.interpolation import interpolated
+from nginx_stream_lint.deployment.interpolation import MAX_VALUE, interpolated
 from nginx_stream_lint.deployment.model import CommandLine, DeployedAt, PlacedFile
 
 _MAX_TEXT = 200_000  # characters of one command that are parsed
 _WORD = r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\[^\n]|[^\s'";&|<>()\\])+"""
 _COMMENT = r"(?<![^\s;&|()])\#[^\n]*"
-_TOKEN = re.compile(rf"{_COMMENT}|{_WORD}|&&|\|\||>>|<<<|<<-?|\d?>&\d|[;&|<>()\n]")
+_TOKEN = rf"{_COMMENT}|{_WORD}|&&|\|\||>>|<<<|<<-?|\d?>&\d|[;&|<>()\n]"
+_MAX_VARIABLES = 100  # of one word that are expanded
 _ENDS = frozenset(("&&", "||", ";", "&", "|", "\n", "(", ")"))
 # Words that begin and end a block of commands that may not run, or not exactly once.
 _KEYWORDS = {
@@ -29,14 +30,14 @@ _KEYWORDS = {
     **dict.fromkeys(("fi", "done", "esac", "}"), -1),
     **dict.fromkeys(("then", "do", "else", "elif", "!"), 0),
 }
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-_HEREDOC = re.compile(r"<<-?[ \t]*(['\"]?)([A-Za-z_]\w*)\1")
+_VARIABLE = r"\$(?:\{(\w+)\}|(\w+))"
+_ASSIGNMENT = r"[A-Za-z_]\w*="
+_HEREDOC = r"<<-?[ \t]*(['\"]?)([A-Za-z_]\w*)\1"
 # Programs that start the program in their arguments.
 _STARTERS = frozenset(
     ("exec", "command", "env", "sudo", "tini", "dumb-init", "su-exec", "gosu", "nohup", "time")
 )
-_SHELLS = frozenset(("sh", "bash", "ash", "dash", "zsh"))
+SHELLS = frozenset(("sh", "bash", "ash", "dash", "zsh"))
 _INTERPRETERS = frozenset(
     ("python", "python3", "perl", "ruby", "node", "php", "supervisord", "s6-svscan")
 )
@@ -50,9 +51,7 @@ _HARMLESS = frozenset(
     )
 )
 NGINX = frozenset(("nginx", "nginx-debug", "openresty", "angie"))
-_PACKAGE = re.compile(
-    r"(nginx|nginx-(?:full|light|extras|core|mainline))(?:[=~@-]+v?(\d+\.\d+(?:\.\d+)?)\S*)?"
-)
+_PACKAGE = r"(nginx|nginx-(?:full|light|extras|core|mainline))(?:[=~@-]+v?(\d+\.\d+(?:\.\d+)?)\S*)?"
 _INSTALLERS = {
     "apt-get": "install",
     "apt": "install",
@@ -64,12 +63,10 @@ _INSTALLERS = {
     "tdnf": "install",
     "zypper": "install",
 }
-_DOWNLOAD = re.compile(
+_DOWNLOAD = (
     r"nginx\.org/(?:\S*/)?download/nginx-(\d+\.\d+\.\d+)\.tar|/nginx-(\d+\.\d+\.\d+)\.tar\.gz"
 )
-_OTHER_PACKAGES = re.compile(
-    r"nginx\.org/(?:packages|keys)|ppa:|add-apt-repository|openresty\.org/package"
-)
+_OTHER_PACKAGES = r"nginx\.org/(?:packages|keys)|ppa:|add-apt-repository|openresty\.org/package"
 # A file below one of these may belong to nginx's configuration.
 _FOLDERS = (
     "/etc/nginx",
@@ -111,7 +108,7 @@ def _steps(text: str) -> Iterator[tuple[list[str], bool]]:
     written: list[str] = []
     depth, otherwise = 0, False
     text = text[:_MAX_TEXT].replace("\\\n", " ")
-    for token in [*_TOKEN.findall(text), "\n"]:
+    for token in [*re.findall(_TOKEN, text), "\n"]:
         if token.startswith("#"):
             continue
         if token not in _ENDS:
@@ -203,7 +200,7 @@ def _started(words: list[str]) -> list[str]:
     """Strip the programs that only start another one."""
     while words:
         name = posixpath.basename(words[0])
-        if _ASSIGNMENT.match(words[0]) or words[0] in ("--", "!", "then", "do", "else", "{"):
+        if re.match(_ASSIGNMENT, words[0]) or words[0] in ("--", "!", "then", "do", "else", "{"):
             words = words[1:]
         elif name in _STARTERS:
             words = words[2:] if name in ("su-exec", "gosu") else words[1:]
@@ -219,7 +216,7 @@ def _started(words: list[str]) -> list[str]:
 def shell_text(words: Sequence[str]) -> str | None:
     """The script text of `sh -c TEXT`; None for other commands."""
     words = _started(list(words))
-    if not words or posixpath.basename(words[0]) not in _SHELLS:
+    if not words or posixpath.basename(words[0]) not in SHELLS:
         return None
     for at, word in enumerate(words[1:], 1):
         if re.fullmatch(r"-[a-z]*c", word):
@@ -234,7 +231,7 @@ def script_of(words: Sequence[str]) -> str | None:
     words = _started(list(words))
     if shell_text(words) is not None:
         return None
-    if words and posixpath.basename(words[0]) in (*_SHELLS, ".", "source"):
+    if words and posixpath.basename(words[0]) in (*SHELLS, ".", "source"):
         words = [one for one in words[1:] if not one.startswith("-")]
     if words and (words[0].endswith((".sh", ".bash")) or words[0].startswith(("/", "./"))):
         return words[0]
@@ -243,7 +240,7 @@ def script_of(words: Sequence[str]) -> str | None:
 
 def installed(text: str) -> Installed | None:
     """The nginx that a shell text installs."""
-    is_other = _OTHER_PACKAGES.search(text) is not None
+    is_other = re.search(_OTHER_PACKAGES, text) is not None
     found: Installed | None = None
     for words in map(_started, commands(text)):
         if not words:
@@ -252,11 +249,11 @@ def installed(text: str) -> Installed | None:
         if verb is None or verb not in words:
             continue
         for word in words[words.index(verb) + 1 :]:
-            match = _PACKAGE.fullmatch(word)
+            match = re.fullmatch(_PACKAGE, word)
             if match is not None:
                 found = Installed(match[2], not is_other)
     if found is None:
-        match = _DOWNLOAD.search(text)
+        match = re.search(_DOWNLOAD, text)
         if match is not None and re.search(r"\bmake\b|\bconfigure\b|tar\b", text):
             return Installed(match[1] or match[2], False)
     return found
@@ -295,7 +292,7 @@ class Layers:
 
     def run(self, text: str, folder: str, origin: DeployedAt) -> None:
         """Apply the certain effects of a shell text."""
-        heredocs = _HEREDOC.search(text) is not None
+        heredocs = re.search(_HEREDOC, text) is not None
         for step, is_certain in _steps(_without_heredocs(text) if heredocs else text):
             expanded = [
                 word if number and _is_literal(step, number) else self._expanded(word)
@@ -311,7 +308,7 @@ class Layers:
     def _assign(self, words: list[str], is_certain: bool) -> None:
         """Record the variables that a command sets."""
         rest = words[1:] if words[0] in ("export", "local", "readonly", "declare") else words
-        if not all(map(_ASSIGNMENT.match, rest)):
+        if not all(re.match(_ASSIGNMENT, word) for word in rest):
             return
         for name, _, value in (one.partition("=") for one in rest):
             known = (
@@ -320,15 +317,15 @@ class Layers:
                 else PLACEHOLDER
             )
             self.variables.pop(name, None)
-            if PLACEHOLDER not in known and "$(" not in value:
+            if PLACEHOLDER not in known and "$(" not in value and len(known) <= MAX_VALUE:
                 self.variables[name] = known
             if words[0] == "export" or name in self.exported:
                 self.exported[name] = self.variables.get(name)
 
     def _expanded(self, word: str) -> str:
-        if "$" not in word or not self.variables:
+        if "$" not in word or not self.variables or word.count("$") > _MAX_VARIABLES:
             return word
-        return _VARIABLE.sub(lambda one: self.variables.get(one[1] or one[2], one[0]), word)
+        return re.sub(_VARIABLE, lambda one: self.variables.get(one[1] or one[2], one[0]), word)
 
     def _run(self, words: list[str], folder: str, origin: DeployedAt, is_certain: bool) -> None:
         program = posixpath.basename(words[0])
@@ -515,6 +512,6 @@ def _without_heredocs(text: str) -> str:
             end = None if line.strip() == end else end
             continue
         kept.append(line)
-        match = _HEREDOC.search(line)
+        match = re.search(_HEREDOC, line)
         end = match[2] if match else None
     return "\n".join(kept)

@@ -163,6 +163,13 @@ def with_complete_fixes(
     for edit in dict.fromkeys(edit for own in done.safe_edits.values() for edit in own):
         safe.setdefault(edit.start, []).append(edit)
 
+    # Two nginx of a deployment may have findings with the same fix, which counts for the first.
+    written: dict[bool, dict[tuple[int, int], list[tuple[Edit, ...]]]] = {True: {}, False: {}}
+    for is_safe, found in ((True, done.safe_edits), (False, done.edits)):
+        for own in found.values():
+            for edit in own:
+                written[is_safe].setdefault((id(edit.source), edit.start), []).append(own)
+
     def complete(number: int, finding: Finding) -> Finding:
         fix = finding.fix
         if fix is None or not fix.edits:
@@ -170,11 +177,24 @@ def with_complete_fixes(
         is_safe = fix.applicability == "safe"
         edits = (done.safe_edits if is_safe else done.edits).get(number, ())
         if not edits:
+            edits = _including(fix, written[is_safe])
+        if not edits:
             return finding.with_fix(replace(fix, applicability="manual", edits=()))
         title = fix.title if is_safe else f"{fix.title}{_safe_part(edits, safe)}"
         return finding.with_fix(replace(fix, title=title, edits=edits, snippet=snippet(edits)))
 
     return [complete(number, finding) for number, finding in enumerate(findings)]
+
+
+def _including(
+    fix: Fix, written: Mapping[tuple[int, int], Sequence[tuple[Edit, ...]]]
+) -> tuple[Edit, ...]:
+    """The edits of another fix that include those of a fix; none if there is none."""
+    first = fix.edits[0]
+    for others in written.get((id(first.source), first.start), ()):
+        if all(any(includes_edit(other, edit) for other in others) for edit in fix.edits):
+            return others
+    return ()
 
 
 def applicable(findings: Iterable[Finding]) -> set[Applicability]:

@@ -47,12 +47,16 @@ class Scalar(Struct, frozen=True, eq=False):
 
 
 class MappingEntry(Struct, frozen=True, eq=False):
-    """A key with its value. `is_alias`: the value is written elsewhere, as an anchor."""
+    """A key with its value. `is_alias`: the value is written elsewhere, as an anchor.
+
+    `tag` is the value's tag, if it is one of an application: `!reset`.
+    """
 
     key: Scalar
     value: Node
     span: Span
     is_alias: bool = False
+    tag: str = ""
 
 
 class Mapping(Struct, frozen=True, eq=False):

@@ -133,7 +133,8 @@ class NodeReader:
             end = (
                 outer_span(key).end if is_alias else max(outer_span(key).end, outer_span(value).end)
             )
-            entry = MappingEntry(key, value, Span(outer_span(key).start, end), is_alias)
+            tag = value_node.tag if value_node.tag.startswith("!") else ""
+            entry = MappingEntry(key, value, Span(outer_span(key).start, end), is_alias, tag)
             entries[key.text] = entry
             own.append(entry)
         is_flow = bool(node.flow_style)

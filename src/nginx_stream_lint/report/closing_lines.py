@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nginx_stream_lint.analysis.lint import Result
-from nginx_stream_lint.config.deployed import Deployed
+from nginx_stream_lint.config.deployed import Deployed, version_words
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.report.words import counted
 from nginx_stream_lint.util.sinks import printable
@@ -37,7 +37,8 @@ def deployed_words(nginx: Deployed) -> str:
     name = printable(f"{nginx.name} ({nginx.origin})")
     if not nginx.versions:
         return f"{name} runs {nginx.product} of an unknown version; set --nginx-version"
-    says = f"{name} runs {nginx.product} {printable(nginx.version_text)}"
+    product = "" if nginx.product == "nginx" else f"{nginx.product} with "
+    says = f"{name} runs {product}{printable(version_words(nginx))}"
     if len(nginx.versions) == 1:
         return says
     return (

@@ -13,15 +13,19 @@ from msgspec import Struct
 from nginx_stream_lint.analysis.explain import Explainer, Explanation, UnexplainedUrl
 from nginx_stream_lint.analysis.stream_paths import PassedPlace
 from nginx_stream_lint.config import Directive
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.fixes.show import ShownFix, shown_fixes
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.request_route import RedirectStep, Route
 from nginx_stream_lint.report.closing_lines import deployed_words
+from nginx_stream_lint.report.run import NginxRecord, nginx_record
+from nginx_stream_lint.report.words import counted
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
-from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
+from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration, listed
 from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.rules.messages import default_words
 from nginx_stream_lint.util.json_text import json_text
 from nginx_stream_lint.util.sinks import printable, shown_line
 
@@ -52,6 +56,7 @@ _ALWAYS = (
 )
 # Version of schema/explain.schema.json; CONTRIBUTING.md says when it changes.
 SCHEMA_VERSION = 1
+_MOST_OTHERS = 3  # nginx that are named
 _ALSO = ("gzip", "ssl_buffer_size")
 _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ssl_protocols")
 
@@ -143,6 +148,8 @@ class ExplainDocument(Struct):
 
     schema_version: int
     url: str
+    nginx: NginxRecord | None
+    app: str | None
     server: ExplainServer
     location: ExplainBlock | None
     via: list[ExplainStep]
@@ -176,6 +183,8 @@ def _document(explanation: Explanation) -> ExplainDocument:
     return ExplainDocument(
         schema_version=SCHEMA_VERSION,
         url=explanation.url,
+        nginx=None if explanation.nginx is None else nginx_record(explanation.nginx),
+        app=explanation.app,
         server=ExplainServer(*_block(route.server), _names(route.server)),
         location=None if route.location is None else ExplainBlock(*_block(route.location)),
         via=via,
@@ -279,8 +288,8 @@ def _lines(
     yield click.style(printable(explanation.url), bold=True)
     names = " ".join(_names(route.server)) or "(no name)"
     stands = "" if route.server is None else route.server.place
-    if explainer.deployed is not None:
-        yield from _line("nginx", deployed_words(explainer.deployed), width)
+    if explanation.nginx is not None:
+        yield from _line("nginx", _nginx(explanation.nginx, explainer.other_nginx), width)
     yield from _line("server", f"{names}{stands}", width)
     for said, times in Counter(map(_step, route.via)).items():
         yield from _line("via", f"{said}, {times} times" if times > 1 else said, width)
@@ -295,14 +304,13 @@ def _lines(
         yield from _line("response", _answer(explanation), width)
         return
     yield from _line("passed to", _passed(handler), width)
-    app = explainer.app_behind(explanation)
-    if app is not None:
-        yield from _line("app", app, width)
+    if explanation.app is not None:
+        yield from _line("app", explanation.app, width)
     for tier in explanation.tiers[-2::-1]:
         yield from _line("then in", f"{tier.level.label}{tier.level.place}", width)
         yield from _line("passed to", _passed(tier.handler), width)
     yield ""
-    yield from _settings(explanation, width)
+    yield from _settings(explainer, explanation, width)
     yield ""
     if explainer.is_websocket(explanation):
         yield from _websocket(explanation.deliveries)
@@ -323,6 +331,17 @@ def _lines(
         for said in shown.cautions:
             yield from wrapped(f"unsafe: {printable(said)}", width, "    ", "    ")
         yield from (f"    {shown_line(line)}" for line in shown.text.split("\n"))
+
+
+def _nginx(nginx: Deployed, others: Sequence[Deployed]) -> str:
+    """Describe the nginx that is explained, and name others that read the same file."""
+    words = deployed_words(nginx)
+    names = list(dict.fromkeys(f"{one.name} ({one.origin})" for one in others))
+    if not names:
+        return words
+    if len(names) > _MOST_OTHERS:
+        names = [*names[:_MOST_OTHERS], counted(len(names) - _MOST_OTHERS, "other")]
+    return f"{words}; {listed(names)} {'reads' if len(names) == 1 else 'read'} this file, too"
 
 
 def _fixes(findings: Sequence[Finding]) -> Iterator[ShownFix]:
@@ -366,7 +385,7 @@ def _answer(explanation: Explanation) -> str:
     return "from a file, if it exists"
 
 
-def _settings(explanation: Explanation, columns: int) -> Iterator[str]:
+def _settings(explainer: Explainer, explanation: Explanation, columns: int) -> Iterator[str]:
     family = "" if explanation.route.handler is None else explanation.route.handler.family
     always = _always(family)
     shown = {
@@ -379,7 +398,7 @@ def _settings(explanation: Explanation, columns: int) -> Iterator[str]:
         rows = [" ".join(arg or '""' for arg in row) for row in value.rows] or ["(not set)"]
         for number, row in enumerate(rows):
             line = f"  {name if not number else '':{width}}  {printable(row)}"
-            origin = printable(f"  [{_origin(value, number)}]")
+            origin = printable(f"  [{_origin(explainer, value, number)}]")
             if len(line) + len(origin) <= columns:
                 yield line + origin
             else:
@@ -397,9 +416,9 @@ def _always(family: str) -> frozenset[str]:
     )
 
 
-def _origin(value: Effective, number: int) -> str:
+def _origin(explainer: Explainer, value: Effective, number: int) -> str:
     if not value.directives:
-        return "default"
+        return default_words(value.name, explainer.version, explainer.running)
     directive = value.directives[min(number, len(value.directives) - 1)]
     author = directive.file.reading.author
     if author is not None and not directive.is_written:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import click
 from msgspec import Struct, field
 
 from nginx_stream_lint import __version__
+from nginx_stream_lint.config.deployed import version_words
 from nginx_stream_lint.fixes.show import ShownFix, shown_fixes
-from nginx_stream_lint.report.closing_lines import closing_lines
+from nginx_stream_lint.report.closing_lines import closing_lines, deployed_words
 from nginx_stream_lint.report.excerpt import Mark, excerpt
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.report.stream_path import StreamPath, stream_paths
 from nginx_stream_lint.report.stream_svg import outcome, stream_svg
 from nginx_stream_lint.rules.filters import CLIENTS, listed
 from nginx_stream_lint.rules.finding import MOST_SERVERS, SEVERITIES, Finding
+from nginx_stream_lint.streams.upstreams import deployed_app
 from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.sinks import shown_line
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _MOST_NAMES = 3  # number of inputs named in the title
 
@@ -31,6 +38,8 @@ class _Card(Struct):
     where: str
     servers: tuple[str, ...]
     because: str
+    nginx: str = ""
+    app: str | None = None
     way: StreamPath | None = None
     findings: list[Finding] = field(default_factory=list)
 
@@ -71,26 +80,16 @@ class _Card(Struct):
 
 def html(run: Run) -> str:
     """Render the run as one HTML page that loads nothing."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["printable"] = _printable_lines
-    template = environment.from_string(
-        data_text(os.path.join(os.path.dirname(__file__), "page.html"))
-    )
     report = run.report
     cards = _cards(run)
     streams = [card for card in cards if card.way is not None]
-    version = run.nginx_version
     names = [_name(path, run) for path in report.inputs]
     more = f"{len(names) - _MOST_NAMES} more"
-    text = template.render(
+    text = _page().render(
         tool_version=__version__,
         title=listed(names if len(names) <= _MOST_NAMES else [*names[:_MOST_NAMES], more]),
         inputs=listed(names),
-        nginx_version=None if version is None else ".".join(map(str, version)),
+        nginx_version=_versions(run, cards),
         counts=[(word, report.count(word)) for word in SEVERITIES],
         suppressed=len(report.suppressed),
         locations=report.locations,
@@ -103,6 +102,18 @@ def html(run: Run) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+@cache
+def _page() -> Template:
+    """The template of the page; Jinja takes 15 ms to compile it."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["printable"] = _printable_lines
+    return environment.from_string(data_text(os.path.join(os.path.dirname(__file__), "page.html")))
+
+
 def _name(path: str, run: Run) -> str:
     """The displayed name of an input: `.` and `..` become the name of the folder."""
     shown = run.path(path)
@@ -111,10 +122,22 @@ def _name(path: str, run: Run) -> str:
     return shown
 
 
+def _versions(run: Run, cards: Sequence[_Card]) -> str | None:
+    """The nginx versions that the page is about; None if they are unknown."""
+    if run.nginx_version is not None:
+        return f"nginx {'.'.join(map(str, run.nginx_version))}"
+    shown = [card.way.served.nginx for card in cards if card.way is not None]
+    deployed = [one for one in (*shown, *run.report.deployed) if one is not None and one.versions]
+    words = list(dict.fromkeys(map(version_words, deployed)))
+    more = f"{len(words) - _MOST_NAMES} more"
+    return listed(words if len(words) <= _MOST_NAMES else [*words[:_MOST_NAMES], more]) or None
+
+
 def _cards(run: Run) -> list[_Card]:
     """The cards: each stream with its findings, then findings without a stream."""
     cards: dict[tuple[str, int], _Card] = {}
     for way in stream_paths(run.report, run.nginx_version, run.policy):
+        nginx = way.served.nginx
         directive = way.served.level.directive or way.served.handler.directive
         names = way.served.server.rows.get("server_name", [])
         cards[directive.source.name, directive.start] = _Card(
@@ -122,6 +145,8 @@ def _cards(run: Run) -> list[_Card]:
             f"{run.path(directive.source)}:{directive.line}",
             tuple(dict.fromkeys(islice((arg for row in names for arg in row.args), MOST_SERVERS))),
             way.stream.words,
+            "" if nginx is None else deployed_words(nginx),
+            deployed_app(way.served.level, way.served.handler, nginx),
             way,
         )
     for finding in run.report.findings:
@@ -133,6 +158,7 @@ def _cards(run: Run) -> list[_Card]:
                 f"{run.path(place.source)}:{place.line}",
                 finding.location.servers,
                 finding.thought,
+                "" if finding.instance is None else f"In {finding.instance}",
             )
         cards[key].findings.append(finding)
         if finding.location.servers:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.report.run import Run, StreamRecord, described
+from nginx_stream_lint.report.run import NginxRecord, Run, StreamRecord, described, nginx_record
 from nginx_stream_lint.rules.finding import Finding, Fix
-from nginx_stream_lint.util.json_text import json_text
+from nginx_stream_lint.util.json_text import json_parts
 
 # Version of schema/lint.schema.json; CONTRIBUTING.md says when it changes.
 SCHEMA_VERSION = 1
@@ -121,6 +123,7 @@ class LintDocument(Struct):
     schema_version: int
     tool: LintTool
     nginx_version: str | None
+    instances: list[NginxRecord]
     inputs: list[str]
     findings: list[LintFinding]
     errors: list[LintError]
@@ -129,13 +132,14 @@ class LintDocument(Struct):
     summary: LintSummary
 
 
-def json(run: Run) -> str:
+def json(run: Run) -> Iterator[str]:
     """Render the run as JSON."""
     report, version = run.report, run.nginx_version
     document = LintDocument(
         schema_version=SCHEMA_VERSION,
         tool=LintTool("nginx-stream-lint", __version__),
         nginx_version=None if version is None else ".".join(map(str, version)),
+        instances=[nginx_record(one) for one in report.deployed],
         inputs=report.inputs,
         findings=[_finding(one) for one in report.findings],
         errors=[
@@ -162,7 +166,7 @@ def json(run: Run) -> str:
             seconds=round(run.seconds, 3),
         ),
     )
-    return json_text(document)
+    return json_parts(document)
 
 
 def _finding(finding: Finding) -> LintFinding:

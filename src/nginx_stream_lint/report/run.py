@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.config import Source
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.report.wrapping import WIDTH
 from nginx_stream_lint.rules.finding import Edit, Finding, Place, Severity
@@ -65,6 +66,32 @@ def described(stream: Stream | None) -> StreamRecord | None:
     if stream is None:
         return None
     return StreamRecord(stream.kind, stream.confidence, stream.because)
+
+
+class NginxRecord(Struct):
+    """An nginx of the deployment as a record for programs."""
+
+    name: str
+    file: str
+    line: int
+    product: str
+    version: str | None
+    version_file: str | None
+    version_line: int | None
+
+
+def nginx_record(nginx: Deployed) -> NginxRecord:
+    """Convert an nginx of the deployment to a record."""
+    stated = nginx.version_origin
+    return NginxRecord(
+        name=nginx.name,
+        file=nginx.origin.file,
+        line=nginx.origin.line,
+        product=nginx.product,
+        version=nginx.version,
+        version_file=None if stated is None else stated.file,
+        version_line=None if stated is None else stated.line,
+    )
 
 
 @latest_remembered(1024)

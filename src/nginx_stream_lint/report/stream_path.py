@@ -74,7 +74,8 @@ def stream_paths(
 ) -> list[StreamPath]:
     """The paths of all assumed streams, each location once, in file order.
 
-    `policy` sets the nginx version for some files.
+    `version` is the user's, `policy` sets it for some files; otherwise the deployment determines
+    it. If several nginx read a location, the first one that holds its stream back is shown.
     """
     version_of = cache((policy or Policy()).nginx_version)
     found: dict[tuple[str, int], StreamPath] = {}
@@ -82,8 +83,16 @@ def stream_paths(
         directive = served.level.directive or served.handler.directive
         if served.is_stream and served.shadowed_by is None:
             name = directive.source.name
-            way = _way(served, version_of(name, version))
-            found.setdefault((name, directive.start), way)
+            key = (name, directive.start)
+            if key in found and not found[key].gets_through:
+                continue
+            known = version_of(name, version)
+            if known is None and served.nginx is not None:
+                # Of a floating tag, the older release is shown, as by the findings.
+                known = next(iter(served.nginx.versions), None)
+            way = _way(served, known)
+            if key not in found or not way.gets_through:
+                found[key] = way
     return list(found.values())
 
 

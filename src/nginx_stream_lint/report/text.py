@@ -46,21 +46,24 @@ def _locations(report: Result, width: int) -> list[str]:
         if location.servers:
             more = ", ..." if len(location.servers) == MOST_SERVERS else ""
             head += f"  ({printable(', '.join(location.servers))}{more})"
+        instances = {one.instance for one in findings}
         instance = findings[0].instance
-        if instance is not None:
+        if instance is not None and len(instances) == 1:
             head += f" in {printable(instance)}"
         lines.append(head)
         if thought:
             lines += wrapped(printable(thought), width, "  ", _INDENT)
         shown: list[tuple[Place, ...]] = []
         for finding in findings:
-            lines += _finding(finding, shown, width)
+            lines += _finding(finding, shown, width, len(instances) > 1)
         lines += _fix(findings, width)
         lines.append("")
     return lines
 
 
-def _finding(finding: Finding, shown: list[tuple[Place, ...]], width: int) -> list[str]:
+def _finding(
+    finding: Finding, shown: list[tuple[Place, ...]], width: int, names_instance: bool
+) -> list[str]:
     """Render a finding with its source lines; lines in `shown` are not repeated."""
     from nginx_stream_lint.report.excerpt import Mark, excerpt
 
@@ -70,6 +73,8 @@ def _finding(finding: Finding, shown: list[tuple[Place, ...]], width: int) -> li
     where = f"{line}:{column}"
     if place.source is not home:
         where = f"{printable(place.source.name)}:{where}"
+    if names_instance and finding.instance is not None:
+        where += f" in {printable(finding.instance)}"
     lines = [f"  {_SEVERITIES[finding.severity]} {finding.rule} at {where}"]
     places = (place, *[one.place for one in finding.related])
     if places not in shown:

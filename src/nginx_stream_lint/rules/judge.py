@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from nginx_stream_lint.config import Directive
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.cache import LocationCache
@@ -36,11 +37,12 @@ _FROM_WORST: tuple[Fate, ...] = ("replays", "stalls")
 
 
 class FindingWithContext(Struct, frozen=True):
-    """A finding with the data that a fix needs."""
+    """A finding with the data that a fix needs; `running` is each nginx that has it."""
 
     finding: Finding
     verdict: Verdict
     served: ProxiedLocation
+    running: tuple[Deployed, ...] = ()
 
 
 def judge(locations: Iterable[ProxiedLocation], cache: VerdictCache) -> list[FindingWithContext]:
@@ -122,7 +124,7 @@ def _finding(verdict: Verdict, proxied: ProxiedLocation, location: LocationInfo)
     return Finding(
         rule=verdict.rule.name,
         severity=verdict.severity,
-        message=_message(verdict, proxied),
+        message=message(verdict, proxied),
         place=place,
         location=location,
         stream=proxied.streams[verdict.stream],
@@ -133,8 +135,8 @@ def _finding(verdict: Verdict, proxied: ProxiedLocation, location: LocationInfo)
     )
 
 
-def _message(verdict: Verdict, proxied: ProxiedLocation) -> str:
-    """Render the message of a verdict, with the origin of each value."""
+def message(verdict: Verdict, proxied: ProxiedLocation, running: Sequence[Deployed] = ()) -> str:
+    """Render the message of a verdict, with the origin of each value; see `messages.origin`."""
     # If there are several rows, use the one that the finding points at.
     words = {pointer.name: pointer.word for pointer in verdict.pointers}
 
@@ -143,7 +145,8 @@ def _message(verdict: Verdict, proxied: ProxiedLocation) -> str:
             return part
         if isinstance(part, Doubt):
             return doubted(proxied, part.name, verdict.version)
-        return origin(proxied.level, part.name, verdict.version, words.get(part.name, ""))
+        word = words.get(part.name, "")
+        return origin(proxied.level, part.name, verdict.version, word, running)
 
     return " ".join("".join(map(said, verdict.message)).split())
 

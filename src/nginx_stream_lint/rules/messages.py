@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from nginx_stream_lint.config import Directive, File
+from nginx_stream_lint.config.deployed import Deployed, version_words
+from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.nginx.versions import NEW, Version
 from nginx_stream_lint.rules.facts.base import Facts, Read, holder
 from nginx_stream_lint.rules.facts.delivery import (
     DELIVERY,
@@ -96,14 +98,17 @@ PHRASES = {
 }
 
 
-def origin(level: Level, name: str, version: Version, word: str = "") -> str:
+def origin(
+    level: Level, name: str, version: Version, word: str = "", running: Sequence[Deployed] = ()
+) -> str:
     """Describe where the value of a directive in force at a level comes from.
 
-    If there are several rows, describe the first one with `word` among its arguments.
+    If there are several rows, describe the first one with `word` among its arguments. `running` are
+    the nginx of the deployment, if they determine the `version`.
     """
     effective = holder(level, name).effective(name, version)
     if not effective.directives:
-        return "default"
+        return default_words(name, version, running, _end_of)
     rows = effective.directives
     directive = next((one for one in rows if word and word in map(str.lower, one.args)), rows[0])
     author = directive.file.reading.author
@@ -113,6 +118,37 @@ def origin(level: Level, name: str, version: Version, word: str = "") -> str:
     if effective.origin == "explicit" and directive.file is _home(level):
         return "set here"
     return f"set in {_place(directive)}"
+
+
+def default_words(
+    name: str,
+    version: Version,
+    running: Sequence[Deployed],
+    shown: Callable[[str], str] = str,
+) -> str:
+    """Describe a default of this version: `default of nginx 1.27 (compose.yaml:4)`.
+
+    Only `default` if it is the same in all versions, or if no nginx of the deployment has it.
+    `shown` shortens the path of a file.
+    """
+    entry = table().get(name)
+    if entry is None or not entry.default_changed:
+        return "default"
+    having: dict[str, None] = {}
+    floating: dict[str, None] = {}
+    value = entry.default(version, in_stream=False)
+    for one in running:
+        values = {entry.default(each, in_stream=False) for each in one.versions}
+        if value in values:
+            (having if len(values) == 1 else floating)[version_words(one, shown)] = None
+    if having:
+        first, *others = having
+        more = f" and {len(others)} other{'s' if len(others) > 1 else ''}" if others else ""
+        return f"default of {first}{more}"
+    if floating:
+        side, other = ("since", "older") if version >= NEW else ("before", "newer")
+        return f"default {side} {'.'.join(map(str, NEW))}; {next(iter(floating))} may be {other}"
+    return "default"
 
 
 def _place(directive: Directive) -> str:

@@ -23,7 +23,6 @@ from nginx_stream_lint.rules.facts.base import (
 from nginx_stream_lint.rules.facts.other_inputs import LOCATION
 from nginx_stream_lint.rules.messages import PHRASES
 from nginx_stream_lint.rules.rule import Rule, Template
-from nginx_stream_lint.rules.template_names import names_in
 
 
 class Reads(Struct, frozen=True):
@@ -126,7 +125,7 @@ def _reads_of_condition(condition: Condition | None) -> list[Read]:
 
 
 def _reads_of_template(template: Template) -> list[Read]:
-    used = names_in(template.text)
+    used = template.uses
     found: list[Read] = [name for name in used.names if name in FACTS]
     for name in used.names & PHRASES.keys():
         found += PHRASES[name].reads

@@ -15,11 +15,32 @@ class RuleMistake(Exception):
     """An unusable rule file; the message starts with `file:line:column`."""
 
 
+class NamesInTemplate(Struct, frozen=True):
+    """The names in a template.
+
+    `names` may be facts or phrases. `values` and `origins` are the directives that `value` and
+    `origin` are called with. `compares_origins`: the template does more with an origin than print
+    it.
+    """
+
+    names: frozenset[str] = frozenset()
+    values: frozenset[str] = frozenset()
+    origins: frozenset[str] = frozenset()
+    compares_origins: bool = False
+
+
+_NO_NAMES = NamesInTemplate()
+
+
 class Template(Struct, frozen=True):
-    """A text with placeholders; `place` is its file, line and column."""
+    """A text with placeholders; `place` is its file, line and column.
+
+    `uses` are the names in it, as `template_names.template` finds them.
+    """
 
     text: str
     place: tuple[str, int, int] = ("", 1, 1)
+    uses: NamesInTemplate = _NO_NAMES
 
 
 NO_TEXT = Template("")

@@ -55,6 +55,7 @@ from nginx_stream_lint.rules.rule_form import (
     keys_of,
 )
 from nginx_stream_lint.rules.shipped import builtin_folder
+from nginx_stream_lint.rules.template_names import template as template_of
 from nginx_stream_lint.streams.declarations import nearest_words
 from nginx_stream_lint.streams.stream import KINDS
 from nginx_stream_lint.util.problems import Unreadable
@@ -307,7 +308,7 @@ class _Reader:
         args = self.arguments(raw["to"]) if "to" in raw else NO_TEXT
         if named[0] == "add_map":
             names = self.arguments(raw["add_map"])
-            directive, args = "map", Template(f"{names.text} {args.text}", names.place)
+            directive, args = "map", template_of(f"{names.text} {args.text}", names.place)
         else:
             directive = self.directive(raw[named[0]])
         return Step(
@@ -452,14 +453,14 @@ class _Reader:
         return tuple(self.checked(text, node) for text in self.text(node).splitlines())
 
     def checked(self, text: str, node: yaml.Node) -> Template:
-        template = Template(text, (self.name, *place(node)))
+        made = template_of(text, (self.name, *place(node)))
         if self.check_texts:
             from nginx_stream_lint.rules.templates import mistake
 
-            message = mistake(template, _known_directive)
+            message = mistake(made, _known_directive)
             if message is not None:
                 raise self.fail(node, message)
-        return template
+        return made
 
     def arguments(self, node: yaml.Node) -> Template:
         """Parse a template of arguments, which must not end the directive."""

@@ -23,7 +23,6 @@ from nginx_stream_lint.rules.facts import FACTS, Facts
 from nginx_stream_lint.rules.filters import FILTERS
 from nginx_stream_lint.rules.messages import PHRASES, origin
 from nginx_stream_lint.rules.rule import Template
-from nginx_stream_lint.rules.template_names import names_in
 from nginx_stream_lint.streams.declarations import nearest_words
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
@@ -102,7 +101,7 @@ def render(template: Template, facts: Facts | Subjects) -> Parts:
     text = template.text
     if "{" not in text:
         return (text,)
-    found = names_in(text)
+    found = template.uses
     names = found.names
     values: dict[str, Any] = {name: facts.value(name) for name in names if name in FACTS}
     values["origin"] = Origin
@@ -121,7 +120,11 @@ def render(template: Template, facts: Facts | Subjects) -> Parts:
 def _origin(facts: Facts, name: str) -> str | Origin:
     if not facts.has(name):
         return "nowhere"
-    return Origin(facts.resolve(name)) if facts.is_written(name) else "default"
+    resolved = facts.resolve(name)
+    # The words for a default that depends on the version name what states the version.
+    if facts.is_written(name) or (resolved in table() and table()[resolved].default_changed):
+        return Origin(resolved)
+    return "default"
 
 
 def _words_here(facts: Facts, name: str) -> str:
@@ -200,8 +203,8 @@ def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | No
 
     try:
         _check(_environment().parse(text), is_directive, 0)
-        _compare_names(text)
-        _try_out(text)
+        _compare_names(template)
+        _try_out(template)
     except TemplateError as error:
         return f"not a valid template: {error.message}"
     except RecursionError:
@@ -213,12 +216,12 @@ def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | No
     return None
 
 
-def _compare_names(text: str) -> None:
-    """Refuse a template that uses more names than `names_in` finds. Raises _Refused."""
+def _compare_names(template: Template) -> None:
+    """Refuse a template with more names than `template_names` finds. Raises _Refused."""
     from jinja2 import nodes
 
-    found = names_in(text)
-    parsed = _environment().parse(text)
+    found = template.uses
+    parsed = _environment().parse(template.text)
     used: dict[str, set[str]] = {name: set() for name in _CALLS}
     said = {id(one) for output in parsed.find_all(nodes.Output) for one in _said(output.nodes)}
     compares_origins = False
@@ -227,7 +230,7 @@ def _compare_names(text: str) -> None:
         used[name].add(call.args[0].value)  # type: ignore[attr-defined]
         compares_origins = compares_origins or (name == "origin" and id(call) not in said)
     if (
-        not names(text) <= found.names
+        not names(template.text) <= found.names
         or not used["value"] <= found.values
         or not used["origin"] <= found.origins
         or (compares_origins and not found.compares_origins)
@@ -353,12 +356,12 @@ def samples(name: str) -> list[object]:
     return [_SAMPLES[kind] for kind in FACTS[name].kinds]
 
 
-def _try_out(text: str) -> None:
+def _try_out(template: Template) -> None:
     """Render a template once for each type of the facts it names. Raises any error of that."""
-    found = names_in(text)
+    found = template.uses
     values = {name: samples(name) for name in found.names if name in FACTS}
     said: dict[str, Any] = dict.fromkeys(PHRASES, "text")
     said |= {"value": str, "origin": str if found.compares_origins else Origin}
     for number in range(max(map(len, values.values()), default=1)):
         tried = {name: every[number % len(every)] for name, every in values.items()}
-        tuple(_parts(_compiled(text)(said | tried)))
+        tuple(_parts(_compiled(template.text)(said | tried)))

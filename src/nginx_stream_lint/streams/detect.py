@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nginx_stream_lint.config import SIGN, Configuration, File, Problem, Source
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Handler, Level, always_answers
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, clients
@@ -64,7 +65,8 @@ class ProxiedLocation(Struct, eq=False):
     """A level that handles requests, with its `clients` and `streams`, strongest first.
 
     `shadowed_by` is the block that really handles the streams that a location was written for; None
-    if the location does. `asked` is the question that this answers, if there was one.
+    if the location does. `asked` is the question that this answers, if there was one. `nginx` is
+    the one of the deployment that reads it.
     """
 
     level: Level
@@ -74,6 +76,7 @@ class ProxiedLocation(Struct, eq=False):
     streams: tuple[Stream, ...]
     shadowed_by: Level | None = None
     asked: Declaration | None = None
+    nginx: Deployed | None = None
 
     @property
     def is_stream(self) -> bool:
@@ -136,6 +139,9 @@ def find_proxied(
                     users_say = [*users_say, EVERYTHING]
                 said = tuple(one for stream in users_say for one in with_found_facts(stream, ()))
                 found.append(ProxiedLocation(server, server.own_handler, server, TCP_CLIENTS, said))
+    if configuration.deployed is not None:
+        for one in found:
+            one.nginx = configuration.deployed
     return found, problems
 
 

@@ -46,6 +46,8 @@ _TIMEOUTS = tuple(f"{family}_read_timeout" for family in (*_BUFFERING, "grpc"))
 # The directives that are evidence at their level, and those that also are for inner levels.
 _FOR_ALL = frozenset((*_TIMEOUTS, *_HEADERS))
 _LARGE = tuple(f"{family}_request_buffering" for family in _BUFFERING)
+_TELLING_NAMES = frozenset(("upgrade", "connection", "cache-control", "last-event-id"))
+_TELLING_WORDS = frozenset(("x-accel-buffering", "text/event-stream"))
 _TELLING = _FOR_ALL.union(_SWITCHES, _OFF, _LARGE, ("limit_req",))
 
 # If this many places include a file, it is a habit: not all of them need its directives.
@@ -540,8 +542,15 @@ def _rows(level: Level, names: frozenset[str]) -> _Rows:
             for name, rows in level.rows.items()
             if name in names
             for row in rows
+            if name not in _HEADERS or _tells(row.args)
         ]
     )
+
+
+def _tells(header: tuple[str, ...]) -> bool:
+    """Whether `_header_clues` reads a header. Most are others, with many different values."""
+    lower = [arg.lower() for arg in header]
+    return lower[:1] != [] and (lower[0] in _TELLING_NAMES or not _TELLING_WORDS.isdisjoint(lower))
 
 
 def _held_around(location: Level) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct, field
 
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.nginx.levels import Handler, Level, cached_on_level
 from nginx_stream_lint.nginx.upstreams import upstream_block
 from nginx_stream_lint.streams.catalogue import App, app_by_name, app_named_in
@@ -112,6 +113,15 @@ def upstreams_of(http: Level, deployed_app: Callable[[str], str | None] | None =
                 values = [one.args[0] for one in row.block if one.args and one.args[0]]
                 found.values.setdefault(row.args[1].lstrip("$"), []).extend(dict.fromkeys(values))
     return found
+
+
+def deployed_app(level: Level, handler: Handler, nginx: Deployed | None) -> str | None:
+    """The name of the app that the deployment runs behind a location's handler; None if unknown."""
+    http = level.nearest("http")
+    if http is None or nginx is None:
+        return None
+    behind = upstreams_of(http, nginx.app_of).behind(level, handler)
+    return behind.app.name if behind.is_deployed and behind.app is not None else None
 
 
 def _name_of(target: str) -> str:

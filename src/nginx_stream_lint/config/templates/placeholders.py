@@ -15,6 +15,9 @@ from nginx_stream_lint.config.templates.dialects import DIALECTS, ENVSUBST_VARIA
 # Variables of envsubst; and an ellipsis, which leaves no room for the `;` of an unknown statement.
 _REPLACED = re.compile(rf"{ENVSUBST_VARIABLE}|^…$|(?<=\{{)…(?=\}})", re.ASCII | re.MULTILINE)
 
+# Characters that values may add to a file.
+_MAX_INSERTED = 4 * 1024 * 1024
+
 # Directives that define variables of the configuration.
 _DEFINED = re.compile(
     r"""(?:^|[;{}])[ \t]*(?:set|[a-z]+_set|set_by_lua\w*|js_var)[ \t]+\$\{?(\w+)
@@ -35,7 +38,7 @@ class PlaceholderMatches(NamedTuple):
 def substitute(text: str, values: Mapping[str, str]) -> tuple[str, tuple[SourceMapping, ...]]:
     """Insert values for their variables, as envsubst does; returns the text and its pieces.
 
-    A standalone `…` becomes `...`.
+    A standalone `…` becomes `...`. Variables stay as written once the text is too long.
     """
     parts: list[str] = []
     pieces: list[SourceMapping] = []
@@ -49,6 +52,8 @@ def substitute(text: str, values: Mapping[str, str]) -> tuple[str, tuple[SourceM
             length += len(part)
 
     for start, end, value in _replacements(text, values):
+        if length + len(value) > len(text) + _MAX_INSERTED:
+            break
         add(text[at:start], at, start)
         add(value, start, end)
         at = end

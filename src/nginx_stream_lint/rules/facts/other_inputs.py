@@ -10,6 +10,7 @@ import re
 
 from msgspec import Struct
 
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.nginx.caching import depends_on_the_request
 from nginx_stream_lint.nginx.handshake import (
     LONG_CONNECTION,
@@ -46,7 +47,7 @@ class UpstreamConnections(Struct, frozen=True):
     """The relevant properties of the upstream that a handler names.
 
     `keeps_alive`: its block has `keepalive`. `has_one_peer`: there is only one address, so nginx
-    never retries a request.
+    never retries a request. A name has one if the deployment runs one replica of its service.
     """
 
     keeps_alive: bool
@@ -58,7 +59,7 @@ def _upstream(proxied: ProxiedLocation, _: Version) -> UpstreamConnections:
     known = _upstreams_by_target(http)
     found = known.get(target)
     if found is None:
-        found = known[target] = _upstream_of(http, target)
+        found = known[target] = _upstream_of(http, target, proxied.nginx)
     return found
 
 
@@ -68,17 +69,24 @@ def _upstreams_by_target(_: Level) -> dict[str, UpstreamConnections]:
     return {}
 
 
-def _upstream_of(http: Level, target: str) -> UpstreamConnections:
+def _upstream_of(http: Level, target: str, nginx: Deployed | None) -> UpstreamConnections:
     host = _SCHEME.sub("", target).split("/")[0]
     block = upstream_block(http, host)
     if block is None:
-        return UpstreamConnections(False, _ADDRESS.match(host) is not None)
+        return UpstreamConnections(False, _is_one(host, nginx))
     keepalive = block.rows.get("keepalive", [])
     hosts = [row.args[0] for row in block.rows.get("server", []) if row.args]
     return UpstreamConnections(
         bool(keepalive) and keepalive[-1].args[:1] != ("0",),
-        len(hosts) == 1 and _ADDRESS.match(hosts[0]) is not None,
+        len(hosts) == 1 and _is_one(hosts[0], nginx),
     )
+
+
+def _is_one(peer: str, nginx: Deployed | None) -> bool:
+    """Whether a server of an upstream certainly has one address."""
+    if _ADDRESS.match(peer) is not None:
+        return True
+    return nginx is not None and nginx.addresses_of(peer.partition(":")[0]) == 1
 
 
 def auth_target(proxied: ProxiedLocation, version: Version) -> Level | None:

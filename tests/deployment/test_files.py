@@ -1,0 +1,91 @@
+"""Which files of a repository an instance has, and where its includes lead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nginx_stream_lint.deployment import deployed
+from nginx_stream_lint.deployment.files import InstanceFiles
+from nginx_stream_lint.files.workspace import Workspace
+from tests.deployment.reading import deployment, notes
+
+COMPOSE = """\
+services:
+  web:
+    image: nginx:1.27.3
+    volumes:
+      - ./nginx:/etc/nginx
+      - ./other/b.conf:/etc/nginx/conf.d/b.conf
+"""
+
+
+def only(workspace: Workspace, root: str) -> InstanceFiles:
+    """The only instance below a folder."""
+    files = workspace.files_below(root)
+    [found], _ = deployed(workspace, root, files, [], lambda *_: None)
+    return found
+
+
+def instance(*paths: str) -> tuple[InstanceFiles, Workspace]:
+    workspace = Workspace.in_memory({"compose.yaml": COMPOSE, **dict.fromkeys(paths, "")})
+    return only(workspace, "."), workspace
+
+
+def test_a_folder_may_have_any_number_of_files() -> None:
+    names = [f"nginx/conf.d/{number:04}.conf" for number in range(2_500)]
+    web, workspace = instance("nginx/nginx.conf", "other/b.conf", *names)
+    found = web.paths_of("conf.d/*.conf")
+    assert list(found.paths) == [*names, "other/b.conf"]
+    assert web.has(workspace.key(names[-1]))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("conf.d/*.conf", ["nginx/conf.d/a.conf", "other/b.conf"]),
+        ("/etc/nginx/conf.d/[ab].conf", ["nginx/conf.d/a.conf", "other/b.conf"]),
+        ("*.conf", ["nginx/nginx.conf"]),
+        ("*/a.conf", ["nginx/conf.d/a.conf", "nginx/x/a.conf"]),
+        ("x/*/*.conf", ["nginx/x/y/c.conf"]),
+        ("*/y/*.conf", ["nginx/x/y/c.conf"]),
+        ("x/y/d/*.conf", []),
+        ("/etc/*/nginx.conf", ["nginx/nginx.conf"]),
+        ("/var/*.conf", []),
+    ],
+)
+def test_a_pattern_is_matched_folder_by_folder(pattern: str, expected: list[str]) -> None:
+    web, _ = instance(
+        *("nginx/nginx.conf", "nginx/conf.d/a.conf", "nginx/conf.d/b.conf", "other/b.conf"),
+        *("nginx/conf.d/.hidden.conf", "nginx/x/a.conf", "nginx/x/y/c.conf", "nginx/x/y/c.txt"),
+    )
+    assert list(web.paths_of(pattern).paths) == expected
+
+
+def test_what_another_file_hides_is_not_there() -> None:
+    web, workspace = instance("nginx/conf.d/b.conf", "other/b.conf", "nginx/a.conf", "c.conf")
+    having = [one for one in workspace.paths if web.has(workspace.key(one))]
+    assert having == ["other/b.conf", "nginx/a.conf"]
+
+
+def test_a_link_brings_the_file_that_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "available").mkdir()
+    (tmp_path / "nginx/sites-enabled").mkdir(parents=True)
+    (tmp_path / "compose.yaml").write_text(COMPOSE)
+    for name in ("on", "off"):
+        (tmp_path / "available" / name).write_text("")
+    (tmp_path / "nginx/sites-enabled/on").symlink_to("../../available/on")
+    workspace = Workspace.on_disk(str(tmp_path))
+    web = only(workspace, str(tmp_path))
+    assert web.has(workspace.key(str(tmp_path / "available/on")))
+    assert not web.has(workspace.key(str(tmp_path / "available/off")))
+    assert [Path(one).name for one in web.paths_of("sites-enabled/*").paths] == ["on"]
+
+
+def test_files_that_are_not_read_are_told() -> None:
+    found = deployment({f"{number:04}.Dockerfile": "FROM redis" for number in range(2_002)})
+    assert notes(found) == [
+        "2000.Dockerfile:1:1: there are 2,000 files of this kind before this one;"
+        " it was not read, nor those after it"
+    ]
