@@ -233,10 +233,9 @@ class Repository:
 
         Other programs have a `conf.d/*.conf`, too.
         """
-        if alike == 0:
-            return self._look(path).is_plausible
-        if wild and self._look(path).verdict == "not" and not self._look(path).is_blank:
-            return False
+        if alike == 0 or wild:
+            look = self._look(path)
+            return look.is_plausible or (alike > 0 and look.is_blank)
         return bool(self._workspace.is_file(path))
 
     def _name(self, path: str) -> str:
