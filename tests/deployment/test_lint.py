@@ -599,3 +599,35 @@ def test_unknown_mounts_leave_includes_open(more: str) -> None:
     )
     found = linted({**repository(), "compose.yaml": text}, "a/main.conf")
     assert [one.source.name for one in found.files] == ["a/main.conf", "c/conf.d/other.conf"]
+
+
+@pytest.mark.parametrize(
+    ("target", "confidence"),
+    [
+        ("http://ollama:11434/", "known"),
+        ("http://ollama:11434/api/", "likely"),
+        ("http://ollama:11434", "likely"),
+        ("http://ollama:11434/api/tags", None),
+    ],
+)
+def test_an_image_tells_what_a_path_of_its_app_is(target: str, confidence: str | None) -> None:
+    """Also beside the pages of another app, whose image tells that it streams, too."""
+    conf = (
+        "server {\n    listen 80;\n"
+        f"    location /models/ {{ proxy_pass {target}; }}\n"
+        "    location / { proxy_pass http://webui:8080; }\n}\n"
+    )
+    compose = (
+        "services:\n"
+        "  web:\n    image: nginx:1.27\n    volumes: [./a.conf:/etc/nginx/conf.d/default.conf]\n"
+        "  ollama:\n    image: ollama/ollama\n"
+        "  webui:\n    image: ghcr.io/open-webui/open-webui:main\n"
+    )
+    result = linted({"compose.yaml": compose, "a.conf": conf})
+    found = {
+        one.location.label: one.stream.confidence
+        for one in result.findings
+        if one.stream is not None
+    }
+    assert found.get("location /models/") == confidence
+    assert found["location /"] == "known"

@@ -133,7 +133,7 @@ class Repository:
                 rank = (-alike, _distance(here, folders if not wild else base), "/".join(base))
                 if (best is not None and rank > best) or key(path) in never:
                     continue
-                if not self._may_be_meant(path, alike):
+                if not self._may_be_meant(path, alike, wild):
                     continue
                 place = os.path.join(os.path.dirname(path), name)
                 found.setdefault(rank, {}).setdefault(place, []).append(path)
@@ -228,9 +228,15 @@ class Repository:
         is_copy = enabled in paths and key(enabled) != key(path)
         return is_copy and self.text(enabled) == self.text(path)
 
-    def _may_be_meant(self, path: str, alike: int) -> bool:
-        """Whether an include may mean a file with this many common folders."""
-        return self._look(path).is_plausible if alike == 0 else bool(self._workspace.is_file(path))
+    def _may_be_meant(self, path: str, alike: int, wild: bool) -> bool:
+        """Whether an include may mean a file with this many common folders.
+
+        Other programs have a `conf.d/*.conf`, too.
+        """
+        if alike == 0 or wild:
+            look = self._look(path)
+            return look.is_plausible or (alike > 0 and look.is_blank)
+        return bool(self._workspace.is_file(path))
 
     def _name(self, path: str) -> str:
         """A path from the repository's root: folders above are no evidence."""

@@ -276,7 +276,7 @@ class _Build:
         self.made: dict[int, BuiltImage] = {}
         for one in found:
             if one.name == "FROM":
-                words = one.text.split()
+                words = _words(one.text)
                 name = words[2].lower() if len(words) > 2 and words[1].upper() == "AS" else ""
                 base = substituted(words[0], self.globals) if words else PLACEHOLDER
                 self.stages.append(_Stage(name, base, one.origin, []))
@@ -521,10 +521,7 @@ class _Run:
         inside = self._inside(target)
         is_folder = target.endswith(("/", "/.")) or target == "." or is_folder_of_nginx(inside)
         is_folder = is_folder or len(words) > 2 or any(map(is_pattern, words[:-1]))
-        is_folder = is_folder or any(
-            one.inside.startswith(f"{inside}/") or (one.inside == inside and one.is_folder)
-            for one in self.layers.files
-        )
+        is_folder = is_folder or self.layers.is_folder(inside)
         if PLACEHOLDER in target:
             self._unsure(one, "it copies to a path with an unknown variable", "give it a default")
             return

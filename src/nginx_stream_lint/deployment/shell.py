@@ -266,6 +266,7 @@ class Layers:
         self.files = list(files)
         self.programs: list[list[str]] = []  # started programs with unknown effects
         self.nginx: list[str] | None = None  # nginx's command, once it was started
+        self.folders: set[str] = set()  # that a command makes
         self.variables: dict[str, str] = {}  # of the shell
         self.exported: dict[str, str | None] = {}
 
@@ -289,6 +290,19 @@ class Layers:
     def add(self, one: PlacedFile) -> None:
         """Add a file, which hides an earlier one at its path."""
         self.files.append(one)
+
+    def is_folder(self, path: str) -> bool:
+        """Whether a path is a folder at this point."""
+        if path in self.folders:
+            return True
+        for one in reversed(self.files):
+            if one.inside == path:
+                return one.is_folder and one.how != "removed"
+            if one.inside.startswith(f"{path}/"):
+                return True
+            if one.how == "removed" and path.startswith(f"{one.inside}/"):
+                return False
+        return is_folder_of_nginx(path)
 
     def run(self, text: str, folder: str, origin: DeployedAt) -> None:
         """Apply the certain effects of a shell text."""
@@ -354,6 +368,8 @@ class Layers:
         if program == "rm" and is_certain:
             for path in arguments:
                 self._removed(inside(path), origin)
+        elif program == "mkdir":
+            self.folders.update(map(inside, arguments))
         elif program in ("cp", "mv", "ln") and len(arguments) >= 2:
             target = inside(arguments[-1])
             for path in arguments[:-1]:
@@ -367,9 +383,9 @@ class Layers:
             for path in arguments:
                 self._written(inside(path), origin)
         elif program in ("sed", "perl") and any(
-            one.startswith(("-i", "--in-place")) for one in words
+            re.match(r"-[A-Za-z]{0,3}i|--in-place", one) for one in words
         ):
-            for path in arguments:
+            for path in _edited(words):
                 self._changed(inside(path), origin)
         elif program in ("curl", "wget"):
             for flag, value in itertools.pairwise(words):
@@ -436,6 +452,9 @@ class Layers:
             self._written(path, origin)
 
     def _removed(self, path: str, origin: DeployedAt) -> None:
+        self.folders = {
+            one for one in self.folders if one != path and not one.startswith(f"{path}/")
+        }
         if re.search(r"[*?\[]", path):
             # Copy only the present files; later ones do not change the copy.
             known = [one.inside for one in self.files if fnmatchcase(one.inside, path)]
@@ -450,13 +469,29 @@ class Layers:
         contents = path.endswith("/.")
         path = posixpath.normpath(path)
         known = self.at(path)
-        if not contents and (slash or is_folder_of_nginx(target)):
+        if not contents and (slash or self.is_folder(target)):
             target = posixpath.join(target, posixpath.basename(path))
         is_file = is_configuration_path(target) or "." in posixpath.basename(target)
         if known is not None and known.path is not None and is_certain and is_file:
             self.add(replace(known, inside=target, origin=origin))
         else:
             self._written(target, origin)
+
+
+def _edited(words: list[str]) -> list[str]:
+    """The files that `sed -i` or `perl -i` edits: all arguments but the commands."""
+    files: list[str] = []
+    has_commands = False
+    rest = iter(words[1:])
+    for word in rest:
+        if re.fullmatch(r"-[A-Za-z]*[ef]|--expression|--file", word):
+            has_commands = True
+            next(rest, None)
+        elif word.startswith(("-e", "--expression=", "-f", "--file=")):
+            has_commands = True
+        elif not word.startswith("-"):
+            files.append(word)
+    return files if has_commands else files[1:]
 
 
 def _is_literal(words: list[str], number: int) -> bool:
