@@ -65,6 +65,15 @@ def test_only_the_route_is_named(tmp_path: Path) -> None:
     assert report.locations == 1
 
 
+@pytest.mark.parametrize(("gateway", "flipped"), [("nginx-gateway", 2), ("web", 0)])
+def test_the_gateway_is_in_another_repository(gateway: str, flipped: int, tmp_path: Path) -> None:
+    """Its name is the only hint; a folder and the file of the route give the same."""
+    route = ROUTE.replace("- name: web", f"- name: {gateway}")
+    write(tmp_path, {"ingress.yaml": OLD, "route.yaml": route})
+    assert [name for name, _ in flips(tmp_path)] == ["route.yaml"] * flipped
+    assert len(flips(tmp_path / "route.yaml")) == flipped
+
+
 # What ingress2gateway makes of OLD: the timeout became one that NGINX Gateway Fabric ignores.
 CONVERTED = """\
 apiVersion: gateway.networking.k8s.io/v1

@@ -46,9 +46,13 @@ _IN_YAML = (
     r"(?m)nginx\.(?:ingress\.kubernetes\.io|org|com)/|kind: *(?:Ingress|VirtualServer)\b|"
     r"^[ ]+(?:server|http|upstream [^\n{]*|location [^\n{]*)[ ]*\{|gateway\.nginx\.org/"
 )
-# Objects of the Gateway API belong to nginx only if the Gateway's class, or a policy, says so.
+# Objects of the Gateway API belong to nginx only if the Gateway's class, or a policy, says so. If the
+# Gateway is elsewhere, its name must.
 _IN_GATEWAY_API = r"gateway\.networking\.k8s\.io/"
-_OF_NGINX = r"gateway\.nginx\.org|gatewayClassName[\"']?: *[\"']?[\w.-]*nginx"
+_OF_NGINX = (
+    r"gateway\.nginx\.org|gatewayClassName[\"']?: *[\"']?[\w.-]*nginx"
+    r"|parentRefs[\"']?:[\s\S]{0,300}?\bname[\"']?: *[\"']?[\w.-]*nginx"
+)
 
 
 def is_yaml(path: str) -> bool:
