@@ -145,6 +145,45 @@ def test_other_paths_of_the_route_change_too(tmp_path: Path) -> None:
     assert "move it to its own route" in error.fix.title
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "buffering:\n  disable: true\ntimeout:\n  read: 300s"),
+        ("buffering: {}\ntimeout: {connect: 5s}",
+         "buffering: {disable: true}\ntimeout: {connect: 5s, read: 300s}"),
+        ("buffering: { }\ntimeout: {\n  connect: 5s\n}",
+         "buffering: {disable: true }\ntimeout: {\n  connect: 5s, read: 300s\n}"),
+        ("buffering: {disable: false, bufferSize: 4k}\ntimeout: {read: 5s}",
+         "buffering: {disable: true, bufferSize: 4k}\ntimeout: {read: 300s}"),
+        ("buffering:\ntimeout: ~", "buffering: {disable: true}\ntimeout: {read: 300s}"),
+        ("buffering:\n  disable:  # later\ntimeout: {read: null}",
+         "buffering:\n  disable: true  # later\ntimeout: {read: 300s}"),
+        # These need a person.
+        ("buffering: {bufferSize: 4k,}\ntimeout: {connect: 5s # slow\n}", None),
+        ("buffering: [4k]\ntimeout: 5s", None),
+    ],
+)  # fmt: skip
+def test_fields_are_added_in_the_style_of_the_policy(
+    before: str, after: str | None, tmp_path: Path
+) -> None:
+    write(tmp_path, {"gateway.yaml": GATEWAY, "route.yaml": ROUTE})
+    write(tmp_path, {"policy.yaml": policy("ProxySettingsPolicy", "HTTPRoute", "llm", before)})
+    assert said(checked(tmp_path)) == {
+        ("error", "response-buffering"),
+        ("error", "short-read-timeout"),
+    }
+    changed = fixed(tmp_path)
+    if after is None:
+        assert changed == {}
+        return
+    (name,) = changed
+    assert name == "policy.yaml"
+    lines = sorted(line.strip() for line in changed[name].splitlines()[9:])
+    assert lines == sorted(line.strip() for line in after.splitlines())
+    write(tmp_path, changed)
+    assert checked(tmp_path).findings == []
+
+
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize(
     ("before", "behind"),

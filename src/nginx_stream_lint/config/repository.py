@@ -46,8 +46,8 @@ _IN_YAML = (
     r"(?m)nginx\.(?:ingress\.kubernetes\.io|org|com)/|kind: *(?:Ingress|VirtualServer)\b|"
     r"^[ ]+(?:server|http|upstream [^\n{]*|location [^\n{]*)[ ]*\{|gateway\.nginx\.org/"
 )
-# Objects of the Gateway API belong to nginx only if the Gateway's class, or a policy, says so. If the
-# Gateway is elsewhere, its name must.
+# Objects of the Gateway API belong to nginx only if something says so: the class of the Gateway, a
+# policy, or the name of a Gateway that is elsewhere.
 _IN_GATEWAY_API = r"gateway\.networking\.k8s\.io/"
 _OF_NGINX = (
     r"gateway\.nginx\.org|gatewayClassName[\"']?: *[\"']?[\w.-]*nginx"

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import TypeGuard
 
 from nginx_stream_lint.config.mapped_text import SourceEdit
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.kubernetes.gateway_api import GATEWAY_API, OF_NGINX, ApiObject
 from nginx_stream_lint.kubernetes.gateway_author import GatewayAuthor, policy_entries
-from nginx_stream_lint.kubernetes.manifest import Mapping, Scalar
+from nginx_stream_lint.kubernetes.manifest import Mapping, Node, Scalar
 
 # A name of Kubernetes that is a string in YAML without quotes.
 _NAME = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)\Z)[a-z](?:[a-z0-9.-]*[a-z0-9])?")
@@ -26,7 +27,8 @@ def policy_edits(
 ) -> list[SourceEdit] | None:
     """The edits that give directives their values in all locations of a route.
 
-    None if they must be made manually: placeholders, lists of objects, JSON, anchors.
+    None if they must be made manually: placeholders, lists of objects, JSON, anchors, comments and
+    last commas in braces.
     """
     by_kind: dict[str, list[_Field]] = {}
     for name, value in settings:
@@ -135,7 +137,7 @@ class _NoFieldError(Exception):
 
 def _set(policy: ApiObject, holder: Mapping, fields: Sequence[_Field]) -> Iterator[SourceEdit]:
     """Set fields of a mapping: in place if they are there, otherwise at its end."""
-    if holder.is_flow or not holder.own:
+    if not (holder.own or holder.is_flow):
         raise _NoFieldError
     source = policy.document.source
     new: list[_Field] = []
@@ -150,17 +152,60 @@ def _set(policy: ApiObject, holder: Mapping, fields: Sequence[_Field]) -> Iterat
             raise _NoFieldError
         if len(path) > 1:
             inner.setdefault(path[0], []).append((path[1:], value))
-        elif isinstance(node, Scalar) and node.text and node.style not in ("|", ">"):
+        elif _is_null(node):
+            yield _filled(source, node, value)
+        elif isinstance(node, Scalar) and node.style not in ("|", ">"):
             yield SourceEdit(node.start, node.end, value, source=source)
         else:
             raise _NoFieldError
     for key, some in inner.items():
         node = holder.entries[key].value
-        if not isinstance(node, Mapping):
+        if isinstance(node, Mapping):
+            yield from _set(policy, node, some)
+        elif _is_null(node):
+            yield _filled(source, node, f"{{{', '.join(_in_braces(some))}}}")
+        else:
             raise _NoFieldError
-        yield from _set(policy, node, some)
-    if new:
+    if new and holder.is_flow:
+        yield _inserted_in_flow(source, holder, new)
+    elif new:
         yield _inserted(source, holder, _nested(new))
+
+
+def _is_null(node: Node) -> TypeGuard[Scalar]:
+    """Whether a field has no value."""
+    return isinstance(node, Scalar) and not node.style and not node.text
+
+
+def _filled(source: Source, node: Scalar, value: str) -> SourceEdit:
+    """Give a field without a value one."""
+    start, end = node.start, node.end
+    if start == end:
+        return SourceEdit(start - 1, start, f"{source.text[start - 1]} {value}", source=source)
+    return SourceEdit(start, end, value, source=source)
+
+
+def _inserted_in_flow(source: Source, holder: Mapping, fields: Sequence[_Field]) -> SourceEdit:
+    """Add fields at the end of a mapping in braces; another fix in the same place must wait."""
+    text = source.text
+    first, end = holder.span.start, holder.span.end
+    if text[first : first + 1] != "{" or text[end - 1 : end] != "}":
+        raise _NoFieldError
+    last = holder.own[-1].span.end if holder.own else first + 1
+    if text[last : end - 1].strip():
+        raise _NoFieldError  # a comma, or a comment
+    more = (", " if holder.own else "") + ", ".join(_in_braces(fields))
+    return SourceEdit(last - 1, last, text[last - 1] + more, source=source)
+
+
+def _in_braces(fields: Sequence[_Field]) -> Iterator[str]:
+    """Fields as the entries of a mapping in braces."""
+    for head in dict.fromkeys(path[0] for path, _ in fields):
+        inside = [(path[1:], value) for path, value in fields if path[0] == head]
+        if inside[0][0]:
+            yield f"{head}: {{{', '.join(_in_braces(inside))}}}"
+        else:
+            yield f"{head}: {inside[0][1]}"
 
 
 def _inserted(source: Source, holder: Mapping, lines: Sequence[str]) -> SourceEdit:

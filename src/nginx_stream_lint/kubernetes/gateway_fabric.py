@@ -224,9 +224,12 @@ class GatewayConverter:
         made = self.parts[name] = GatewayPart(name, subject, self.runs)
         return made
 
-    def _include(self, where: Writer, part: GatewayPart) -> None:
-        """Include a part, unless it is empty. Raises TooLong if all parts together are too long."""
-        if len(part.text):
+    def _include(self, where: Writer, part: GatewayPart, even_empty: bool = False) -> None:
+        """Include a part, unless it is empty. Raises TooLong if all parts together are too long.
+
+        `even_empty`: even then.
+        """
+        if len(part.text) or even_empty:
             where.text.line("include", part.name)
             if part.name not in self._counted:
                 self._counted.add(part.name)
@@ -261,7 +264,8 @@ class GatewayConverter:
                 part = self._policies[key] = self._part(policy)
                 part.comments(policy.span)
                 part.settings(rows)
-            self._include(where, self._policies[key])
+            # A fix may add the first setting to a policy, whose document must be known for that.
+            self._include(where, self._policies[key], even_empty=not rows)
 
     def _snippets(self, where: Writer, context: str, filters: Iterable[ApiObject] = ()) -> None:
         """Include the snippets for a context, of the Gateway's policies and of routes' filters."""
@@ -706,8 +710,9 @@ def fields_of(policy: ApiObject, kind: str) -> Iterator[tuple[Setting, MappingEn
     for row in gateway_fabric().policies[kind]:
         *path, last = (row.field or "").split(".")
         holder = policy.spec.mapping(*path)
-        if holder is not None and last in holder.entries:
-            yield row, holder.entries[last]
+        entry = None if holder is None else holder.entries.get(last)
+        if entry is not None and not (isinstance(entry.value, Scalar) and not entry.value.text):
+            yield row, entry
 
 
 def rules_of(route: ApiObject) -> list[Mapping]:
