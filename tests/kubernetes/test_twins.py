@@ -65,6 +65,34 @@ def test_only_the_route_is_named(tmp_path: Path) -> None:
     assert report.locations == 1
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "flipped"),
+    [
+        ("llm.example.com", "*.example.com", 2),
+        ("llm.eu.example.com", "*.example.com", 2),
+        ("*.example.com", "llm.example.com", 2),
+        ("llm.example.com", None, 2),
+        (None, "llm.example.com", 2),
+        ("*.example.com", "*.example.com", 2),
+        ("example.com", "*.example.com", 0),
+        ("llm.example.com", "*.example.org", 0),
+    ],
+)
+def test_hosts_that_cover_each_other(
+    old: str | None, new: str | None, flipped: int, tmp_path: Path
+) -> None:
+    host = "  hostnames:\n    - llm.example.com\n"
+    route = ROUTE.replace(host, "" if new is None else f'  hostnames:\n    - "{new}"\n')
+    rule = "- host: llm.example.com\n      http:"
+    first = OLD.replace(rule, "- http:" if old is None else f'- host: "{old}"\n      http:')
+    assert rule in OLD
+    write(tmp_path, {"ingress.yaml": first, "gateway.yaml": GATEWAY, "route.yaml": route})
+    assert [name for name, _ in flips(tmp_path)] == ["route.yaml"] * flipped
+    assert len(flips(tmp_path / "route.yaml")) == flipped
+    write(tmp_path, fixed(tmp_path))
+    assert checked(tmp_path).findings == []
+
+
 @pytest.mark.parametrize(("gateway", "flipped"), [("nginx-gateway", 2), ("web", 0)])
 def test_the_gateway_is_in_another_repository(gateway: str, flipped: int, tmp_path: Path) -> None:
     """Its name is the only hint; a folder and the file of the route give the same."""

@@ -42,20 +42,39 @@ def flips(
     if not any(rule.name == RULE for rule in options.rules):
         return
     servers = _servers(every)
-    by_host: dict[str, dict[str, _ControllerServer]] = {}  # the first of each controller
+    by_host: dict[str, dict[str, list[_ControllerServer]]] = {}  # by controller
     for server in servers:
         for host in server.hosts:
-            by_host.setdefault(host, {}).setdefault(server.controller, server)
+            by_host.setdefault(server.controller, {}).setdefault(host, []).append(server)
+    # Each is compared with the first server of each other controller.
+    others: dict[int, dict[int, _ControllerServer]] = {id(server): {} for server in servers}
     for server in servers:
-        others = {
-            id(other): other
-            for host in server.hosts
-            for name, other in by_host[host].items()
-            if name != server.controller
-        }
-        for other in others.values():
+        for host in server.hosts:
+            is_first = by_host[server.controller][host][0] is server
+            for name, known in by_host.items():
+                names = _covering(host) if name != server.controller else ()
+                covering = next((known[one] for one in names if one in known), [])
+                for other in covering[:1]:
+                    others[id(server)][id(other)] = other
+                for other in covering if is_first else ():
+                    others[id(other)][id(server)] = server
+    for server in servers:
+        for other in others[id(server)].values():
             for served, twin in _pairs(server, other):
                 yield from _compared(served, twin, options, caches)
+
+
+def _covering(host: str) -> Iterator[str]:
+    """The names of servers that get the requests for a host, in the order of nginx.
+
+    That is the name itself, then wildcards from the longest on, then the server for any host.
+    """
+    yield host
+    rest = host.removeprefix("*.")
+    while "." in rest:
+        rest = rest.partition(".")[2]
+        yield f"*.{rest}"
+    yield ""
 
 
 def _servers(every: Sequence[Detected]) -> list[_ControllerServer]:

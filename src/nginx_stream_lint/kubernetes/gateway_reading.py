@@ -26,6 +26,7 @@ from nginx_stream_lint.kubernetes.gateway_api import (
     Objects,
     Reference,
     objects,
+    written,
 )
 from nginx_stream_lint.kubernetes.gateway_author import GatewayAuthor
 from nginx_stream_lint.kubernetes.gateway_fabric import (
@@ -33,15 +34,16 @@ from nginx_stream_lint.kubernetes.gateway_fabric import (
     GatewayPart,
     Plan,
     gateways_of,
+    rules_of,
     says_nginx,
 )
-from nginx_stream_lint.kubernetes.manifest import Scalar, documents
+from nginx_stream_lint.kubernetes.manifest import Mapping, Scalar, documents
 from nginx_stream_lint.kubernetes.nginx_text import TooLong
 from nginx_stream_lint.util.budget import in_force
 from nginx_stream_lint.util.problems import Unreadable
 
 _MAX_FILES = 2000
-_MAX_HOSTS = 200
+_MAX_NAMES = 200
 _REPLACED = re.compile(r"kind[\"']?: *[\"']?(?:Ingress|VirtualServer)\b")
 
 
@@ -104,19 +106,26 @@ def _around(own: Sequence[MappedText], keys: set[str], files: IncludeResolver) -
 def _replaced(
     checked: Sequence[Plan], named: Sequence[MappedText], files: IncludeResolver
 ) -> Iterator[Configuration]:
-    """The configurations of Ingresses for the hosts of some Gateways, if they were not named."""
+    """The configurations of Ingresses like the routes of some Gateways, if they were not named.
+
+    They have a host or a Service in common.
+    """
     from nginx_stream_lint.kubernetes.translate import configurations
 
-    hosts = {
+    routes = [route for plan in checked for route in plan.routes]
+    names = {
         host.text: None
-        for plan in checked
-        for route in plan.routes
+        for route in routes
         for host in route.spec.items("hostnames")
-        if isinstance(host, Scalar)
+        if isinstance(host, Scalar) and host.text
     }
-    if not hosts:
+    for route in routes:
+        backends = [item for rule in rules_of(route) for item in rule.items("backendRefs")]
+        words = [item.word("name") for item in backends if isinstance(item, Mapping)]
+        names |= {written(route.document, word): None for word in words if word is not None}
+    if not names:
         return
-    wanted = re.compile("|".join(map(re.escape, islice(hosts, _MAX_HOSTS))))
+    wanted = re.compile("|".join(map(re.escape, islice(names, _MAX_NAMES))))
     name = checked[0].first.document.source.name
     if not files.workspace.is_file(name):
         return
