@@ -145,6 +145,20 @@ def test_other_paths_of_the_route_change_too(tmp_path: Path) -> None:
     assert "move it to its own route" in error.fix.title
 
 
+def test_the_routes_of_several_environments_share_a_policy(tmp_path: Path) -> None:
+    route = ROUTE.replace("llm.example.com", "{name}.example.com")
+    files = {f"{name}/route.yaml": route.format(name=name) for name in ("dev", "live", "test")}
+    write(tmp_path, {"gateway.yaml": GATEWAY, **files})
+    shared = policy("ProxySettingsPolicy", "HTTPRoute", "llm", OFF + LONG)
+    assert said(checked(tmp_path))
+    write(tmp_path, {"shared/policy.yaml": shared})
+    assert checked(tmp_path).findings == []
+    # That of one environment applies only there.
+    write(tmp_path, {"shared/policy.yaml": "", "dev/policy.yaml": shared})
+    found = checked(tmp_path).findings
+    assert {Path(one.place.source.name).parent.name for one in found} == {"live", "test"}
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -180,8 +180,16 @@ class Objects:
         return []
 
     def _targets(self, policy: ApiObject, target: ApiObject) -> bool:
-        wanted = Reference(target.kind, target.name, policy.namespace)
-        return self.find(wanted, policy) is target
+        """Whether a policy means an object: one of the nearest of its name.
+
+        The routes of several environments may share a policy.
+        """
+        for scope in _scopes(policy):
+            named = self._named.get((target.kind, target.name, scope), ())[:_MOST]
+            found = [one for one in named if _is_in(one.namespace, policy.namespace)]
+            if found:
+                return any(one is target for one in found)
+        return False
 
     @cached_property
     def names(self) -> set[tuple[str, str]]:
