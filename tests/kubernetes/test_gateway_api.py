@@ -145,6 +145,27 @@ def test_other_paths_of_the_route_change_too(tmp_path: Path) -> None:
     assert "move it to its own route" in error.fix.title
 
 
+@pytest.mark.parametrize(
+    ("name", "is_same"),
+    [
+        ('{{ include "chat.name" . }}-api', True),
+        ('{{include "chat.name" $}}-api', True),
+        ('"{{- include  "chat.name"  $ -}}-api"', True),
+        ("{{ include `chat.name` . }}-api", True),
+        ('{{ include "chat.other" . }}-api', False),
+        ('{{ include "chat.name" . }}', False),
+        ('{{ include "chat.name" .Sub }}-api', False),
+    ],
+)
+def test_templates_with_one_meaning_are_one_name(name: str, is_same: bool, tmp_path: Path) -> None:
+    route = ROUTE.replace("name: llm\n", 'name: {{ include "chat.name" . }}-api\n')
+    shared = policy("ProxySettingsPolicy", "HTTPRoute", name, OFF + LONG)
+    chart = "apiVersion: v2\nname: chat\nversion: 1.0.0\n"
+    write(tmp_path, {"Chart.yaml": chart, "templates/gateway.yaml": GATEWAY})
+    write(tmp_path, {"templates/route.yaml": route, "templates/policy.yaml": shared})
+    assert bool(checked(tmp_path).findings) != is_same
+
+
 def test_the_routes_of_several_environments_share_a_policy(tmp_path: Path) -> None:
     route = ROUTE.replace("llm.example.com", "{name}.example.com")
     files = {f"{name}/route.yaml": route.format(name=name) for name in ("dev", "live", "test")}

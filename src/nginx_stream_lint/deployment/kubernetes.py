@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config.deployed import ProxyInFront
 from nginx_stream_lint.config.inputs import STDIN
-from nginx_stream_lint.config.mapped_text import PLACEHOLDER
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER, template_key
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.deployment.instance import Container
 from nginx_stream_lint.deployment.interpolation import MAX_VALUE, read_variables
@@ -163,8 +163,10 @@ def _objects(root: Mapping, source: Source) -> Iterator[ManifestObject]:
 
 
 def name_in(word: Scalar, source: Source) -> str:
-    """A name, or its template as written."""
-    return word.text if is_known(word.text) else source.text[word.start : word.end].strip()
+    """A name, or its template: equal templates are the same name."""
+    if is_known(word.text):
+        return word.text
+    return template_key(source.text[word.start : word.end])
 
 
 def containers(

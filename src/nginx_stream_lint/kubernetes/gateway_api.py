@@ -13,7 +13,7 @@ from functools import cached_property
 
 from msgspec import Struct
 
-from nginx_stream_lint.config.mapped_text import has_placeholder
+from nginx_stream_lint.config.mapped_text import has_placeholder, template_key
 from nginx_stream_lint.kubernetes.manifest import Document, Mapping, Node, Scalar, Span
 
 GATEWAY_API = "gateway.networking.k8s.io"
@@ -108,10 +108,10 @@ def _in(document: Document, node: Node, listed: bool) -> Iterator[ApiObject]:
 
 
 def written(document: Document, word: Scalar) -> str:
-    """A word, or its template as written: equal templates are the same name."""
+    """A word, or its template: equal templates are the same name."""
     if not has_placeholder(word.text):
         return word.text
-    return document.source.text[word.start : word.end].strip()
+    return template_key(document.source.text[word.start : word.end])
 
 
 def references(one: ApiObject, key: str, kind: str) -> Iterator[Reference]:
