@@ -166,6 +166,27 @@ def test_templates_with_one_meaning_are_one_name(name: str, is_same: bool, tmp_p
     assert bool(checked(tmp_path).findings) != is_same
 
 
+@pytest.mark.parametrize(
+    ("fields", "is_unknown"),
+    [
+        ("{{- toYaml .Values.policy | nindent 2 }}", True),
+        ("buffering:\n  {{- toYaml .Values.buffering | nindent 4 }}\n" + LONG, True),
+        ("buffering: {{ .Values.buffering | toJson }}\n" + LONG, True),
+        ("buffering:\n  disable: {{ .Values.streams }}\n" + LONG, True),
+        ("buffering:\n  bufferSize: {{ .Values.size }}\n" + LONG, False),
+        ("timeout:\n  {{- toYaml .Values.timeout | nindent 4 }}\n", False),
+    ],
+)
+def test_fields_that_a_template_may_set_are_unknown(
+    fields: str, is_unknown: bool, tmp_path: Path
+) -> None:
+    chart = "apiVersion: v2\nname: chat\nversion: 1.0.0\n"
+    shared = policy("ProxySettingsPolicy", "HTTPRoute", "llm", fields)
+    write(tmp_path, {"Chart.yaml": chart, "templates/gateway.yaml": GATEWAY})
+    write(tmp_path, {"templates/route.yaml": ROUTE, "templates/policy.yaml": shared})
+    assert said(checked(tmp_path)) == (set() if is_unknown else {("error", "response-buffering")})
+
+
 def test_the_routes_of_several_environments_share_a_policy(tmp_path: Path) -> None:
     route = ROUTE.replace("llm.example.com", "{name}.example.com")
     files = {f"{name}/route.yaml": route.format(name=name) for name in ("dev", "live", "test")}

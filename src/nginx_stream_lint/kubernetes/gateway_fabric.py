@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.kubernetes.controllers import Setting, gateway_fabric, is_true
@@ -706,13 +707,23 @@ def _condition(one: tuple[str, str, str]) -> list[Arg]:
 
 
 def fields_of(policy: ApiObject, kind: str) -> Iterator[tuple[Setting, MappingEntry]]:
-    """The settings that a policy has, each with its entry."""
+    """The settings that a policy has, each with its entry; those that a template may set, too."""
     for row in gateway_fabric().policies[kind]:
-        *path, last = (row.field or "").split(".")
-        holder = policy.spec.mapping(*path)
-        entry = None if holder is None else holder.entries.get(last)
+        entry = _field(policy.spec, (row.field or "").split("."))
         if entry is not None and not (isinstance(entry.value, Scalar) and not entry.value.text):
             yield row, entry
+
+
+def _field(holder: Mapping, path: Sequence[str]) -> MappingEntry | None:
+    """The entry at a path of keys; a template that may have it is its value."""
+    entry = holder.entries.get(path[0])
+    if entry is None:
+        found = (one for key, one in holder.entries.items() if has_placeholder(key))
+        template = next(found, None)
+        return None if template is None else replace(template, value=template.key)
+    if len(path) == 1 or (isinstance(entry.value, Scalar) and has_placeholder(entry.value.text)):
+        return entry
+    return _field(entry.value, path[1:]) if isinstance(entry.value, Mapping) else None
 
 
 def rules_of(route: ApiObject) -> list[Mapping]:
