@@ -321,6 +321,17 @@ def test_a_script_gets_arguments_and_exports_variables() -> None:
     assert "/etc/nginx/mime.types" not in found
 
 
+def test_the_main_file_is_unknown_if_a_condition_chooses_it() -> None:
+    script = """\
+        if [ "$TLS" = true ]; then MAIN=/etc/nginx/tls.conf; else MAIN=/etc/nginx/nginx.conf; fi
+        exec nginx -c $MAIN
+        """
+    text = 'FROM nginx:1.27.0\nCOPY s.sh /s.sh\nENTRYPOINT ["/s.sh"]\n'
+    assert instance(deployment({"Dockerfile": text, "s.sh": script})).main is None
+    script = "MAIN=/etc/nginx/tls.conf\nexec nginx -c $MAIN\n"
+    assert instance(deployment({"Dockerfile": text, "s.sh": script})).main == "/etc/nginx/tls.conf"
+
+
 def test_a_program_may_write_anything() -> None:
     found = deployment(
         {
