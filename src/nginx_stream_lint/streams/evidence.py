@@ -337,6 +337,9 @@ def _clues(
     if path.at_once:
         return ()
     directives = _directive_clues(place)
+    if _is_called("storage", place):
+        # The recipes of object stores turn chunked encoding off, too.
+        directives = tuple(clue for clue in directives if clue.kind != "sse")
     if path.is_file:
         return directives
     names = path.clues
