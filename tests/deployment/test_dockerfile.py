@@ -95,6 +95,24 @@ def test_the_command_of_sed_is_no_file(command: str) -> None:
     assert changed == ["/etc/nginx/conf.d/site.conf"]
 
 
+def test_a_copy_into_a_folder_of_every_system_goes_into_it() -> None:
+    one = built(
+        """\
+        FROM nginx:1.27.3
+        COPY start.sh /usr/local/bin
+        COPY start.sh /docker-entrypoint.d
+        ENTRYPOINT ["/usr/local/bin/start.sh"]
+        """,
+        **{"start.sh": "cp /a.conf /etc/nginx/nginx.conf\nexec nginx\n"},
+    )
+    assert files(one) == {
+        "/usr/local/bin/start.sh": "start.sh",
+        "/docker-entrypoint.d/start.sh": "start.sh",
+        "/etc/nginx/nginx.conf": None,  # made when it starts
+    }
+    assert one.is_start_known
+
+
 def test_stages_take_from_one_another() -> None:
     one = built(
         """\

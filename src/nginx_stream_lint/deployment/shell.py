@@ -76,6 +76,16 @@ _FOLDERS = (
     "/etc/angie",
     "/opt/bitnami/nginx/conf",
 )
+# Folders that every image has, and those of nginx's entrypoint and pages.
+_ALWAYS_FOLDERS = frozenset(
+    (
+        *("/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/root"),
+        *("/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/local"),
+        *("/usr/local/bin", "/usr/local/etc", "/usr/local/lib", "/usr/local/sbin", "/usr/sbin"),
+        *("/usr/share", "/var", "/var/cache", "/var/lib", "/var/log", "/var/run", "/var/tmp"),
+        *("/docker-entrypoint.d", "/usr/share/nginx/html", "/var/www/html"),
+    )
+)
 
 
 class Installed(Struct, frozen=True):
@@ -501,17 +511,21 @@ def _is_literal(words: list[str], number: int) -> bool:
 
 def is_folder_of_nginx(path: str) -> bool:
     """Whether a path is a folder in all images of nginx, or in most, judging by its name."""
-    return path in (*_FOLDERS, "/usr/share/nginx/html", "/var/www/html") or (
-        is_configuration_path(path)
-        and posixpath.basename(path)
-        in (
-            "conf.d",
-            "http.d",
-            "sites-enabled",
-            "sites-available",
-            "snippets",
-            "templates",
-            "stream-conf.d",
+    return (
+        path in _ALWAYS_FOLDERS
+        or path in _FOLDERS
+        or (
+            is_configuration_path(path)
+            and posixpath.basename(path)
+            in (
+                "conf.d",
+                "http.d",
+                "sites-enabled",
+                "sites-available",
+                "snippets",
+                "templates",
+                "stream-conf.d",
+            )
         )
     )
 
