@@ -121,6 +121,7 @@ VALUES = [
     # ERB
     ("listen <%= @port %>;", "listen _;"),
     ("<%# a -%>\n<% x = 1 -%>\nlisten <%= x -%>;", "\n\nlisten _;"),
+    ("<%\n=begin\nif a\n=end\n%>\nlisten <%= x %>;", "\n\n\n\n\nlisten _;"),
     # Handlebars
     ("listen {{{env.PORT}}};", "listen _;"),
     ('listen {{{or env.PORT "80"}}};', "listen _;"),
