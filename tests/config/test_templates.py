@@ -117,6 +117,7 @@ VALUES = [
     ("{{- /* {{ a }} */ -}}\nlisten {{ .a }};", "\nlisten _;"),
     ("{{ $x := .port }}\n{{ $x = 1 }}\nlisten {{ $x }};", "\n\nlisten _;"),
     ("listen {{port}};", "listen _;"),
+    ('a "{{ printf \\"%s }}\\" .x }}"; b {{ .y }};', 'a "_"; b _;'),
     ("listen [[ .port ]];", "listen _;"),
     # ERB
     ("listen <%= @port %>;", "listen _;"),
