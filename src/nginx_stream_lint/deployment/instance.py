@@ -30,6 +30,7 @@ from nginx_stream_lint.deployment.model import (
     PlacedFile,
     PublishedPort,
     Service,
+    ServiceObject,
     is_known,
 )
 from nginx_stream_lint.deployment.shell import (
@@ -66,8 +67,8 @@ class Container(Struct, frozen=True):
     """A container as described: its image, and the settings beside it.
 
     `built` is the image that a Dockerfile of the repository builds. `entrypoint` and `command` are
-    None if those of the image are used. `mounts` are added at start. `addresses` are as in
-    `Service`. `is_rescaled`: it only changes the number of replicas of another container.
+    None if those of the image are used. `mounts` are added at start. `addresses` and `selected_by`
+    are as in `Service`. `is_rescaled`: it only changes the number of replicas of another container.
     `unknown` lists problems: what could not be determined. `are_mounts_complete` False: it may have
     more mounts. `depends_on` are the services that start before it. `in_front` are the
     proxies other than nginx that a manifest puts in front.
@@ -98,6 +99,7 @@ class Container(Struct, frozen=True):
     environment_at: Mapping[str, DeployedAt] = {}
     unknown: tuple[Problem, ...] = ()
     are_mounts_complete: bool = True
+    selected_by: tuple[ServiceObject, ...] = ()
 
 
 def service_of(container: Container) -> Service:
@@ -116,6 +118,7 @@ def service_of(container: Container) -> Service:
         tuple(container.environment.items()),
         container.replicas,
         container.addresses,
+        container.selected_by,
     )
 
 
