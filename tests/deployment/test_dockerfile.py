@@ -49,6 +49,51 @@ def test_a_copy_into_a_folder_of_the_image_goes_into_it() -> None:
     assert one.files[-1].is_folder
 
 
+@pytest.mark.parametrize("command", ["rm", "rm -f", "rm -rf"])
+def test_a_copy_replaces_a_removed_file(command: str) -> None:
+    path = "/etc/nginx/conf.d/default.conf"
+    one = built(f"FROM nginx:1.21.6\nRUN {command} {path}\nCOPY nginx.conf {path}\n")
+    assert files(one) == {path: "nginx.conf"}
+
+
+def test_a_copy_into_an_existing_folder_goes_into_it() -> None:
+    one = built(
+        """\
+        FROM nginx
+        RUN mkdir -p /data/sites && touch /data/x
+        WORKDIR /work
+        COPY nginx.conf /data/sites
+        COPY nginx.conf /work
+        COPY nginx.conf /new
+        COPY start.sh /usr/local/bin
+        CMD ["start.sh"]
+        """,
+        **{"start.sh": "nginx -g 'daemon off;'\n"},
+    )
+    assert files(one) == {
+        "/data/sites/nginx.conf": "nginx.conf",
+        "/work/nginx.conf": "nginx.conf",
+        "/new": "nginx.conf",
+        "/usr/local/bin/start.sh": "start.sh",
+    }
+
+
+def test_a_main_file_that_a_variable_names_is_unknown() -> None:
+    script = """\
+        if [ "$TLS" = true ]; then CONFIG=/etc/nginx/tls.conf; else CONFIG=/etc/nginx/nginx.conf; fi
+        sed -i 's/a/b/' "$NGINX_CONFIG"
+        exec nginx -c $CONFIG -g 'daemon off;'
+        """
+    text = 'FROM nginx:1.27.3\nCOPY start.sh /\nENTRYPOINT ["/start.sh"]\n'
+    one = built(text, **{"start.sh": script})
+    assert one.main is None
+    assert not one.is_start_known  # the edited file is unknown, too
+    assert one.versions is not None
+    known = script.replace('if [ "$TLS" = true ]; then ', "").replace("; else", "; #")
+    one = built(text, **{"start.sh": known.replace("NGINX_CONFIG", "CONFIG")})
+    assert one.main == "/etc/nginx/tls.conf"
+
+
 def test_stages_take_from_one_another() -> None:
     one = built(
         """\
@@ -143,6 +188,11 @@ def test_heredocs() -> None:
         ("FROM alpine:3.20\nRUN apk add --no-cache 'nginx~1.26'", "1.26"),
         ("FROM debian:12\nENV V=1.27.3\nRUN apt-get install -y nginx=${V}-1~bookworm", "1.27.3"),
         ("FROM debian:12\nARG V=1.27.3\nRUN apt-get install -y nginx=$V*", "1.27.3"),
+        (
+            'FROM debian:12\nENV V=1.27.3\nRUN packages=" \\\n  nginx=${V}-1~bookworm \\\n  gettext " \\\n'
+            "  && apt-get install -y $packages",
+            "1.27.3",
+        ),
         ("ARG V=1.27\nFROM nginx:${V}-alpine", "1.27"),
         ("ARG V\nFROM nginx:${V:-1.27}", "1.27"),
         ("ARG BASE=docker.io/library/nginx\nARG V=1.27\nFROM $BASE:$V", "1.27"),

@@ -28,7 +28,6 @@ from nginx_stream_lint.deployment.shell import (
     Layers,
     installed,
     is_configuration_path,
-    is_folder_of_nginx,
 )
 from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.globbing import is_pattern
@@ -464,6 +463,7 @@ class _Run:
 
     def _workdir(self, one: Instruction) -> None:
         self.workdir = self._inside(self._text(_unquoted(one.text)))
+        self.layers.folders.add(self.workdir)
 
     def _expose(self, one: Instruction) -> None:
         for word in self._text(one.text).split():
@@ -519,12 +519,8 @@ class _Run:
             return
         target = words[-1]
         inside = self._inside(target)
-        is_folder = target.endswith(("/", "/.")) or target == "." or is_folder_of_nginx(inside)
+        is_folder = target.endswith(("/", "/.")) or target == "." or self.layers.has_folder(inside)
         is_folder = is_folder or len(words) > 2 or any(map(is_pattern, words[:-1]))
-        is_folder = is_folder or any(
-            one.inside.startswith(f"{inside}/") or (one.inside == inside and one.is_folder)
-            for one in self.layers.files
-        )
         if PLACEHOLDER in target:
             self._unsure(one, "it copies to a path with an unknown variable", "give it a default")
             return

@@ -365,6 +365,8 @@ class _Assembly:
 
     def _main(self, command: CommandLine | None) -> str | None:
         if command is not None and command.config is not None:
+            if not is_known(command.config):
+                return None
             if command.config.startswith("/"):
                 return posixpath.normpath(command.config)
             return posixpath.join("/etc/nginx", command.config)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from msgspec import Struct
@@ -67,6 +67,16 @@ _DOWNLOAD = (
     r"nginx\.org/(?:\S*/)?download/nginx-(\d+\.\d+\.\d+)\.tar|/nginx-(\d+\.\d+\.\d+)\.tar\.gz"
 )
 _OTHER_PACKAGES = r"nginx\.org/(?:packages|keys)|ppa:|add-apt-repository|openresty\.org/package"
+# Folders that images of Linux systems have: `COPY start.sh /usr/local/bin` copies into one.
+_SYSTEM_FOLDERS = frozenset(
+    (
+        *("/", "/bin", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/root", "/run", "/sbin"),
+        *("/srv", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/sbin", "/usr/share", "/usr/src"),
+        *("/usr/local", "/usr/local/bin", "/usr/local/etc", "/usr/local/lib", "/usr/local/sbin"),
+        *("/usr/local/share", "/var", "/var/cache", "/var/lib", "/var/log", "/var/run", "/var/tmp"),
+        *("/etc/init.d", "/etc/cron.d", "/etc/logrotate.d", "/etc/ssl", "/etc/ssl/certs"),
+    )
+)
 # A file below one of these may belong to nginx's configuration.
 _FOLDERS = (
     "/etc/nginx",
@@ -158,12 +168,14 @@ def command_line(words: Sequence[str]) -> CommandLine:
     config = prefix = None
     directives: list[str] = []
     for flag, value in _options(arguments):
+        # The value of a variable is unknown.
+        path = PLACEHOLDER if re.search(r"[$`]", value) else value
         if flag == "c":
-            config = value
+            config = path
         elif flag == "g":
             directives.append(value)
         elif flag == "p":
-            prefix = value
+            prefix = path
     return CommandLine(tuple(words), config, tuple(directives), prefix)
 
 
@@ -242,13 +254,18 @@ def installed(text: str) -> Installed | None:
     """The nginx that a shell text installs."""
     is_other = re.search(_OTHER_PACKAGES, text) is not None
     found: Installed | None = None
-    for words in map(_started, commands(text)):
+    lists: dict[str, str] = {}  # `packages="nginx=1.27.4 gettext"; apt-get install $packages`
+    for written in commands(text):
+        words = _started(written)
         if not words:
+            lists.update(
+                {name: value for name, _, value in (one.partition("=") for one in written)}
+            )
             continue
         verb = _INSTALLERS.get(posixpath.basename(words[0]))
         if verb is None or verb not in words:
             continue
-        for word in words[words.index(verb) + 1 :]:
+        for word in _listed(words[words.index(verb) + 1 :], lists):
             match = re.fullmatch(_PACKAGE, word)
             if match is not None:
                 found = Installed(match[2], not is_other)
@@ -259,11 +276,20 @@ def installed(text: str) -> Installed | None:
     return found
 
 
+def _listed(words: Iterable[str], lists: Mapping[str, str]) -> Iterator[str]:
+    """The words of a command; a variable yields those of its value."""
+    for word in words:
+        variable = re.fullmatch(_VARIABLE, word)
+        value = None if variable is None else lists.get(variable[1] or variable[2])
+        yield from (word,) if value is None else value.split()
+
+
 class Layers:
     """The files of a container while commands change them."""
 
     def __init__(self, files: Sequence[PlacedFile] = ()) -> None:
         self.files = list(files)
+        self.folders: set[str] = set()  # that commands created
         self.programs: list[list[str]] = []  # started programs with unknown effects
         self.nginx: list[str] | None = None  # nginx's command, once it was started
         self.variables: dict[str, str] = {}  # of the shell
@@ -285,6 +311,16 @@ class Layers:
                     is_folder=False,
                 )
         return None
+
+    def has_folder(self, path: str) -> bool:
+        """Whether a path is a folder, into which a file is copied under its own name."""
+        if path in _SYSTEM_FOLDERS or path in self.folders or is_folder_of_nginx(path):
+            return True
+        return any(
+            one.how != "removed"
+            and (one.inside.startswith(f"{path}/") or (one.inside == path and one.is_folder))
+            for one in self.files
+        )
 
     def add(self, one: PlacedFile) -> None:
         """Add a file, which hides an earlier one at its path."""
@@ -337,9 +373,15 @@ class Layers:
         if program in _INTERPRETERS or (script is not None and program not in _HARMLESS):
             at = plain.index(script) if script in plain else 0
             self.programs.append(plain[at:] or words)
-        targets = [*outputs, *(plain[-1:] if program in ("cp", "mv", "ln", "tee") else ())]
+        is_edited = program in ("sed", "perl") and any(
+            one.startswith(("-i", "--in-place")) for one in words
+        )
+        targets = [
+            *outputs,
+            *(plain[-1:] if is_edited or program in ("cp", "mv", "ln", "tee") else ()),
+        ]
         for path in targets:
-            if "$" in path and ("nginx" in path or ".conf" in path):
+            if "$" in path and re.search(r"(?i)nginx|\.conf", path):
                 self.programs.append([program, path])
 
         def inside(path: str) -> str:
@@ -351,7 +393,9 @@ class Layers:
             return
         for path in outputs if program not in ("sed", "cat") else ():
             self._written(inside(path), origin)
-        if program == "rm" and is_certain:
+        if program == "mkdir" and is_certain:
+            self.folders.update(map(inside, arguments))
+        elif program == "rm" and is_certain:
             for path in arguments:
                 self._removed(inside(path), origin)
         elif program in ("cp", "mv", "ln") and len(arguments) >= 2:
@@ -366,9 +410,7 @@ class Layers:
         elif program == "tee":
             for path in arguments:
                 self._written(inside(path), origin)
-        elif program in ("sed", "perl") and any(
-            one.startswith(("-i", "--in-place")) for one in words
-        ):
+        elif is_edited:
             for path in arguments:
                 self._changed(inside(path), origin)
         elif program in ("curl", "wget"):
@@ -450,7 +492,7 @@ class Layers:
         contents = path.endswith("/.")
         path = posixpath.normpath(path)
         known = self.at(path)
-        if not contents and (slash or is_folder_of_nginx(target)):
+        if not contents and (slash or self.has_folder(target)):
             target = posixpath.join(target, posixpath.basename(path))
         is_file = is_configuration_path(target) or "." in posixpath.basename(target)
         if known is not None and known.path is not None and is_certain and is_file:
