@@ -75,6 +75,8 @@ NOT = {
     # sources of programs
     "src/App.tsx": "export function App() {\n  return <p>{x}</p>;\n}\n",
     "nginx/App.vue": "<template>\n</template>\n<script>\nif (a) { return; }\n</script>\n",
+    "lib.inc": "check () {\n  if [ -z $a ]; then\n    return 1\n  fi\n}\n",
+    "check.inc": "if [ -z $a ]; then\n  break\nfi\n",
     "nginx.php": "<?php\nif ($a) { return; }\nserver();\n",
     "nginx.rs": "use nginx;\nfn main() { return; }\n",
     "Page.svelte": "<script>\nif (a) { break; }\n</script>\n",

@@ -208,6 +208,7 @@ _RUBY_BLOCK = r"(?:\bdo|\{)(?:\s*\|[^|]*\|)?$"
 _RUBY_VALUE = r"=\s*(?:if|unless|case|begin)\b"  # `x = if y`, on a line of its own
 _RUBY_ELSE = r"(?:\}\s*)?(?:else|elsif|when|in|rescue|ensure)\b"
 _RUBY_END = r"(?:end\b|\})"
+_RUBY_COMMENT = r"(?ms)^=begin\b.*?^=end\b[^\n]*"  # of several lines
 
 
 def _ruby_kind(content: str, _: Set[str] = frozenset()) -> Kind:
@@ -230,6 +231,8 @@ def _ruby_statements(tag: str) -> list[tuple[int, Kind]]:
     """The statements of a tag, one a line; lines without effect join the next one."""
     statements: list[tuple[int, Kind]] = []
     offset = 0
+    if "=begin" in tag:
+        tag = re.sub(_RUBY_COMMENT, lambda comment: re.sub(r"[^\n]", " ", comment[0]), tag)
     for line in tag.splitlines(keepends=True):
         offset += len(line)
         code = line.strip().removeprefix("<%").removesuffix("%>").strip("- \t")
