@@ -122,6 +122,11 @@ class TestIncludes:
         ]
         assert len(self.include("/etc/nginx/others/*.conf").files) == 1
 
+    def test_files_of_other_programs_are_never_meant(self) -> None:
+        write(supervisor__conf_d__app_conf="[program:app]\ncommand=app\n")
+        one = self.include("/etc/nginx/conf.d/*.conf")
+        assert [file.source.name for file in one.files] == ["nginx.conf"]
+
     def test_what_is_nowhere_is_said(self) -> None:
         [note] = self.include("/etc/nginx/mine.conf").notes
         assert str(note).startswith(

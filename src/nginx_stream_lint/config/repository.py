@@ -20,6 +20,7 @@ from nginx_stream_lint.config.recognise import (
     has_http,
     is_called_configuration,
     is_called_nginx,
+    is_of_other_program,
     is_sample,
     longest,
     looks_like_nginx,
@@ -69,6 +70,7 @@ class _FileSummary(Struct, frozen=True):
     is_plausible: bool
     is_alike: bool  # most of its first statements are nginx directives
     verdict: Verdict
+    is_of_other_program: bool = False
 
 
 class IncludeCandidates(Struct, frozen=True):
@@ -230,7 +232,9 @@ class Repository:
 
     def _may_be_meant(self, path: str, alike: int) -> bool:
         """Whether an include may mean a file with this many common folders."""
-        return self._look(path).is_plausible if alike == 0 else bool(self._workspace.is_file(path))
+        if alike == 0:
+            return self._look(path).is_plausible
+        return bool(self._workspace.is_file(path)) and not self._look(path).is_of_other_program
 
     def _name(self, path: str) -> str:
         """A path from the repository's root: folders above are no evidence."""
@@ -269,7 +273,12 @@ class Repository:
             is_main = is_alike and has_http(text)
             is_blank = not text.strip()
             self._looks[path] = _FileSummary(
-                is_blank, is_main, is_plausible, is_alike, recognise(name, text)
+                is_blank,
+                is_main,
+                is_plausible,
+                is_alike,
+                recognise(name, text),
+                is_of_other_program(text),
             )
         return self._looks[path]
 
