@@ -94,6 +94,18 @@ def test_a_main_file_that_a_variable_names_is_unknown() -> None:
     assert one.main == "/etc/nginx/tls.conf"
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["sed -i 's/a/b/'", "sed -i -e 's/a/b/' -e 's/c/d/'", "sed -i --expression=x", "perl -pi -e x"],
+)
+def test_only_the_files_of_an_edit_are_changed(command: str) -> None:
+    one = built(
+        f"FROM nginx\nCOPY conf.d /etc/nginx/conf.d\nRUN {command} /etc/nginx/conf.d/site.conf"
+    )
+    assert {file.inside for file in one.files if file.changed} == {"/etc/nginx/conf.d/site.conf"}
+    assert set(files(one)) == {"/etc/nginx/conf.d", "/etc/nginx/conf.d/site.conf"}
+
+
 def test_stages_take_from_one_another() -> None:
     one = built(
         """\
@@ -171,6 +183,7 @@ def test_heredocs() -> None:
             "1.24.0",
         ),
         ("FROM python:3.12-slim-bookworm\nRUN apt-get install nginx", "1.22.1"),
+        ('ARG MIRROR=\nFROM "${MIRROR}debian:12"\nRUN apt-get install nginx', "1.22.1"),
         ("FROM alpine\nRUN apk add nginx=1.24.0-r6", "1.24.0"),
         ("FROM alpine\nRUN apk add nginx", None),
         # Packages of nginx.org have other versions.

@@ -277,7 +277,7 @@ class _Build:
             if one.name == "FROM":
                 words = one.text.split()
                 name = words[2].lower() if len(words) > 2 and words[1].upper() == "AS" else ""
-                base = substituted(words[0], self.globals) if words else PLACEHOLDER
+                base = substituted(_unquoted(words[0]), self.globals) if words else PLACEHOLDER
                 self.stages.append(_Stage(name, base, one.origin, []))
             elif self.stages:
                 self.stages[-1].instructions.append(one)
@@ -396,7 +396,7 @@ class _Run:
         self.build = build
         self.number = number
         self.start = start
-        self.layers = Layers(start.files)
+        self.layers = Layers(start.files, build.workspace.exists)
         self.environment = dict(start.environment)
         self.environment_at = dict(start.environment_at)
         self.values: dict[str, str | None] = dict(start.environment)
@@ -545,7 +545,7 @@ class _Run:
         number = self.build._number(name, self.number)
         path = posixpath.normpath(posixpath.join("/", word))
         made = None if number is None else self.build._image(number)
-        known = None if made is None else Layers(made.files).at(path)
+        known = None if made is None else Layers(made.files, self._exists).at(path)
         if known is not None and (known.path is None or not self._exists(known.path)):
             known = None  # a command of the stage created it
         if known is None:

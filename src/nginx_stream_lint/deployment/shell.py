@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.deployment.interpolation import MAX_VALUE, interpolated
-from nginx_stream_lint.deployment.model import CommandLine, DeployedAt, PlacedFile
+from nginx_stream_lint.deployment.model import CommandLine, DeployedAt, PlacedFile, file_at
 
 _MAX_TEXT = 200_000  # characters of one command that are parsed
 _WORD = r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\[^\n]|[^\s'";&|<>()\\])+"""
@@ -285,10 +285,11 @@ def _listed(words: Iterable[str], lists: Mapping[str, str]) -> Iterator[str]:
 
 
 class Layers:
-    """The files of a container while commands change them."""
+    """The files of a container while commands change them; `exists` is as in `file_at`."""
 
-    def __init__(self, files: Sequence[PlacedFile] = ()) -> None:
+    def __init__(self, files: Sequence[PlacedFile], exists: Callable[[str], bool]) -> None:
         self.files = list(files)
+        self._exists = exists
         self.folders: set[str] = set()  # that commands created
         self.programs: list[list[str]] = []  # started programs with unknown effects
         self.nginx: list[str] | None = None  # nginx's command, once it was started
@@ -297,20 +298,16 @@ class Layers:
 
     def at(self, inside: str) -> PlacedFile | None:
         """The file at a path, if it is known."""
-        for one in reversed(self.files):
-            if inside == one.inside:
-                return one
-            if one.is_folder and inside.startswith(f"{one.inside.rstrip('/')}/"):
-                if one.path is None or one.key is not None:
-                    return replace(one, inside=inside, is_folder=False)
-                rest = inside[len(one.inside.rstrip("/")) + 1 :]
-                return replace(
-                    one,
-                    inside=inside,
-                    path=posixpath.normpath(posixpath.join(one.path, rest)),
-                    is_folder=False,
-                )
-        return None
+        one = file_at(self.files, inside, self._exists)
+        if one is None or one.inside == inside:
+            return one
+        if not one.is_folder:
+            return None
+        if one.path is None or one.key is not None:
+            return replace(one, inside=inside, is_folder=False)
+        rest = inside[len(one.inside.rstrip("/")) + 1 :]
+        path = posixpath.normpath(posixpath.join(one.path, rest))
+        return replace(one, inside=inside, path=path, is_folder=False)
 
     def has_folder(self, path: str) -> bool:
         """Whether a path is a folder, into which a file is copied under its own name."""
@@ -374,7 +371,7 @@ class Layers:
             at = plain.index(script) if script in plain else 0
             self.programs.append(plain[at:] or words)
         is_edited = program in ("sed", "perl") and any(
-            one.startswith(("-i", "--in-place")) for one in words
+            re.match(r"-[A-Za-z]*i|--in-place", one) for one in words
         )
         targets = [
             *outputs,
@@ -411,7 +408,7 @@ class Layers:
             for path in arguments:
                 self._written(inside(path), origin)
         elif is_edited:
-            for path in arguments:
+            for path in _edited(plain):
                 self._changed(inside(path), origin)
         elif program in ("curl", "wget"):
             for flag, value in itertools.pairwise(words):
@@ -499,6 +496,22 @@ class Layers:
             self.add(replace(known, inside=target, origin=origin))
         else:
             self._written(target, origin)
+
+
+def _edited(words: list[str]) -> list[str]:
+    """The files that `sed -i` or `perl -i` edits: its arguments without the script."""
+    found: list[str] = []
+    has_script = takes_script = False
+    for word in words[1:]:
+        if takes_script:
+            takes_script = False
+        elif re.fullmatch(r"-[A-Za-z]*[ef]|--expression|--file", word):
+            has_script = takes_script = True
+        elif word.startswith("-"):
+            has_script = has_script or word.startswith(("--expression=", "--file="))
+        else:
+            found.append(word)
+    return found if has_script else found[1:]
 
 
 def _is_literal(words: list[str], number: int) -> bool:
