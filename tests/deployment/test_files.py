@@ -124,6 +124,13 @@ def test_a_copied_folder_adds_to_the_folder_of_the_image(
     )
 
 
+@pytest.mark.parametrize("command", ["ln -s /opt/sites", "cp -r /opt/sites"])
+def test_a_folder_in_place_of_a_removed_one(command: str) -> None:
+    text = f"FROM nginx\nCOPY . /opt\nRUN rm -rf /etc/nginx/conf.d && {command} /etc/nginx/conf.d\n"
+    web = only(Workspace.in_memory({"Dockerfile": text, "sites/a.conf": ""}), ".")
+    assert list(web.paths_of("conf.d/*.conf").paths) == ["sites/a.conf"]
+
+
 def test_a_mounted_folder_hides_that_of_the_image() -> None:
     web, _ = instance("nginx/conf.d/a.conf")
     assert web.main is None

@@ -396,7 +396,7 @@ class _Run:
         self.build = build
         self.number = number
         self.start = start
-        self.layers = Layers(start.files, build.workspace.exists)
+        self.layers = Layers(build.workspace, start.files)
         self.environment = dict(start.environment)
         self.environment_at = dict(start.environment_at)
         self.values: dict[str, str | None] = dict(start.environment)
@@ -545,7 +545,7 @@ class _Run:
         number = self.build._number(name, self.number)
         path = posixpath.normpath(posixpath.join("/", word))
         made = None if number is None else self.build._image(number)
-        known = None if made is None else Layers(made.files, self._exists).at(path)
+        known = None if made is None else Layers(self.build.workspace, made.files).at(path)
         if known is not None and (known.path is None or not self._exists(known.path)):
             known = None  # a command of the stage created it
         if known is None:

@@ -124,9 +124,9 @@ class _Assembly:
         self.row = server_image(self.base) if self.base is not None else None
         if built is None:
             row_base = None if self.row is None else self.row.base
-            self.layers = Layers(base_files(row_base, container.image_origin), workspace.exists)
+            self.layers = Layers(workspace, base_files(row_base, container.image_origin))
         else:
-            self.layers = Layers(built.files, workspace.exists)
+            self.layers = Layers(workspace, built.files)
         self.environment = dict(built.environment) if built is not None else {}
         self.environment.update(container.environment)
         self.layers.files += container.mounts

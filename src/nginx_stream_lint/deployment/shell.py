@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from msgspec import Struct
@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.deployment.interpolation import MAX_VALUE, interpolated
 from nginx_stream_lint.deployment.model import CommandLine, DeployedAt, PlacedFile, file_at
+from nginx_stream_lint.files.workspace import Workspace
 
 _MAX_TEXT = 200_000  # characters of one command that are parsed
 _WORD = r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\[^\n]|[^\s'";&|<>()\\])+"""
@@ -285,11 +286,11 @@ def _listed(words: Iterable[str], lists: Mapping[str, str]) -> Iterator[str]:
 
 
 class Layers:
-    """The files of a container while commands change them; `exists` is as in `file_at`."""
+    """The files of a container while commands change them."""
 
-    def __init__(self, files: Sequence[PlacedFile], exists: Callable[[str], bool]) -> None:
+    def __init__(self, workspace: Workspace, files: Sequence[PlacedFile]) -> None:
         self.files = list(files)
-        self._exists = exists
+        self._workspace = workspace
         self.folders: set[str] = set()  # that commands created
         self.programs: list[list[str]] = []  # started programs with unknown effects
         self.nginx: list[str] | None = None  # nginx's command, once it was started
@@ -298,7 +299,7 @@ class Layers:
 
     def at(self, inside: str) -> PlacedFile | None:
         """The file at a path, if it is known."""
-        one = file_at(self.files, inside, self._exists)
+        one = file_at(self.files, inside, self._workspace.exists)
         if one is None or one.inside == inside:
             return one
         if not one.is_folder:
@@ -307,17 +308,18 @@ class Layers:
             return replace(one, inside=inside, is_folder=False)
         rest = inside[len(one.inside.rstrip("/")) + 1 :]
         path = posixpath.normpath(posixpath.join(one.path, rest))
-        return replace(one, inside=inside, path=path, is_folder=False)
+        return replace(one, inside=inside, path=path, is_folder=self._workspace.is_folder(path))
 
     def has_folder(self, path: str) -> bool:
         """Whether a path is a folder, into which a file is copied under its own name."""
-        if path in _SYSTEM_FOLDERS or path in self.folders or is_folder_of_nginx(path):
+        if path in self.folders:
             return True
-        return any(
-            one.how != "removed"
-            and (one.inside.startswith(f"{path}/") or (one.inside == path and one.is_folder))
-            for one in self.files
-        )
+        for one in reversed(self.files):
+            if one.inside == path:
+                return one.is_folder and one.how != "removed"
+            if one.how != "removed" and one.inside.startswith(f"{path}/"):
+                return True
+        return path in _SYSTEM_FOLDERS or is_folder_of_nginx(path)
 
     def add(self, one: PlacedFile) -> None:
         """Add a file, which hides an earlier one at its path."""
@@ -475,6 +477,7 @@ class Layers:
             self._written(path, origin)
 
     def _removed(self, path: str, origin: DeployedAt) -> None:
+        self.folders.discard(path)
         if re.search(r"[*?\[]", path):
             # Copy only the present files; later ones do not change the copy.
             known = [one.inside for one in self.files if fnmatchcase(one.inside, path)]
