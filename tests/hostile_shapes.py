@@ -659,6 +659,67 @@ _yaml(
     _HEAD.replace("proxy-buffer-size: 8k", "use-regex: 'true'")
     + "  rules:\n    - host: a.example\n      http:\n        paths:\n",
 )
+_GATEWAY = """\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: web}
+spec:
+  gatewayClassName: nginx
+  listeners:
+    - {name: http, port: 80, protocol: HTTP}
+    - {name: https, port: 443, protocol: HTTPS}
+"""
+_ROUTE = """\
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: app{0}}
+spec:
+  parentRefs: [{name: web}]
+  hostnames: [app{0}.example.com]
+  rules:
+    - matches: [{path: {type: PathPrefix, value: /events}}]
+      backendRefs: [{name: app{0}, port: 80}]
+"""
+_POLICY = """\
+---
+apiVersion: gateway.nginx.org/v1alpha1
+kind: ProxySettingsPolicy
+metadata: {name: policy{0}}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: app{0}}]
+  timeout: {read: 1h}
+"""
+_SAME = _ROUTE.replace("app{0}.example", "one.example")
+_RULES, _, _ = _ROUTE.replace("{0}", "").partition("    - matches")
+_yaml("routes", _ROUTE, _GATEWAY)
+_yaml("routes-fix", _ROUTE, _GATEWAY, "--fix", "--unsafe-fixes")
+_yaml("routes-policies", _ROUTE + _POLICY, _GATEWAY)
+_yaml("routes-one-policy", _ROUTE + _POLICY.replace("name: app{0}", "name: app"), _GATEWAY)
+_yaml("routes-one-host", _SAME.replace("/events", "/{0}/events"), _GATEWAY)
+_yaml("routes-one-path", _SAME, _GATEWAY)
+_yaml("routes-one-name", _ROUTE.replace("app{0}}", "app}"), _GATEWAY)
+_yaml("routes-and-ingresses", f"{_ROUTE}---\n{_ONE}", _GATEWAY)
+_yaml("gateways", f"---\n{_GATEWAY.replace('web', 'web{0}')}{_ROUTE.replace('web', 'web{0}')}")
+_yaml("gateways-one-name", f"---\n{_GATEWAY}{_ROUTE}")
+_yaml(
+    "route-rules",
+    "    - matches: [{path: {value: /a{0}/events}}]\n"
+    "      backendRefs: [{name: app{0}, port: 80}]\n",
+    f"{_GATEWAY}{_RULES}",
+)
+_yaml(
+    "route-matches",
+    "        - {path: {value: /a/events}, headers: [{name: v, value: v{0}}]}\n",
+    f"{_GATEWAY}{_RULES}    - backendRefs: [{{name: app, port: 80}}]\n      matches:\n",
+)
+_yaml(
+    "route-hosts",
+    "    - app{0}.example.com\n",
+    _GATEWAY
+    + _ROUTE.replace("  hostnames: [app{0}.example.com]\n", "").replace("{0}", "")
+    + "  hostnames:\n",
+)
 _yaml(
     "ingress-annotations",
     "    nginx.ingress.kubernetes.io/a{0}: b\n",

@@ -241,6 +241,8 @@ def test_a_whole_configuration_is_checked_where_the_user_asks_for_it(workshop: W
         "nginx/app.conf.j2",
         "nginx/sites-enabled/app.j2",
         "k8s/ingress.yaml",
+        "k8s/gateway.yaml",
+        "k8s/llm-httproute.yml",
         "charts/app/templates/nginx-configmap.yml",
         "helm/app/values.yaml",
         "values-production.yml",

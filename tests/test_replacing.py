@@ -40,7 +40,7 @@ def put(folder: Path, name: str, data: bytes = OLD) -> Path:
 
 
 def replace(path: Path, expected: bytes | None = OLD) -> None:
-    with Replacement(str(path), NEW, expected) as new:
+    with Replacement(str(path), [NEW], expected) as new:
         new.commit()
 
 
@@ -157,7 +157,7 @@ def test_a_concurrent_edit_survives(
         edit(path)
         return real(one, other)
 
-    with Replacement(str(path), NEW, OLD) as new:
+    with Replacement(str(path), [NEW], OLD) as new:
         if can_exchange:
             monkeypatch.setattr(replacing, "exchange", before_the_step)
         else:
@@ -207,7 +207,7 @@ def test_what_was_changed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_two_runs_at_once(tmp_path: Path) -> None:
     path = put(tmp_path, "a.conf")
-    with Replacement(str(path), NEW, OLD) as first:
+    with Replacement(str(path), [NEW], OLD) as first:
         with pytest.raises(Refused, match="another run is writing to it"):
             replace(path)
         first.commit()
@@ -438,11 +438,11 @@ from nginx_stream_lint.util.replacing import Refused, Replacement, remove_stale,
 sys.platform = "win32"
 for expected in (b"old", b"other"):
     try:
-        with Replacement(sys.argv[1], b"new", expected) as new:
+        with Replacement(sys.argv[1], [b"new"], expected) as new:
             new.commit()
     except Refused as why:
         print(why.strerror)
-replace_file(sys.argv[1] + ".txt", b"report")
+replace_file(sys.argv[1] + ".txt", [b"report"])
 remove_stale(os.path.dirname(sys.argv[1]))
 """
 
@@ -487,7 +487,7 @@ def test_only_what_a_dead_run_left_is_removed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a" * 255, "é" * 127, "a\nb.conf"])
 def test_any_name_has_a_temporary_one(name: str, tmp_path: Path) -> None:
     path = put(tmp_path, name)
-    with Replacement(str(path), NEW, OLD) as new:
+    with Replacement(str(path), [NEW], OLD) as new:
         (temporary,) = (one for one in os.listdir(tmp_path) if one != name)
         assert is_temporary(temporary)
         remove_stale(str(tmp_path))

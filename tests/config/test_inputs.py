@@ -122,10 +122,12 @@ class TestIncludes:
         ]
         assert len(self.include("/etc/nginx/others/*.conf").files) == 1
 
-    def test_files_of_other_programs_are_never_meant(self) -> None:
-        write(supervisor__conf_d__app_conf="[program:app]\ncommand=app\n")
+    def test_a_pattern_does_not_mean_files_of_another_program(self) -> None:
+        write(supervisor__conf_d__a_conf="[program:nginx]\ncommand=nginx -g 'daemon off;'\n")
+        assert len(self.include("/etc/nginx/conf.d/*.conf").files) == 1
+        write(web__conf_d__b_conf="gzip on;")
         one = self.include("/etc/nginx/conf.d/*.conf")
-        assert [file.source.name for file in one.files] == ["nginx.conf"]
+        assert [file.source.name for file in one.files[1:]] == ["web/conf.d/b.conf"]
 
     def test_what_is_nowhere_is_said(self) -> None:
         [note] = self.include("/etc/nginx/mine.conf").notes

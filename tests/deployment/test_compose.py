@@ -401,6 +401,31 @@ def test_of_an_image_without_nginx_only_the_base_is_read() -> None:
     assert placed == {"web": {"/x": "a.conf"}, "edge": {"/srv/edge.conf": "edge.conf"}}
 
 
+def test_a_file_that_changes_one_of_another_folder_brings_its_own_services() -> None:
+    found = deployment(
+        {
+            "compose.yaml": "services: {app: {image: vllm/vllm-openai}}\n",
+            "overrides/compose.proxy.yaml": """\
+            services:
+              app: {environment: {A: b}}
+              proxy: {image: "nginx:1.27.3", volumes: [./a.conf:/etc/nginx/conf.d/a.conf]}
+            """,
+            "overrides/a.conf": "",
+        }
+    )
+    one = instance(found)
+    assert (one.name, one.image, files(one)) == (
+        "proxy",
+        "nginx:1.27.3",
+        {"/etc/nginx/conf.d/a.conf": "overrides/a.conf"},
+    )
+    assert not one.is_start_known  # the other file may mount more
+    assert [(one.name, one.project) for one in found.services] == [
+        ("app", "compose.yaml"),
+        ("proxy", "overrides/compose.proxy.yaml"),
+    ]
+
+
 def test_reset_and_override_replace_what_an_earlier_file_says() -> None:
     main = """\
         services:

@@ -49,13 +49,6 @@ def test_a_copy_into_a_folder_of_the_image_goes_into_it() -> None:
     assert one.files[-1].is_folder
 
 
-@pytest.mark.parametrize("command", ["rm", "rm -f", "rm -rf"])
-def test_a_copy_replaces_a_removed_file(command: str) -> None:
-    path = "/etc/nginx/conf.d/default.conf"
-    one = built(f"FROM nginx:1.21.6\nRUN {command} {path}\nCOPY nginx.conf {path}\n")
-    assert files(one) == {path: "nginx.conf"}
-
-
 def test_a_copy_into_an_existing_folder_goes_into_it() -> None:
     one = built(
         """\
@@ -95,15 +88,49 @@ def test_a_main_file_that_a_variable_names_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    "command",
-    ["sed -i 's/a/b/'", "sed -i -e 's/a/b/' -e 's/c/d/'", "sed -i --expression=x", "perl -pi -e x"],
+    ("commands", "found"),
+    [
+        (
+            "RUN rm /etc/nginx/conf.d/default.conf\n"
+            "COPY nginx.conf /etc/nginx/conf.d/default.conf\n",
+            {"/etc/nginx/conf.d/default.conf": "nginx.conf"},
+        ),
+        (
+            "COPY conf.d /src\nRUN rm -rf /etc/nginx/conf.d && ln -s /src /etc/nginx/conf.d\n",
+            {"/src": "conf.d", "/etc/nginx/conf.d": "conf.d"},
+        ),
+        (
+            "COPY conf.d/site.conf /src/\n"
+            "RUN rm -rf /etc/nginx/conf.d && mkdir -p /etc/nginx/conf.d /etc/nginx/x\n"
+            "RUN cp /src/site.conf /etc/nginx/x && cp /src/site.conf /etc/nginx/conf.d\n",
+            {
+                "/etc/nginx/conf.d/site.conf": "conf.d/site.conf",
+                "/etc/nginx/x/site.conf": "conf.d/site.conf",
+            },
+        ),
+    ],
 )
-def test_only_the_files_of_an_edit_are_changed(command: str) -> None:
-    one = built(
-        f"FROM nginx\nCOPY conf.d /etc/nginx/conf.d\nRUN {command} /etc/nginx/conf.d/site.conf"
-    )
-    assert {file.inside for file in one.files if file.changed} == {"/etc/nginx/conf.d/site.conf"}
-    assert set(files(one)) == {"/etc/nginx/conf.d", "/etc/nginx/conf.d/site.conf"}
+def test_a_removed_path_is_no_folder_until_it_is_made_again(
+    commands: str, found: dict[str, str | None]
+) -> None:
+    one = built(f"FROM nginx:1.27.3\n{commands}")
+    assert {name: path for name, path in files(one).items() if name in found} == found
+    assert not any(name.endswith("default.conf/nginx.conf") for name in files(one))
+
+
+def test_the_words_of_from_may_be_quoted() -> None:
+    one = built('ARG PROXY=\nFROM "${PROXY}nginx:1.27.3" AS base\nFROM base\n')
+    assert (one.image, one.versions and one.versions.text) == ("nginx:1.27.3", "1.27.3")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["sed -i s/a/b/ site.conf", "sed -Ei.bak -e s/a/b/ site.conf", "perl -pi -e s/a/b/ site.conf"],
+)
+def test_the_command_of_sed_is_no_file(command: str) -> None:
+    one = built(f"FROM nginx:1.27.3\nWORKDIR /etc/nginx/conf.d\nCOPY conf.d .\nRUN {command}\n")
+    changed = [file.inside for file in one.files if file.changed is not None]
+    assert changed == ["/etc/nginx/conf.d/site.conf"]
 
 
 def test_stages_take_from_one_another() -> None:

@@ -278,6 +278,24 @@ def test_bad_manifests_are_no_trouble(text: str) -> None:
     deployment({"a.yaml": text, "kustomization.yaml": text})
 
 
+ROUTE = """\
+kind: HTTPRoute
+metadata: {name: i}
+spec:
+  hostnames: [example.com, "*.example.org"]
+  rules:
+    - backendRefs: [{name: other, port: 80}, {name: SERVICE, port: 443}]
+"""
+
+
+def test_a_route_of_the_gateway_api_names_a_deployment() -> None:
+    service = SERVICE[: SERVICE.index("---\nkind: Ingress")]
+    for name, hosts in (("front", {"example.com", "*.example.org"}), ("another", set())):
+        route = ROUTE.replace("SERVICE", name)
+        files = {"k/a.yaml": f"{DEPLOYMENT}---\n{CONFIG}", "k/b.yaml": f"{service}---\n{route}"}
+        assert {one for one in instance(deployment(files)).names if "example" in one} == hosts
+
+
 EDGE = """\
 apiVersion: apps/v1
 kind: Deployment

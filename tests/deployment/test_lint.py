@@ -20,10 +20,10 @@ from nginx_stream_lint.deployment import read as reading
 from nginx_stream_lint.deployment.model import Deployment
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.request import parse_url
+from nginx_stream_lint.report import render
 from nginx_stream_lint.report.closing_lines import closing_lines
 from nginx_stream_lint.report.explain import explain_json, explain_text
 from nginx_stream_lint.report.html import html
-from nginx_stream_lint.report.json import json as json_report
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.report.stream_path import stream_paths
 from nginx_stream_lint.report.text import text as text_report
@@ -408,12 +408,12 @@ def run_of(files: Mapping[str, str]) -> Run:
 
 
 def test_json_names_each_nginx_with_a_finding() -> None:
-    document = json.loads(json_report(run_of(repository("1.27.3"))))
+    document = json.loads(render("json", run_of(repository("1.27.3"))))
     check_document("lint", document)
     [nginx] = document["instances"]
     assert (nginx["name"], nginx["version"], nginx["version_line"]) == ("web", "1.27.3", 3)
     assert {one["instance"] for one in document["findings"]} == {"web"}
-    unknown = json.loads(json_report(run_of(repository("ours"))))
+    unknown = json.loads(render("json", run_of(repository("ours"))))
     check_document("lint", unknown)
     assert unknown["instances"][0]["version"] is None
 
@@ -599,3 +599,35 @@ def test_unknown_mounts_leave_includes_open(more: str) -> None:
     )
     found = linted({**repository(), "compose.yaml": text}, "a/main.conf")
     assert [one.source.name for one in found.files] == ["a/main.conf", "c/conf.d/other.conf"]
+
+
+@pytest.mark.parametrize(
+    ("target", "confidence"),
+    [
+        ("http://ollama:11434/", "known"),
+        ("http://ollama:11434/api/", "likely"),
+        ("http://ollama:11434", "likely"),
+        ("http://ollama:11434/api/tags", None),
+    ],
+)
+def test_an_image_tells_what_a_path_of_its_app_is(target: str, confidence: str | None) -> None:
+    """Also beside the pages of another app, whose image tells that it streams, too."""
+    conf = (
+        "server {\n    listen 80;\n"
+        f"    location /models/ {{ proxy_pass {target}; }}\n"
+        "    location / { proxy_pass http://webui:8080; }\n}\n"
+    )
+    compose = (
+        "services:\n"
+        "  web:\n    image: nginx:1.27\n    volumes: [./a.conf:/etc/nginx/conf.d/default.conf]\n"
+        "  ollama:\n    image: ollama/ollama\n"
+        "  webui:\n    image: ghcr.io/open-webui/open-webui:main\n"
+    )
+    result = linted({"compose.yaml": compose, "a.conf": conf})
+    found = {
+        one.location.label: one.stream.confidence
+        for one in result.findings
+        if one.stream is not None
+    }
+    assert found.get("location /models/") == confidence
+    assert found["location /"] == "known"

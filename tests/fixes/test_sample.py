@@ -98,7 +98,7 @@ def test_only_some_locations_are_checked_again(
     assert found == whole
     assert twice == [MANY, MANY]
     assert checked[0] == MANY
-    assert checked[1:] == [20]
+    assert checked[1:] == [10]
 
 
 def test_what_fixes_uncover_is_found_in_all_locations(
@@ -109,7 +109,7 @@ def test_what_fixes_uncover_is_found_in_all_locations(
     found, checked = _fixes(text, rules, monkeypatch, sampled=True)
     whole, _ = _fixes(text, rules, monkeypatch, sampled=False)
     assert found == whole
-    assert checked[1] == 20
+    assert checked[1] == 10
     assert MANY in checked[2:]
     assert str(found).count("gzip off") >= MANY
 

@@ -13,6 +13,7 @@ from nginx_stream_lint.fixes.show import location_with_fixes
 from nginx_stream_lint.kubernetes.gateway_reading import runnable
 from nginx_stream_lint.probe import NginxBinary, check, write_certificate
 from tests.command import findings, run
+from tests.kubernetes import gateway_examples
 from tests.kubernetes.gateways import (
     GATEWAY,
     ROUTE,
@@ -177,8 +178,9 @@ def test_where_the_new_document_goes(
         " backendRefs: [{name: vllm, port: 8000}]}]}}\n",
         ROUTE.replace("  name: llm\n", "  generateName: llm\n"),
         ROUTE.replace("name: llm\n", "name: '8'\n"),
+        f"{ROUTE.replace('v1/chat/completions', 'shop').replace('vllm', 'shop')}---\n{ROUTE}",
     ],
-    ids=["list", "flow", "no name", "a number as name"],
+    ids=["list", "flow", "no name", "a number as name", "a name twice"],
 )
 def test_what_people_have_to_write_themselves(text: str, tmp_path: Path) -> None:
     write(tmp_path, {"gateway.yaml": GATEWAY, "route.yaml": text})
@@ -202,6 +204,19 @@ def test_grpc_needs_a_snippet(tmp_path: Path) -> None:
     assert finding.fix is not None
     assert finding.fix.applicability == "manual"
     assert finding.fix.snippet.startswith("grpc_read_timeout 300s;  # in a SnippetsFilter")
+
+
+@pytest.mark.parametrize("version", [(1, 22, 1), (1, 31, 3)])
+def test_the_version_of_another_nginx_refuses_nothing(
+    version: tuple[int, int, int], tmp_path: Path
+) -> None:
+    """The settings may name it for the rest of the repository."""
+    write(tmp_path, {"gateway.yaml": GATEWAY, "route.yaml": ROUTE})
+    report = lint(
+        Workspace.on_disk(str(tmp_path)), options=Options(rules=RULES, nginx_version=version)
+    )
+    assert report.problems == []
+    assert said(report) == {("error", "response-buffering"), ("error", "short-read-timeout")}
 
 
 def test_gateways_of_others_are_not_checked(tmp_path: Path) -> None:
@@ -540,3 +555,25 @@ def test_a_service_without_keepalive(tmp_path: Path) -> None:
         "proxy_set_header Connection $connection_upgrade;"
         in location.partition("proxy_pass")[0] + (location[: location.index("add_header")])
     )
+
+
+def test_examples_of_the_controller_are_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tcp = GATEWAY.replace("protocol: HTTPS", "protocol: TLS").replace("HTTP\n", "TCP\n")
+    write(tmp_path, {"a/gateway.yaml": GATEWAY, "a/route.yaml": ROUTE, "b/gateway.yaml": tcp})
+    assert gateway_examples.main(tmp_path) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "a/gateway.yaml: Gateway web, nginx " in lines[0]
+    assert lines[0].endswith(": accepted")
+    assert (
+        lines[-2]
+        == "b/gateway.yaml: Gateway web: no listener accepts HTTP, so it has no http block"
+    )
+    assert lines[-1] == "3 files, 3 objects, 1 Gateways with routes"
+    broken = policy(
+        "SnippetsPolicy", "Gateway", "web", "snippets:\n  - context: http\n    value: x y;"
+    )
+    write(tmp_path, {"a/policy.yaml": broken})
+    assert gateway_examples.main(tmp_path) == 1
+    assert "refused: " in capsys.readouterr().out

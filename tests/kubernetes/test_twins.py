@@ -164,6 +164,19 @@ def test_without_the_rule_each_is_checked_alone(tmp_path: Path) -> None:
     assert {one.rule for one in report.findings} == {"response-buffering", "short-read-timeout"}
 
 
+@pytest.mark.parametrize("rule", ["response-buffering", "controller-default"])
+def test_a_comment_may_ignore_either_rule(rule: str, tmp_path: Path) -> None:
+    comment = f"    # nginx-stream-lint: ignore[{rule}] the clients wait\n"
+    route = ROUTE.replace("    - matches", f"{comment}    - matches")
+    write(tmp_path, {"ingress.yaml": OLD, "gateway.yaml": GATEWAY, "route.yaml": route})
+    found = [one.message for one in checked(tmp_path).findings]
+    if rule == "response-buffering":
+        assert [one for one in found if "proxy_buffering" in one] == []
+        assert any("proxy_read_timeout" in one for one in found)
+    else:
+        assert found == []
+
+
 def test_both_configurations_on_a_real_nginx(binary: NginxBinary, tmp_path: Path) -> None:
     """The Ingress streams for HTTP/1.1 over TLS, its route does not, and the fixed one does."""
     write(tmp_path / "repository", {"gateway.yaml": GATEWAY, "route.yaml": ROUTE})

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nginx_stream_lint import Workspace, lint
-from nginx_stream_lint.report.json import json as as_json
+from nginx_stream_lint.report import render
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.shipped import shipped_rules
 
@@ -16,7 +16,7 @@ from nginx_stream_lint.rules.shipped import shipped_rules
 def report(texts: Mapping[str, str]) -> str:
     """The JSON report on some texts by name, without a file being read."""
     result = lint(Workspace.in_memory(texts))
-    return as_json(Run(result, shipped_rules(), None, seconds=0.0, base="/"))
+    return render("json", Run(result, shipped_rules(), None, seconds=0.0, base="/"))
 
 
 if __name__ == "__main__":

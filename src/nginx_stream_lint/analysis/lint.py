@@ -18,7 +18,6 @@ from nginx_stream_lint.analysis.remarks import (
     comment_findings,
     declaration_findings,
 )
-from nginx_stream_lint.analysis.twins import flips
 from nginx_stream_lint.analysis.versions import by_version, of_all_versions, reads_defaults
 from nginx_stream_lint.config import (
     SIGN,
@@ -235,11 +234,11 @@ def lint(
                 judged.setdefault(_said(one.finding), one)
         beside = [one for one in configurations_read if one.is_context]
         result._detected += [detect(one, options, workspace) for one in beside]
-        _compare_twins(result._detected, options, caches, findings, judged)
+        pairs = _compare_twins(result._detected, options, caches, findings, judged)
         result.deployed = _name_instances(findings, judged, running, options)
         unproxied = _unproxied(fates, paths, whole, workspace)
         every = [*findings.values(), *declaration_findings(unproxied, options.rules)]
-        kept = suppress(every, files, result, options)
+        kept = _one_of_each_pair(suppress(every, files, result, options), pairs)
         kept = options.policy.applied(kept)
         if options.baseline is not None:
             kept = _without_known(kept, result, options, workspace)
@@ -264,12 +263,33 @@ def _compare_twins(
     caches: VerdictCaches,
     findings: dict[_Said, Finding],
     judged: dict[_Said, FindingWithContext],
-) -> None:
-    """Replace findings about streams that another controller lets through; see `flips`."""
-    for before, after in flips(detected, options, caches):
-        findings.pop(_said(before.finding), None)
-        findings.setdefault(_said(after.finding), after.finding)
-        judged.setdefault(_said(after.finding), after)
+) -> list[tuple[_Said, _Said]]:
+    """Add findings about streams that another controller lets through; see `flips`.
+
+    Returns pairs of a finding and the one that replaces it: a comment may ignore either.
+    """
+    files = (file for one in detected for file in one.configuration.files)
+    if all(file.reading.author is None for file in files):
+        return []
+    from nginx_stream_lint.analysis.twins import flips
+
+    pairs: list[tuple[_Said, _Said]] = []
+    for pair in flips(detected, options, caches):
+        for one in pair:
+            findings.setdefault(_said(one.finding), one.finding)
+            judged.setdefault(_said(one.finding), one)
+        pairs.append((_said(pair[0].finding), _said(pair[1].finding)))
+    return pairs
+
+
+def _one_of_each_pair(
+    kept: Sequence[Finding], pairs: Sequence[tuple[_Said, _Said]]
+) -> list[Finding]:
+    """Drop the first finding of each pair; both if the first one is ignored."""
+    present = {_said(one) for one in kept}
+    dropped = {before for before, _ in pairs}
+    dropped |= {after for before, after in pairs if before not in present}
+    return [one for one in kept if _said(one) not in dropped]
 
 
 def _name_instances(

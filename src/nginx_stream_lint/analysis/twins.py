@@ -7,9 +7,10 @@ as those of an Ingress and of the HTTPRoute that replaces it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.location_match import match_of
@@ -24,8 +25,14 @@ RULE = "controller-default"
 # Findings of these rules matter at any severity if the other controller has none.
 _CUTS = frozenset({"short-read-timeout"})
 _ANY_HOST = frozenset({"", "_", "~^"})
-# Host and path.
-_Key = tuple[str, str]
+
+
+class _ControllerServer(Struct, eq=False):
+    """A server that a controller generates: its hosts, and its locations by path."""
+
+    controller: str
+    hosts: list[str]
+    locations: dict[str, list[ProxiedLocation]]
 
 
 def flips(
@@ -34,22 +41,48 @@ def flips(
     """The findings about locations whose twin streams: as they are, and as `controller-default`."""
     if not any(rule.name == RULE for rule in options.rules):
         return
-    groups: dict[_Key, dict[str, ProxiedLocation]] = {}
-    places: list[tuple[_Key, str, ProxiedLocation]] = []
+    servers = _servers(every)
+    by_host: dict[str, dict[str, _ControllerServer]] = {}  # the first of each controller
+    for server in servers:
+        for host in server.hosts:
+            by_host.setdefault(host, {}).setdefault(server.controller, server)
+    for server in servers:
+        others = {
+            id(other): other
+            for host in server.hosts
+            for name, other in by_host[host].items()
+            if name != server.controller
+        }
+        for other in others.values():
+            for served, twin in _pairs(server, other):
+                yield from _compared(served, twin, options, caches)
+
+
+def _servers(every: Sequence[Detected]) -> list[_ControllerServer]:
+    found: dict[int, _ControllerServer] = {}
     for detected in every:
         for served in detected.served:
             name = _controller(served)
-            if name is None or served.shadowed_by is not None:
+            path = _path(served)
+            if name is None or path is None or served.shadowed_by is not None:
                 continue
-            for key in _keys(served):
-                known = groups.setdefault(key, {})
-                if name not in known or (served.is_stream and not known[name].is_stream):
-                    known[name] = served
-                places.append((key, name, served))
-    for key, name, served in places:
-        for other, twin in groups[key].items():
-            if other != name and _same_backend(served, twin):
-                yield from _compared(served, twin, options, caches)
+            server = found.get(id(served.server))
+            if server is None:
+                server = found[id(served.server)] = _ControllerServer(name, _hosts(served), {})
+            server.locations.setdefault(path, []).append(served)
+    return list(found.values())
+
+
+def _pairs(
+    server: _ControllerServer, other: _ControllerServer
+) -> Iterator[tuple[ProxiedLocation, ProxiedLocation]]:
+    """The locations of a server with their twins in another one."""
+    few, many = sorted((server.locations, other.locations), key=len)
+    for path in few:
+        for served in server.locations[path] if path in many else ():
+            twin = max(other.locations[path], key=lambda one: one.is_stream)
+            if _same_backend(served, twin):
+                yield served, twin
 
 
 def _compared(
@@ -96,19 +129,21 @@ def _controller(served: ProxiedLocation) -> str | None:
     return None if author is None else author.name
 
 
-def _keys(served: ProxiedLocation) -> Iterable[_Key]:
-    """The hosts and the path of a location, as controllers write them."""
+def _path(served: ProxiedLocation) -> str | None:
+    """The path of a location, as the user gave it to a controller."""
     location = served.level.nearest("location")
     if location is None:
-        return
+        return None
     pattern = match_of(location)
     if pattern.modifier in ("~", "~*"):
-        path = "~" + pattern.pattern.removeprefix("(?i)").removeprefix("^").removesuffix("$")
-    else:
-        path = pattern.pattern.rstrip("/")
+        return "~" + pattern.pattern.removeprefix("(?i)").removeprefix("^").removesuffix("$")
+    return pattern.pattern.rstrip("/")
+
+
+def _hosts(served: ProxiedLocation) -> list[str]:
     rows = served.server.rows.get("server_name", ())
-    for host in dict.fromkeys(arg for row in rows for arg in row.args):
-        yield ("" if host in _ANY_HOST else host.lower(), path)
+    names = dict.fromkeys(arg for row in rows for arg in row.args)
+    return ["" if name in _ANY_HOST else name.lower() for name in names]
 
 
 def _same_backend(one: ProxiedLocation, other: ProxiedLocation) -> bool:

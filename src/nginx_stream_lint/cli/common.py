@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
@@ -68,23 +68,27 @@ def known_rules(workspace: Workspace | None = None, *folders: Path) -> tuple[Rul
 
 def write(text: str, output: str | None, color: bool | None) -> None:
     """Write a report; see `try_write`. Exits with status 2 if that fails."""
-    failure = try_write(text, output, color)
+    failure = try_write([text], output, color)
     if failure is not None:
         unusable(failure)
 
 
 def try_write(
-    text: str, output: str | None, color: bool | None, commands: bool = False
+    parts: Iterable[str],
+    output: str | None,
+    color: bool | None = None,
+    commands: bool = False,
 ) -> str | None:
     """Write a report to a file or to standard output; return an error message or None.
 
-    A file is written completely or not at all. If the reader of standard output is gone, that is no
-    error. `commands`: the report consists of workflow commands.
+    It comes in parts that end with a line. A file is written completely or not at all. If the
+    reader of standard output is gone, that is no error. `commands`: the report consists of workflow
+    commands.
     """
-    text = safe(text, commands)
+    texts = (safe(part, commands) for part in parts)
     if output is None or output == "-":
         try:
-            for part in _in_parts(text):
+            for part in (part for text in texts for part in _in_parts(text)):
                 click.echo(part, nl=False, color=_colour(color))
             sys.stdout.flush()
         except BrokenPipeError:
@@ -96,7 +100,7 @@ def try_write(
     from nginx_stream_lint.util.replacing import replace_file
 
     try:
-        replace_file(output, click.unstyle(text).encode("utf-8"))
+        replace_file(output, (click.unstyle(text).encode("utf-8") for text in texts))
     except OSError as error:
         return f"{output}:1:1: cannot be written ({error.strerror}); choose another file"
     return None

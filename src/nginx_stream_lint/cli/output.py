@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nginx_stream_lint.cli.common import columns, try_write
-from nginx_stream_lint.report import FORMATS, render
+from nginx_stream_lint.report import FORMATS, parts
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.streams.declarations import nearest_words
 from nginx_stream_lint.util.problems import unexpected
@@ -97,19 +97,24 @@ def _write(run: Run, target: Target, color: bool | None) -> str | None:
     """Write a run to one target. Returns an error message or None."""
     are_commands = target.format == "github"
     try:
-        text = render(target.format, replace(run, width=columns(target.file)))
+        text = parts(target.format, replace(run, width=columns(target.file)))
+        if target.guarded and target.file is not None:
+            return _replace_own(text, target.format, target.file)
+        return try_write(text, target.file, color, are_commands)
     except Exception as error:
         return str(unexpected(f"--format {target.format}", error))
-    if not target.guarded or target.file is None:
-        return try_write(text, target.file, color, are_commands)
+
+
+def _replace_own(text: Iterable[str], name: str, path: str) -> str | None:
+    """Write a report to a file that the settings name. Returns an error message or None."""
     from nginx_stream_lint.report.report_files import marked
 
-    if not _may_replace(target.file, target.format):
+    if not _may_replace(path, name):
         return (
-            f"{target.file}:1:1: is not a {target.format} report of nginx-stream-lint, so it is not"
-            f" overwritten; remove it, or use --format {target.format}=FILE"
+            f"{path}:1:1: is not a {name} report of nginx-stream-lint, so it is not"
+            f" overwritten; remove it, or use --format {name}=FILE"
         )
-    return try_write(marked(target.format, text), target.file, color, are_commands)
+    return try_write(marked(name, text), path)
 
 
 def _may_replace(path: str, name: str) -> bool:

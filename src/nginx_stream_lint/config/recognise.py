@@ -176,7 +176,7 @@ def recognise(path: str, text: str) -> Verdict:
     `path` starts at the repository's root: the names of folders above are no evidence.
     """
     by_path = _by_path(path)
-    if by_path is False or text.startswith("#!") or is_of_other_program(text):
+    if by_path is False or text.startswith("#!") or _is_other(text):
         return "not"
     if by_path and _is_plausible(path, text):
         return "named"
@@ -194,7 +194,7 @@ def plausible(path: str, text: str) -> bool:
     return (
         may_be_nginx(path)
         and not text.startswith("#!")
-        and not is_of_other_program(text)
+        and not _is_other(text)
         and _is_plausible(path, text)
     )
 
@@ -227,7 +227,7 @@ def _by_path(path: str) -> bool | None:
     return True if is_named else None
 
 
-def is_of_other_program(text: str) -> bool:
+def _is_other(text: str) -> bool:
     """Whether a text contains constructs that nginx configuration never has."""
     begin = text[:_BEGIN]
     if ";" not in begin and re.search(_ASSIGNMENT, begin):

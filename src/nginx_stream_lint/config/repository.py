@@ -20,7 +20,6 @@ from nginx_stream_lint.config.recognise import (
     has_http,
     is_called_configuration,
     is_called_nginx,
-    is_of_other_program,
     is_sample,
     longest,
     looks_like_nginx,
@@ -70,7 +69,6 @@ class _FileSummary(Struct, frozen=True):
     is_plausible: bool
     is_alike: bool  # most of its first statements are nginx directives
     verdict: Verdict
-    is_of_other_program: bool = False
 
 
 class IncludeCandidates(Struct, frozen=True):
@@ -135,7 +133,7 @@ class Repository:
                 rank = (-alike, _distance(here, folders if not wild else base), "/".join(base))
                 if (best is not None and rank > best) or key(path) in never:
                     continue
-                if not self._may_be_meant(path, alike):
+                if not self._may_be_meant(path, alike, wild):
                     continue
                 place = os.path.join(os.path.dirname(path), name)
                 found.setdefault(rank, {}).setdefault(place, []).append(path)
@@ -230,11 +228,15 @@ class Repository:
         is_copy = enabled in paths and key(enabled) != key(path)
         return is_copy and self.text(enabled) == self.text(path)
 
-    def _may_be_meant(self, path: str, alike: int) -> bool:
-        """Whether an include may mean a file with this many common folders."""
-        if alike == 0:
-            return self._look(path).is_plausible
-        return bool(self._workspace.is_file(path)) and not self._look(path).is_of_other_program
+    def _may_be_meant(self, path: str, alike: int, wild: bool) -> bool:
+        """Whether an include may mean a file with this many common folders.
+
+        Other programs have a `conf.d/*.conf`, too.
+        """
+        if alike == 0 or wild:
+            look = self._look(path)
+            return look.is_plausible or (alike > 0 and look.is_blank)
+        return bool(self._workspace.is_file(path))
 
     def _name(self, path: str) -> str:
         """A path from the repository's root: folders above are no evidence."""
@@ -273,12 +275,7 @@ class Repository:
             is_main = is_alike and has_http(text)
             is_blank = not text.strip()
             self._looks[path] = _FileSummary(
-                is_blank,
-                is_main,
-                is_plausible,
-                is_alike,
-                recognise(name, text),
-                is_of_other_program(text),
+                is_blank, is_main, is_plausible, is_alike, recognise(name, text)
             )
         return self._looks[path]
 

@@ -154,8 +154,8 @@ def projects(
                 continue
             if reader.stands_alone(path):
                 groups.append([path])
-            elif main is not None:
-                groups.append([main, path])
+            else:
+                groups.append([path] if main is None else [main, path])
         for group in groups:
             project = _Project(reader, folder or os.curdir, group)
             if group[0] == main and len(group) > 1 and group[1] != override:
@@ -169,6 +169,13 @@ def projects(
                 ]
             else:
                 containers = project.containers()
+            if main is None and not reader.stands_alone(group[0]):
+                # It is used with a file of another folder, which may add mounts.
+                containers = [
+                    replace(one, are_mounts_complete=False)
+                    for one in containers
+                    if one.image is not None or one.build is not None
+                ]
             # Included files are part of another project.
             included |= project.included
             made.append((project.name, containers))

@@ -275,9 +275,9 @@ class _Build:
         self.made: dict[int, BuiltImage] = {}
         for one in found:
             if one.name == "FROM":
-                words = one.text.split()
+                words = _words(one.text)
                 name = words[2].lower() if len(words) > 2 and words[1].upper() == "AS" else ""
-                base = substituted(_unquoted(words[0]), self.globals) if words else PLACEHOLDER
+                base = substituted(words[0], self.globals) if words else PLACEHOLDER
                 self.stages.append(_Stage(name, base, one.origin, []))
             elif self.stages:
                 self.stages[-1].instructions.append(one)
@@ -519,8 +519,9 @@ class _Run:
             return
         target = words[-1]
         inside = self._inside(target)
-        is_folder = target.endswith(("/", "/.")) or target == "." or self.layers.has_folder(inside)
+        is_folder = target.endswith(("/", "/.")) or target == "."
         is_folder = is_folder or len(words) > 2 or any(map(is_pattern, words[:-1]))
+        is_folder = is_folder or self.layers.is_folder(inside)
         if PLACEHOLDER in target:
             self._unsure(one, "it copies to a path with an unknown variable", "give it a default")
             return

@@ -470,8 +470,10 @@ class _PodReader:
         return tuple(dict.fromkeys(names)), tuple(ports)
 
     def _hosts(self, service: str) -> Iterator[str]:
-        """The hosts of Ingresses that lead to a Service."""
+        """The hosts of Ingresses, and of routes of the Gateway API, that lead to a Service."""
         for one in self.group.objects:
+            if one.kind in ("HTTPRoute", "GRPCRoute"):
+                yield from _route_hosts(one, service)
             if one.kind != "Ingress":
                 continue
             for rule in one.root.items("spec", "rules"):
@@ -486,6 +488,17 @@ class _PodReader:
                     )
                     if word is not None and name_in(word, one.source) == service:
                         yield host.text
+
+
+def _route_hosts(route: ManifestObject, service: str) -> Iterator[str]:
+    """The hosts of a route if one of its rules passes to a Service."""
+    rules = [one for one in route.root.items("spec", "rules") if isinstance(one, Mapping)]
+    backends = [item for rule in rules for item in rule.items("backendRefs")]
+    names = [one.word("name") for one in backends if isinstance(one, Mapping)]
+    if any(word is not None and name_in(word, route.source) == service for word in names):
+        for host in route.root.items("spec", "hostnames"):
+            if isinstance(host, Scalar) and is_known(host.text):
+                yield host.text
 
 
 def entries_of(one: ManifestObject) -> dict[str, ConfigEntry]:

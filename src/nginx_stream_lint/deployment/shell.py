@@ -291,9 +291,9 @@ class Layers:
     def __init__(self, workspace: Workspace, files: Sequence[PlacedFile]) -> None:
         self.files = list(files)
         self._workspace = workspace
-        self.folders: set[str] = set()  # that commands created
         self.programs: list[list[str]] = []  # started programs with unknown effects
         self.nginx: list[str] | None = None  # nginx's command, once it was started
+        self.folders: set[str] = set()  # that a command makes
         self.variables: dict[str, str] = {}  # of the shell
         self.exported: dict[str, str | None] = {}
 
@@ -310,20 +310,22 @@ class Layers:
         path = posixpath.normpath(posixpath.join(one.path, rest))
         return replace(one, inside=inside, path=path, is_folder=self._workspace.is_folder(path))
 
-    def has_folder(self, path: str) -> bool:
-        """Whether a path is a folder, into which a file is copied under its own name."""
+    def add(self, one: PlacedFile) -> None:
+        """Add a file, which hides an earlier one at its path."""
+        self.files.append(one)
+
+    def is_folder(self, path: str) -> bool:
+        """Whether a path is a folder at this point."""
         if path in self.folders:
             return True
         for one in reversed(self.files):
             if one.inside == path:
                 return one.is_folder and one.how != "removed"
-            if one.how != "removed" and one.inside.startswith(f"{path}/"):
+            if one.inside.startswith(f"{path}/"):
                 return True
+            if one.how == "removed" and path.startswith(f"{one.inside}/"):
+                return False
         return path in _SYSTEM_FOLDERS or is_folder_of_nginx(path)
-
-    def add(self, one: PlacedFile) -> None:
-        """Add a file, which hides an earlier one at its path."""
-        self.files.append(one)
 
     def run(self, text: str, folder: str, origin: DeployedAt) -> None:
         """Apply the certain effects of a shell text."""
@@ -373,7 +375,7 @@ class Layers:
             at = plain.index(script) if script in plain else 0
             self.programs.append(plain[at:] or words)
         is_edited = program in ("sed", "perl") and any(
-            re.match(r"-[A-Za-z]*i|--in-place", one) for one in words
+            re.match(r"-[A-Za-z]{0,3}i|--in-place", one) for one in words
         )
         targets = [
             *outputs,
@@ -392,11 +394,11 @@ class Layers:
             return
         for path in outputs if program not in ("sed", "cat") else ():
             self._written(inside(path), origin)
-        if program == "mkdir" and is_certain:
-            self.folders.update(map(inside, arguments))
-        elif program == "rm" and is_certain:
+        if program == "rm" and is_certain:
             for path in arguments:
                 self._removed(inside(path), origin)
+        elif program == "mkdir":
+            self.folders.update(map(inside, arguments))
         elif program in ("cp", "mv", "ln") and len(arguments) >= 2:
             target = inside(arguments[-1])
             for path in arguments[:-1]:
@@ -477,7 +479,9 @@ class Layers:
             self._written(path, origin)
 
     def _removed(self, path: str, origin: DeployedAt) -> None:
-        self.folders.discard(path)
+        self.folders = {
+            one for one in self.folders if one != path and not one.startswith(f"{path}/")
+        }
         if re.search(r"[*?\[]", path):
             # Copy only the present files; later ones do not change the copy.
             known = [one.inside for one in self.files if fnmatchcase(one.inside, path)]
@@ -492,7 +496,7 @@ class Layers:
         contents = path.endswith("/.")
         path = posixpath.normpath(path)
         known = self.at(path)
-        if not contents and (slash or self.has_folder(target)):
+        if not contents and (slash or self.is_folder(target)):
             target = posixpath.join(target, posixpath.basename(path))
         is_file = is_configuration_path(target) or "." in posixpath.basename(target)
         if known is not None and known.path is not None and is_certain and is_file:
@@ -502,19 +506,19 @@ class Layers:
 
 
 def _edited(words: list[str]) -> list[str]:
-    """The files that `sed -i` or `perl -i` edits: its arguments without the script."""
-    found: list[str] = []
-    has_script = takes_script = False
-    for word in words[1:]:
-        if takes_script:
-            takes_script = False
-        elif re.fullmatch(r"-[A-Za-z]*[ef]|--expression|--file", word):
-            has_script = takes_script = True
-        elif word.startswith("-"):
-            has_script = has_script or word.startswith(("--expression=", "--file="))
-        else:
-            found.append(word)
-    return found if has_script else found[1:]
+    """The files that `sed -i` or `perl -i` edits: all arguments but the commands."""
+    files: list[str] = []
+    has_commands = False
+    rest = iter(words[1:])
+    for word in rest:
+        if re.fullmatch(r"-[A-Za-z]*[ef]|--expression|--file", word):
+            has_commands = True
+            next(rest, None)
+        elif word.startswith(("-e", "--expression=", "-f", "--file=")):
+            has_commands = True
+        elif not word.startswith("-"):
+            files.append(word)
+    return files if has_commands else files[1:]
 
 
 def _is_literal(words: list[str], number: int) -> bool:

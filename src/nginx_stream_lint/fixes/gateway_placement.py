@@ -39,6 +39,8 @@ def policy_edits(
     new: list[str] = []
     for kind, fields in by_kind.items():
         policy = author.policy_for(kind)
+        if policy is None and not author.is_named:
+            return None
         if policy is None:
             new.append(_document(author, kind, fields))
             continue
@@ -79,11 +81,10 @@ def _added(route: ApiObject, text: str) -> SourceEdit | None:
 def _document(author: GatewayAuthor, kind: str, fields: Sequence[_Field]) -> str:
     """A new policy for a route, as a YAML document."""
     route = author.subject
-    taken = {one.name for one in author.objects.every if one.kind == kind}
     ending = "streaming" if kind == "ProxySettingsPolicy" else "client-settings"
     name = base = f"{route.name}-{ending}"
     number = 1
-    while name in taken:
+    while (kind, name) in author.objects.names:
         number += 1
         name = f"{base}-{number}"
     lines = [

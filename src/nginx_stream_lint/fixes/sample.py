@@ -10,7 +10,7 @@ from nginx_stream_lint.fixes.apply import apply_edits, compatible
 from nginx_stream_lint.rules.finding import Edit, Finding
 
 # Few files have so many locations of one kind, so most are checked as they are.
-_MOST_OF_A_KIND = 20
+_MOST_OF_A_KIND = 10
 
 
 def sample(findings: Sequence[Finding]) -> dict[str, str]:

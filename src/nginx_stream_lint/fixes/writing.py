@@ -63,7 +63,7 @@ def write(changed: Mapping[str, tuple[Source, Source]], roots: Sequence[str]) ->
                 at = os.path.realpath(path)
                 if not any(is_below(at, root) for root in roots):
                     raise Refused(f"it is outside of {' and '.join(roots)}")
-                new = Replacement(at, _encoded(after), expected=_encoded(before))
+                new = Replacement(at, [_encoded(after)], expected=_encoded(before))
                 news.append(prepared.enter_context(new))
             for new in news:
                 at = new.path

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -143,6 +144,7 @@ class Objects:
         # By kind, name and folder (or file): those there and in the folders below, nearest first.
         self._named: dict[tuple[str, str, str], list[ApiObject]] = {}
         self._targeting: dict[tuple[str, str, str], list[ApiObject]] = {}
+        self._policies: dict[tuple[int, str], list[ApiObject]] = {}
         for one in self.every:
             for scope in _scopes(one):
                 self._named.setdefault((one.kind, one.name, scope), []).append(one)
@@ -161,6 +163,12 @@ class Objects:
 
     def policies(self, target: ApiObject, kind: str) -> list[ApiObject]:
         """The policies of a kind that apply to an object, in the order of their names."""
+        key = id(target), kind
+        if key not in self._policies:
+            self._policies[key] = self._policies_of(target, kind)
+        return self._policies[key]
+
+    def _policies_of(self, target: ApiObject, kind: str) -> list[ApiObject]:
         for scope in _scopes(target)[1:]:
             found = [
                 one
@@ -174,6 +182,11 @@ class Objects:
     def _targets(self, policy: ApiObject, target: ApiObject) -> bool:
         wanted = Reference(target.kind, target.name, policy.namespace)
         return self.find(wanted, policy) is target
+
+    @cached_property
+    def names(self) -> set[tuple[str, str]]:
+        """The kind and the name of each object."""
+        return {(one.kind, one.name) for one in self.every}
 
     def service_policies(self, service: Reference, near: ApiObject, kind: str) -> list[ApiObject]:
         """The nearest policies of a kind for a Service, which the repository may lack."""

@@ -10,7 +10,7 @@ from itertools import islice
 from msgspec import Struct, field
 
 from nginx_stream_lint.kubernetes.controllers import gateway_fabric
-from nginx_stream_lint.kubernetes.gateway_api import ApiObject, Objects, targets
+from nginx_stream_lint.kubernetes.gateway_api import ApiObject, Objects, Reference, targets
 from nginx_stream_lint.kubernetes.gateway_fabric import matches
 from nginx_stream_lint.kubernetes.manifest import Mapping
 
@@ -45,6 +45,12 @@ class GatewayAuthor(Struct, frozen=True, eq=False):
     @property
     def region(self) -> tuple[int, int]:
         return self.subject.document.span
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its name means this object: another one of the same name may be before it."""
+        one = self.subject
+        return self.objects.find(Reference(one.kind, one.name, one.namespace), one) is one
 
     def policy_for(self, kind: str) -> ApiObject | None:
         """The policy of a kind that applies to the route: the one that others give way to."""

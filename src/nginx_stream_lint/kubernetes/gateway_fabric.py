@@ -26,7 +26,15 @@ from nginx_stream_lint.kubernetes.gateway_api import (
     written,
 )
 from nginx_stream_lint.kubernetes.manifest import Mapping, MappingEntry, Scalar, Span
-from nginx_stream_lint.kubernetes.nginx_text import Arg, Part, escaped, in_quotes, quoted
+from nginx_stream_lint.kubernetes.nginx_text import (
+    Arg,
+    Part,
+    TooLong,
+    escaped,
+    in_quotes,
+    quoted,
+)
+from nginx_stream_lint.util.budget import in_force
 
 _HTTP = """
 default_type application/octet-stream;
@@ -53,6 +61,8 @@ X-Forwarded-Host $host
 X-Forwarded-Port $server_port
 """
 _EVERY_HOST = "~^"
+_MOST_LISTENERS = 64  # that Kubernetes accepts
+_MOST_MATCHES = 64  # of one path, in a rule
 _METHOD = re.compile(r"[A-Z]+")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _RATE = re.compile(r"[0-9]+r/[sm]")
@@ -141,12 +151,11 @@ class Match(Struct, frozen=True, eq=False):
         return self.route.kind == "GRPCRoute"
 
 
-class _Server(Struct, eq=False):
-    """A server: a host at a port, with the routes for it. `host` has the document it is from."""
+class _GatewayServer(Struct, eq=False):
+    """A server: hosts at a port, with the routes for them; a host with the object that has it."""
 
     listener: Listener
-    host: tuple[ApiObject, Scalar] | None
-    name: str
+    hosts: list[tuple[ApiObject, Scalar] | None]
     routes: list[ApiObject]
 
 
@@ -163,6 +172,9 @@ class GatewayConverter:
         self._upstreams: dict[tuple[str | None, str, str], str] = {}
         self._of_service: dict[str, int] = {}
         self._zones: dict[int, list[str]] = {}
+        self._counted: set[str] = set()  # the parts whose length is in `_size`
+        self._size = 0
+        self._most = in_force().left("made")
 
     def make(self) -> None:
         """Write all files."""
@@ -182,8 +194,6 @@ class GatewayConverter:
             (word for one in proxies if (word := one.spec.word("disableHTTP2")) is not None), None
         )
         self.http2 = disabled is None or not is_true(disabled.text)
-        if self.http2 and not self.runs:
-            text.line("http2", "on")
         text.line("server_tokens", "off")
         if gateway is not None:
             self._include_policies(self.root, gateway, ("ProxySettingsPolicy",))
@@ -196,6 +206,11 @@ class GatewayConverter:
         is_wrapped = proxied and any(one and one.text == "ProxyProtocol" for one in modes)
         self._protocol = ["proxy_protocol"] if is_wrapped else []
         servers = self._servers()
+        self._others = {
+            one.listener.port
+            for one in servers
+            if any(route.kind != "GRPCRoute" for route in one.routes)
+        }
         for port in dict.fromkeys((one.listener.port, one.listener.tls) for one in servers):
             self._default_server(*port)
         for one in servers:
@@ -210,8 +225,18 @@ class GatewayConverter:
         return made
 
     def _include(self, where: Writer, part: GatewayPart) -> None:
-        if part.text.text.strip():
+        """Include a part, unless it is empty. Raises TooLong if all parts together are too long."""
+        if len(part.text):
             where.text.line("include", part.name)
+            if part.name not in self._counted:
+                self._counted.add(part.name)
+                self._size += len(part.text)
+            if self._size > self._most:
+                raise TooLong
+
+    def _include_last(self, part: GatewayPart | None) -> None:
+        if part is not None:
+            self._include(self.root, part)
 
     def _include_policies(self, where: Writer, target: ApiObject, kinds: Iterable[str]) -> None:
         """Include the settings of an object's own policies of some kinds."""
@@ -389,10 +414,10 @@ class GatewayConverter:
 
     # Servers
 
-    def _servers(self) -> list[_Server]:
-        found: dict[tuple[str, bool, str], _Server] = {}
-        listeners = listeners_of(self.plan.gateway)
-        for listener in listeners:
+    def _servers(self) -> list[_GatewayServer]:
+        """The servers; hosts with the same routes share one, which has the same effect."""
+        found: dict[tuple[str, bool, str], _GatewayServer] = {}
+        for listener in listeners_of(self.plan.gateway):
             for route in self.plan.routes:
                 if not is_attached(self.plan, route, listener):
                     continue
@@ -401,14 +426,24 @@ class GatewayConverter:
                     key = listener.port, listener.tls, name
                     server = found.get(key)
                     if server is None:
-                        server = found[key] = _Server(listener, host, name, [])
-                    if route not in server.routes:
+                        server = found[key] = _GatewayServer(listener, [host], [])
+                    if server.routes[-1:] != [route]:
                         server.routes.append(route)
-        return list(found.values())
+        alike: dict[tuple[str, bool, tuple[int, ...]], _GatewayServer] = {}
+        for (port, tls, _), one in found.items():
+            same = alike.setdefault((port, tls, tuple(map(id, one.routes))), one)
+            if same is not one:
+                same.hosts += one.hosts
+        return list(alike.values())
 
     def _listen(self, port: str, tls: bool, *more: str) -> None:
+        """Write a `listen`, with HTTP/2 in the form that every nginx reads.
+
+        A plain port has it only if all of its routes need it: without TLS, older nginx would accept
+        nothing else there.
+        """
         words = [*(["ssl"] if tls else []), *more, *self._protocol]
-        if self.runs and tls and self.http2:
+        if self.http2 and (tls or port not in self._others):
             words.append("http2")
         self.root.text.line("listen", port, *words)
 
@@ -422,23 +457,28 @@ class GatewayConverter:
             text.raw("default_type text/html;\nreturn 404;")
         text.close()
 
-    def _server(self, server: _Server) -> None:
+    def _server(self, server: _GatewayServer) -> None:
         text, gateway = self.root.text, self.plan.gateway
-        in_gateway = server.host is None or server.host[0].document is self.root.document
-        at = None if server.host is None or not in_gateway else server.host[1].span
+        first = server.hosts[0]
+        is_here = first is not None and first[0].document is self.root.document
+        at = first[1].span if is_here and first is not None else None
         text.open("server", at=at)
         self._listen(server.listener.port, server.listener.tls)
         if server.listener.tls:
             text.line("ssl_certificate", CERTIFICATE)
             text.line("ssl_certificate_key", KEY)
-        if server.host is None:
-            text.line("server_name", _EVERY_HOST)
-        elif in_gateway:
-            text.line("server_name", quoted(server.host[1]), at=at)
-        else:
-            part = self._part(server.host[0])
-            part.text.line("server_name", quoted(server.host[1]), at=server.host[1].span)
-            self._include(self.root, part)
+        part: GatewayPart | None = None
+        for host in server.hosts:
+            if host is None:
+                text.line("server_name", _EVERY_HOST)
+            elif host[0].document is self.root.document:
+                text.line("server_name", quoted(host[1]), at=host[1].span)
+            else:
+                if part is None or part.subject is not host[0]:
+                    self._include_last(part)
+                    part = self._part(host[0])
+                part.text.line("server_name", quoted(host[1]), at=host[1].span)
+        self._include_last(part)
         if gateway is not None:
             self._include_policies(self.root, gateway, ("ClientSettingsPolicy", "RateLimitPolicy"))
         filters = [one for route in server.routes for one in self._filters(route)]
@@ -446,7 +486,7 @@ class GatewayConverter:
         self._locations(server)
         text.close(at)
 
-    def _locations(self, server: _Server) -> None:
+    def _locations(self, server: _GatewayServer) -> None:
         by_path: dict[tuple[str, str], list[Match]] = {}
         for route in server.routes:
             for match in self._matches[id(route)]:
@@ -460,15 +500,14 @@ class GatewayConverter:
             own = min(found, key=_priority)
             # Of several `if` that match, nginx uses the last one; of equals, the first counts.
             others = sorted((one for one in reversed(found) if one is not own), key=_priority)
+            others = others[-_MOST_MATCHES:]
             if part is None or part.subject is not own.route:
-                if part is not None:
-                    self._include(self.root, part)
+                self._include_last(part)
                 part = self._part(own.route)
                 part.comments(own.route.span)
             for head in self._heads(own, path, kind, exact, slashed):
                 self._location(part, head, own, others)
-        if part is not None:
-            self._include(self.root, part)
+        self._include_last(part)
         if not any(path == "/" for path, _ in by_path):
             self.root.text.raw("location = / {\nreturn 404;\n}")
 
@@ -739,7 +778,7 @@ def _conditions(match: Mapping, http: bool) -> Iterator[tuple[str, str, str]]:
 def listeners_of(gateway: ApiObject | None) -> list[Listener]:
     """The listeners of a Gateway that accept HTTP; the usual two if none is known."""
     found: list[Listener] = []
-    for item in gateway.spec.items("listeners") if gateway is not None else ():
+    for item in gateway.spec.items("listeners")[:_MOST_LISTENERS] if gateway is not None else ():
         if not isinstance(item, Mapping):
             continue
         protocol, port = item.word("protocol"), item.word("port")

@@ -26,7 +26,6 @@ from nginx_stream_lint.kubernetes.gateway_api import (
     Objects,
     Reference,
     objects,
-    targets,
 )
 from nginx_stream_lint.kubernetes.gateway_author import GatewayAuthor
 from nginx_stream_lint.kubernetes.gateway_fabric import (
@@ -148,8 +147,10 @@ def plans(every: Iterable[ApiObject]) -> list[Plan]:
             gateway = known.find(wanted, one)
             if gateway is None:
                 missing.setdefault((wanted.name, wanted.namespace or ""), []).append(one)
-            elif one not in routes.setdefault(id(gateway), []):
-                routes[id(gateway)].append(one)
+            else:
+                its_routes = routes.setdefault(id(gateway), [])
+                if its_routes[-1:] != [one]:  # it may name several listeners of the Gateway
+                    its_routes.append(one)
     found: list[Plan] = []
     for one in known.every:
         if one.kind == "Gateway" and id(one) in routes:
@@ -196,16 +197,13 @@ def _is_of_nginx(one: ApiObject, known: Objects) -> bool:
     return says_nginx(one) or any(known.policies(one, kind) for kind in kinds)
 
 
-def _members(plan: Plan) -> list[ApiObject]:
+def _members(plan: Plan) -> Iterator[ApiObject]:
     """The objects of a Gateway: itself, its routes, and the policies of these."""
     own = [*plan.routes, *([] if plan.gateway is None else [plan.gateway])]
-    ids = {(one.kind, one.name) for one in own}
-    policies = [
-        one
-        for one in plan.objects.every
-        if any((target.kind, target.name) in ids for target in targets(one))
-    ]
-    return [*own, *policies]
+    yield from own
+    for one in own:
+        for kind in (*gateway_fabric().policies, "SnippetsPolicy", "RateLimitPolicy"):
+            yield from plan.objects.policies(one, kind)
 
 
 def made(plan: Plan, runs: bool) -> GatewayConverter:

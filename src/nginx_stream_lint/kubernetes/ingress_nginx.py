@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
+from functools import cached_property
 
 from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.kubernetes.controllers import Setting
@@ -136,6 +137,11 @@ class IngressNginxConverter(Converter):
     def _hosts(self) -> tuple[Host, ...]:
         return self.ingress.hosts or (Host(None, (), self.head),)
 
+    @cached_property
+    def by_host(self) -> dict[str, list[Host]]:
+        """The hosts that form one server, by their name."""
+        return {_host_name(same): same for same in self.servers(self._hosts)}
+
     def _http_part(self, seen: set[str]) -> None:
         """Write what is outside of servers; upstreams that were not `seen` before."""
         self._auth_written: set[str] = set()
@@ -190,9 +196,7 @@ class IngressNginxConverter(Converter):
             text.line("return", "302", target, at=root.span)
             text.close(root.span)
         with_host = [
-            (other, own)
-            for other in self.followers
-            if (own := [one for one in _of(other)._hosts if _host_name([one]) == _host_name(hosts)])
+            (one, own) for one in self.followers if (own := _of(one).by_host.get(_host_name(hosts)))
         ]
         every = [path for one in (hosts, *(own for _, own in with_host)) for path in self._all(one)]
         exact = {one.path.text for one in every if one.path is not None and one.type == "Exact"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from collections.abc import Mapping as MappingOf
+from functools import cached_property
 from types import MappingProxyType
 
 from nginx_stream_lint.config.mapped_text import has_placeholder
@@ -140,6 +141,11 @@ class NginxOrgConverter(Converter):
     def _hosts(self) -> tuple[Host, ...]:
         return self.ingress.hosts or (Host(None, (), self.head),)
 
+    @cached_property
+    def by_host(self) -> dict[str, list[Host]]:
+        """The hosts that form one server, by their name."""
+        return {_host_name(same): same for same in self.servers(self._hosts)}
+
     @property
     def _is_master(self) -> bool:
         """Whether it only has the server of other Ingresses, its minions."""
@@ -220,7 +226,7 @@ class NginxOrgConverter(Converter):
         if not self._is_master:
             self._locations(hosts, seen)
         for other in self.followers:
-            own = [one for one in _of(other)._hosts if _is_same(one, host)]
+            own = _of(other).by_host.get(_host_name(hosts), [])
 
             def write(one: Converter, own: list[Host] = own) -> None:
                 _of(one)._locations(own, seen)
@@ -606,10 +612,10 @@ def _of(one: Converter) -> NginxOrgConverter:
     return one
 
 
-def _is_same(one: Host, other: Host) -> bool:
-    """Whether two hosts have one server."""
-    names = [None if host.name is None else host.name.text for host in (one, other)]
-    return names[0] == names[1]
+def _host_name(hosts: list[Host]) -> str:
+    """The name that one server has for some hosts; empty for any host."""
+    name = hosts[0].name
+    return "" if name is None else name.text
 
 
 def _names(nodes: tuple[Node, ...]) -> list[Scalar]:

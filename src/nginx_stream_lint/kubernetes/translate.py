@@ -37,7 +37,7 @@ from nginx_stream_lint.util.problems import Problem, Unreadable
 _CONCERNS = re.compile(
     r"kind[\"']?\s*:\s*[\"']?(?:Ingress|IngressList|VirtualServer|VirtualServerRoute)\b"
     r"|name[\"']?\s*:\s*[\"']?[\w.-]*nginx[\w.-]*(?=[\s\"',}]|\Z)"
-    r"|nginx\.ingress\.kubernetes\.io/|nginx\.(?:org|com)/|[iI]ngress\w*[\"']?:"
+    r"|nginx\.ingress\.kubernetes\.io/|(?<!gateway\.)nginx\.(?:org|com)/|[iI]ngress\w*[\"']?:"
 )
 # Classes and annotations of controllers that are not based on nginx.
 _OTHERS = re.compile(

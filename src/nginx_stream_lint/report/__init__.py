@@ -1,7 +1,8 @@
-"""Report formats: one module each with one pure function from a run to text."""
+"""Report formats: one module each with one pure function from a run to text, or to parts of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,14 @@ WITH_LOCATIONS = frozenset({"html", "junit"})
 
 
 def render(name: str, run: Run) -> str:
-    """Render a run in one of the FORMATS; only that format's module is imported."""
-    text: str = getattr(import_module(f"{__name__}.{name}"), name)(run)
-    return text
+    """Render a run in one of the FORMATS."""
+    return "".join(parts(name, run))
+
+
+def parts(name: str, run: Run) -> Iterable[str]:
+    """Render a run in one of the FORMATS, in parts that end with a line.
+
+    Only that format's module is imported. A large JSON report is encoded part by part.
+    """
+    made: str | Iterable[str] = getattr(import_module(f"{__name__}.{name}"), name)(run)
+    return [made] if isinstance(made, str) else made

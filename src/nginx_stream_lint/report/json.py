@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from nginx_stream_lint import __version__
 from nginx_stream_lint.report.run import NginxRecord, Run, StreamRecord, described, nginx_record
 from nginx_stream_lint.rules.finding import Finding, Fix
-from nginx_stream_lint.util.json_text import json_text
+from nginx_stream_lint.util.json_text import json_parts
 
 # Version of schema/lint.schema.json; CONTRIBUTING.md says when it changes.
 SCHEMA_VERSION = 1
@@ -130,7 +132,7 @@ class LintDocument(Struct):
     summary: LintSummary
 
 
-def json(run: Run) -> str:
+def json(run: Run) -> Iterator[str]:
     """Render the run as JSON."""
     report, version = run.report, run.nginx_version
     document = LintDocument(
@@ -164,7 +166,7 @@ def json(run: Run) -> str:
             seconds=round(run.seconds, 3),
         ),
     )
-    return json_text(document)
+    return json_parts(document)
 
 
 def _finding(finding: Finding) -> LintFinding:

@@ -7,6 +7,7 @@ its layout. All others get a comment as their last line if settings name their f
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
 # Number of bytes that are read from the start and the end of a file.
 BYTES = 4096
@@ -23,9 +24,11 @@ _LAYOUTS = {
 }
 
 
-def marked(name: str, text: str) -> str:
+def marked(name: str, parts: Iterable[str]) -> Iterator[str]:
     """Add a marker to a report that settings write, so that `is_own_report` recognizes it."""
-    return text if name in _STARTS or name in _LAYOUTS else text + _LAST_LINE
+    yield from parts
+    if name not in _STARTS and name not in _LAYOUTS:
+        yield _LAST_LINE
 
 
 def is_own_report(name: str, first: str, last: str) -> bool:

@@ -202,8 +202,9 @@ def _is_for_pages(
     """Whether a location serves an app's pages, because other locations serve its streams.
 
     It is a catch-all, its upstream is named after pages, and some stream ends at another upstream.
+    If the deployment says which app it is, its name does not matter.
     """
-    if not place.takes_all or not serves_pages(place.behind):
+    if not place.takes_all or place.behind.is_deployed or not serves_pages(place.behind):
         return False
     ends = {level.nearest("location") for one in endpoints if (level := router.endpoint(one))}
     others = (places[level] for level in ends if level is not None and level in places)

@@ -46,6 +46,8 @@ _TIMEOUTS = tuple(f"{family}_read_timeout" for family in (*_BUFFERING, "grpc"))
 # The directives that are evidence at their level, and those that also are for inner levels.
 _FOR_ALL = frozenset((*_TIMEOUTS, *_HEADERS))
 _LARGE = tuple(f"{family}_request_buffering" for family in _BUFFERING)
+_TELLING_NAMES = frozenset(("upgrade", "connection", "cache-control", "last-event-id"))
+_TELLING_WORDS = frozenset(("x-accel-buffering", "text/event-stream"))
 _TELLING = _FOR_ALL.union(_SWITCHES, _OFF, _LARGE, ("limit_req",))
 
 # If this many places include a file, it is a habit: not all of them need its directives.
@@ -62,7 +64,8 @@ class Clue(Struct, frozen=True, eq=False):
 
     `word` is the matched word, if any: the same word in two places is one clue. `heartbeat_s` and
     `is_endless` are known properties of the streams of the named app, or of all streams with this
-    word. Equal clues are usually one object, so results based on them are computed once.
+    word. `is_certain`: the app with these streams certainly gets the requests. Equal clues are
+    usually one object, so results based on them are computed once.
     """
 
     points: int
@@ -71,6 +74,7 @@ class Clue(Struct, frozen=True, eq=False):
     word: str = ""
     heartbeat_s: float | None = None
     is_endless: bool = False
+    is_certain: bool = False
 
 
 _clue = latest_remembered(4096)(Clue)
@@ -238,7 +242,7 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
         found.append(
             Stream(
                 kind or "chunked",
-                "likely",
+                "known" if any(clue.is_certain for clue in group) else "likely",
                 because,
                 heartbeat_s=max(heartbeats, default=None),
                 is_endless=any(clue.is_endless and clue.kind == kind for clue in group),
@@ -447,16 +451,35 @@ def _upstream_clues(
         elsewhere = at_home and not moved and not endpoints
         kinds: set[Kind] = set()
         if app is not None:
-            kinds = _kinds_here(place.match, app, endpoints, elsewhere, moved)
+            onto = "" if "rewrite" in place.level.rows or "$" in behind.path else behind.path
+            kinds = _kinds_here(place.match, app, endpoints, elsewhere, moved, onto)
             if kinds:
                 kind = next(kind for kind in _STRONGEST if kind in kinds)
                 # WebSockets somewhere in an app are weak evidence for this place.
                 points = 1 if kind == "websocket" else 2
                 said = because.format(app.name)
-                found = (_clue(points, kind, said, "", _heartbeat(app, kind)),)
+                is_certain = kind != "websocket" and _is_whole_app(place)
+                found = (
+                    _clue(points, kind, said, "", _heartbeat(app, kind), is_certain=is_certain),
+                )
         if elsewhere or (behind.app is not None and not kinds):
             return found
     return found + _behind_clues(behind) if behind.names or behind.comments else found
+
+
+def _is_whole_app(place: StreamCandidate) -> bool:
+    """Whether a location passes the paths below it to an app that the deployment identifies.
+
+    It replaces its own path by `/`, so that all paths of the app are below it.
+    """
+    match, behind = place.match, place.behind
+    is_prefix = match.modifier in ("", "^~") and match.pattern.endswith("/")
+    return (
+        behind.is_deployed
+        and is_prefix
+        and behind.path == "/"
+        and "rewrite" not in place.level.rows
+    )
 
 
 @latest_remembered(4096)
@@ -477,19 +500,29 @@ def _heartbeat(app: App, kind: Kind) -> float | None:
 
 
 def _kinds_here(
-    match: LocationPattern, app: App, endpoints: Sequence[Endpoint], elsewhere: bool, moved: bool
+    match: LocationPattern,
+    app: App,
+    endpoints: Sequence[Endpoint],
+    elsewhere: bool,
+    moved: bool,
+    onto: str,
 ) -> set[Kind]:
     """The kinds of streams of an app that can end in a location.
 
     A catch-all only gets the `endpoints` that no other location of the server handles, and so do an
     exact path, an expression, and one of the app's own paths. An app below another path may have
-    any of them there, because it is unknown how the path is rewritten.
+    any of them there, because it is unknown how the path is rewritten; or those that begin with
+    `onto`, by which nginx replaces the location's path.
     """
     first = match.pattern.lstrip("/").partition("/")[0]
     own = any(endpoint.path.startswith(f"/{first}/") for endpoint in app.endpoints)
     as_it_is = match.modifier == "=" or (match.is_regex and not moved)
     here = elsewhere or match.pattern in EVERYTHING or as_it_is or own
-    return {endpoint.stream.kind for endpoint in (endpoints if here else app.endpoints)}
+    return {
+        endpoint.stream.kind
+        for endpoint in (endpoints if here else app.endpoints)
+        if here or endpoint.path.startswith((onto.rstrip("/"), "/**"))
+    }
 
 
 def _directive_clues(place: StreamCandidate) -> tuple[Clue, ...]:
@@ -540,8 +573,15 @@ def _rows(level: Level, names: frozenset[str]) -> _Rows:
             for name, rows in level.rows.items()
             if name in names
             for row in rows
+            if name not in _HEADERS or _tells(row.args)
         ]
     )
+
+
+def _tells(header: tuple[str, ...]) -> bool:
+    """Whether `_header_clues` reads a header. Most are others, with many different values."""
+    lower = [arg.lower() for arg in header]
+    return lower[:1] != [] and (lower[0] in _TELLING_NAMES or not _TELLING_WORDS.isdisjoint(lower))
 
 
 def _held_around(location: Level) -> str:

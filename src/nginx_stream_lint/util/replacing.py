@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from nginx_stream_lint.util.exchange import exchange
@@ -43,8 +43,8 @@ class Refused(OSError):
         super().__init__(errno.EPERM, why)
 
 
-def replace_file(path: str, data: bytes) -> None:
-    """Replace the content of a file, or create it; see `Replacement`.
+def replace_file(path: str, data: Iterable[bytes]) -> None:
+    """Replace the content of a file by some parts, or create it; see `Replacement`.
 
     A path that is no regular file (a pipe, /dev/stdout) is written to directly. A link in a
     repository is untrusted even if the user names it: one that leads outside is refused. Raises
@@ -57,7 +57,7 @@ def replace_file(path: str, data: bytes) -> None:
         old = None
     if old is not None and not stat.S_ISREG(old.st_mode):
         with open(path, "wb") as stream:
-            stream.write(data)
+            stream.writelines(data)
         return
     remove_stale(os.path.dirname(os.path.realpath(path)))
     with Replacement(path, data) as new:
@@ -82,7 +82,7 @@ class Replacement:
     `Refused` if one of our own checks fails. As a context manager, it leaves nothing behind.
     """
 
-    def __init__(self, path: str, data: bytes, expected: bytes | None = None) -> None:
+    def __init__(self, path: str, data: Iterable[bytes], expected: bytes | None = None) -> None:
         self.path = os.path.realpath(path)
         self._expected = expected
         self._old: int | None = None
@@ -148,7 +148,7 @@ class Replacement:
                 os.close(descriptor)
         self._old = self._new = None
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: Iterable[bytes]) -> None:
         folder, name = os.path.split(self.path)
         if self._old is not None:
             _must_be_ours(self.path, os.fstat(self._old))
@@ -156,7 +156,7 @@ class Replacement:
                 raise Refused("another run is writing to it")
         self._temporary, self._new = _made(folder, name, 0o666 if self._old is None else 0o600)
         with os.fdopen(os.dup(self._new), "wb") as stream:
-            stream.write(data)
+            stream.writelines(data)
         if self._old is not None:
             _copy_owner_and_mode(self._old, self._new)
         os.fsync(self._new)

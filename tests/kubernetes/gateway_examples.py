@@ -1,0 +1,57 @@
+"""Read the examples of NGINX Gateway Fabric: `python -m tests.kubernetes.gateway_examples FOLDER`.
+
+FOLDER is the folder `examples` of its repository. Prints each Gateway and whether every nginx that
+is installed accepts the configuration made for it, then each object that belongs to none, with the
+reason. The exit status is 1 if a configuration is refused.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from nginx_stream_lint.config import Source
+from nginx_stream_lint.config.mapped_text import MappedText
+from nginx_stream_lint.config.templates import yaml_reading
+from nginx_stream_lint.kubernetes.gateway_api import ApiObject
+from nginx_stream_lint.kubernetes.gateway_fabric import listeners_of
+from nginx_stream_lint.kubernetes.gateway_reading import plans, read_objects, runnable
+from nginx_stream_lint.probe import check, find_nginx, write_certificate
+
+
+def main(folder: Path) -> int:
+    readings: list[MappedText] = []
+    for path in sorted(folder.rglob("*.yaml")):
+        readings.append(yaml_reading(Source(str(path), path.read_text(encoding="utf-8"))))
+    every = [one for reading in readings for one in read_objects(reading)]
+    refused = 0
+    found = plans(every)
+    with tempfile.TemporaryDirectory() as place:
+        certificate = list(map(str, write_certificate(Path(place))))
+        for number, plan in enumerate(found):
+            text = runnable(plan, *certificate)
+            for binary in find_nginx():
+                here = Path(place, f"{number}-{'.'.join(map(str, binary.version))}")
+                here.mkdir()
+                accepted, why = check(binary, text, here)
+                refused += not accepted
+                version = here.name.partition("-")[2]
+                said = "accepted" if accepted else f"refused: {why.strip()}"
+                name = Path(plan.first.document.source.name).relative_to(folder)
+                print(f"{name}: Gateway {plan.first.name}, nginx {version}: {said}")
+    for one in every:
+        if one.kind == "Gateway" and all(plan.gateway is not one for plan in found):
+            print(f"{Path(one.document.source.name).relative_to(folder)}: {_why_not(one)}")
+    print(f"{len(readings)} files, {len(every)} objects, {len(found)} Gateways with routes")
+    return 1 if refused else 0
+
+
+def _why_not(gateway: ApiObject) -> str:
+    if not listeners_of(gateway):
+        return f"Gateway {gateway.name}: no listener accepts HTTP, so it has no http block"
+    return f"Gateway {gateway.name}: no HTTPRoute or GRPCRoute refers to it"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[1])))
