@@ -365,6 +365,28 @@ def test_a_script_gets_arguments_and_exports_variables() -> None:
     assert "/etc/nginx/mime.types" not in found
 
 
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        ('whoami || echo none\nexec "$@"\n', '["nginx", "-c", "/etc/nginx/own.conf"]'),
+        ('test -e /x && chown x /y\n"${@}"\n', '["nginx", "-c", "/etc/nginx/own.conf"]'),
+        ('shift\nexec "$@"\n', '["web", "nginx", "-c", "/etc/nginx/own.conf"]'),
+        ('set -- nginx "$@"\nexec $*\n', '["-c", "/etc/nginx/own.conf"]'),
+    ],
+)
+def test_an_entrypoint_starts_its_arguments(script: str, command: str) -> None:
+    text = f'FROM nginx:1.27.0\nCOPY start /bin/\nENTRYPOINT ["/bin/start"]\nCMD {command}\n'
+    one = built(text, start=f"#!/bin/sh\n{script}")
+    assert one.main == "/etc/nginx/own.conf"
+    assert one.is_start_known
+
+
+def test_an_entrypoint_without_arguments_starts_nothing() -> None:
+    text = 'FROM nginx:1.27.0\nCOPY start /bin/\nENTRYPOINT ["/bin/start"]\n'
+    one = built(text, start='#!/bin/sh\n"$@"\n')
+    assert not one.is_start_known
+
+
 def test_a_program_may_write_anything() -> None:
     found = deployment(
         {

@@ -282,6 +282,7 @@ class _Assembly:
             program = self.layers.programs.pop(0)
             path = posixpath.normpath(posixpath.join(workdir, program[0]))
             known = None if path.endswith(".py") else self.layers.at(path)
+            self.layers.arguments = program[1:]
             self.layers.variables.update({str(at): one for at, one in enumerate(program[1:], 1)})
             if known is None or not self._run_script(known):
                 unknown.append(program)

@@ -294,6 +294,7 @@ class Layers:
         self.programs: list[list[str]] = []  # started programs with unknown effects
         self.nginx: list[str] | None = None  # nginx's command, once it was started
         self.folders: set[str] = set()  # that a command makes
+        self.arguments: list[str] = []  # of the script
         self.variables: dict[str, str] = {}  # of the shell
         self.exported: dict[str, str | None] = {}
 
@@ -331,10 +332,15 @@ class Layers:
         """Apply the certain effects of a shell text."""
         heredocs = re.search(_HEREDOC, text) is not None
         for step, is_certain in _steps(_without_heredocs(text) if heredocs else text):
-            expanded = [
-                word if number and _is_literal(step, number) else self._expanded(word)
-                for number, word in enumerate(step)
-            ]
+            expanded: list[str] = []
+            for number, word in enumerate(step):
+                if word in ("$@", "${@}", "$*"):
+                    expanded += self.arguments
+                else:
+                    is_literal = number > 0 and _is_literal(step, number)
+                    expanded.append(word if is_literal else self._expanded(word))
+            if not expanded:
+                continue
             self._assign(expanded, is_certain)
             words = _started(expanded)
             if words and posixpath.basename(words[0]) == "cd" and len(words) > 1:
@@ -394,7 +400,11 @@ class Layers:
             return
         for path in outputs if program not in ("sed", "cat") else ():
             self._written(inside(path), origin)
-        if program == "rm" and is_certain:
+        if program == "shift" and is_certain:
+            self.arguments = self.arguments[1:]
+        elif words[:2] == ["set", "--"] and is_certain:
+            self.arguments = words[2:]
+        elif program == "rm" and is_certain:
             for path in arguments:
                 self._removed(inside(path), origin)
         elif program == "mkdir":
