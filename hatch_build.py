@@ -34,13 +34,21 @@ def write_tables(folder: Path) -> None:
     # Imported here: hatchling loads this module without msgspec to list its build targets.
     from msgspec import json
 
-    from nginx_stream_lint.deployment import images
+    from nginx_stream_lint.deployment import images, load_balancers
     from nginx_stream_lint.nginx import directives
     from nginx_stream_lint.rules import shipped
     from nginx_stream_lint.streams import catalogue
+    from nginx_stream_lint.tiers import products
 
     folder.mkdir(parents=True, exist_ok=True)
-    tables = {"directives": directives, "rules": shipped, "catalogue": catalogue, "images": images}
+    tables = {
+        "directives": directives,
+        "rules": shipped,
+        "catalogue": catalogue,
+        "images": images,
+        "load_balancers": load_balancers,
+        "products": products,
+    }
     for name, module in tables.items():
         (folder / f"{name}.json").write_bytes(json.encode(module.read(), order="deterministic"))
 

@@ -18,6 +18,7 @@ from nginx_stream_lint.settings.page import settings_page
 from nginx_stream_lint.settings.schema import schema
 from tests.conformance.folklore import ADVICES, Advice, recorded
 from tests.json_page import json_page
+from tests.proxies_page import proxies_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SCHEMA = DOCS.parent / "schema" / "settings.schema.json"
@@ -49,6 +50,7 @@ def pages() -> dict[str, str]:
     found["folklore.md"] = markdown(_folklore())
     found["settings.md"] = markdown(settings_page())
     found["json.md"] = markdown(json_page())
+    found["proxies.md"] = markdown(proxies_page())
     return found
 
 

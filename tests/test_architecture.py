@@ -25,6 +25,7 @@ ORDER = (
     "kubernetes",
     "nginx",
     "deployment",
+    "tiers",
     "streams",
     "rules",
     "fixes",
@@ -39,10 +40,10 @@ ORDER = (
 ONLY = {
     "kubernetes": {"util", "files", "config"},
     "deployment": {"util", "files", "config", "kubernetes", "nginx"},
-    "settings": {"util", "files", "nginx", "streams", "rules", "analysis", "report"},
+    "settings": {"util", "files", "nginx", "tiers", "streams", "rules", "analysis", "report"},
     "suppress": {"util", "files", "config", "rules"},
     "probe": {"util", "files", "config", "nginx"},
-    "trace": {"util", "probe"},
+    "trace": {"util", "probe", "tiers"},
     "__main__": {"cli"},
 }
 

@@ -192,7 +192,13 @@ http {
 
 def _files(folder: Path) -> None:
     """The files that the documentation takes for granted."""
-    for name in ("nginx.conf", "deploy/nginx.conf", "deploy/nginx/nginx.conf"):
+    for name in (
+        "nginx.conf",
+        "app.conf",
+        "edge.conf",
+        "deploy/nginx.conf",
+        "deploy/nginx/nginx.conf",
+    ):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(CONFIGURATION, encoding="utf-8")

@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 from hatch_build import write_tables
 
-from nginx_stream_lint.deployment import images
+from nginx_stream_lint.deployment import images, load_balancers
 from nginx_stream_lint.nginx import directives
 from nginx_stream_lint.rules import shipped
 from nginx_stream_lint.streams import catalogue
+from nginx_stream_lint.tiers import products
 from nginx_stream_lint.util import data
 
 TABLES: dict[str, Any] = {
     "directives": (directives.table, directives.read),
     "catalogue": (catalogue.catalogue, catalogue.read),
     "images": (images.images, images.read),
+    "load_balancers": (load_balancers.load_balancers, load_balancers.read),
+    "products": (products.products, products.read),
     "rules": (shipped.shipped_rules, shipped.read),
 }
 

@@ -77,7 +77,7 @@ def _texts() -> Iterator[tuple[str, str]]:
         if path.name not in _QUOTED:
             for text in _strings(path):
                 yield str(path.relative_to(_ROOT)), text
-    yield "trace/products.yaml", _without_comments(_SOURCES / "trace" / "products.yaml")
+    yield "tiers/products.yaml", _without_comments(_SOURCES / "tiers" / "products.yaml")
     page = (_SOURCES / "report" / "page.html").read_text(encoding="utf-8")
     yield "report/page.html", re.sub(r"\{%.*?%\}|\{\{.*?\}\}", "", page, flags=re.DOTALL)
     for path in sorted((_ROOT / "rules").glob("*.yaml")):

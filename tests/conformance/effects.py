@@ -30,6 +30,8 @@ from nginx_stream_lint.probe.measure import judge
 from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.rules.facts.delivery import usual_deliveries, whole_path
 from nginx_stream_lint.streams.detect import ProxiedLocation, find_proxied
+from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
+from nginx_stream_lint.tiers.hops import TierConfiguration
 from tests.conformance.client_streams import OpenRequests
 from tests.conformance.examples import SCALE, Named, Runnable, all_examples, runnable, uri
 from tests.waiting import leave, until
@@ -73,13 +75,14 @@ class Stream:
     recorded: bool
     expected: str
     accept_encoding: str = "identity"
+    path: str | None = None  # None: that of the location
 
     def job(self, upstream: DrippingUpstream, expected: str | None) -> Job:
         body = b"hello" if self.method == "POST" else b""
         return Job(
             upstream,
             self.port,
-            uri(self.location),
+            uri(self.location) if self.path is None else self.path,
             self.client,
             self.drip,
             "gzip, br" if self.accept_encoding == "gzip" else "identity",
@@ -91,12 +94,19 @@ class Stream:
 
 def streams_of(run: Runnable, binary: NginxBinary, method: str | None) -> list[Stream]:
     """Every stream of an example that can be held, for every client it is known to have."""
-    found, problems = find_proxied(run.configuration, run.root, binary.version)
-    assert problems == []
     streams: list[Stream] = []
-    for one in found:
+    for one in proxied(run, binary):
         streams += _streams(one, run, binary, method)
     return streams
+
+
+def proxied(run: Runnable, binary: NginxBinary) -> list[ProxiedLocation]:
+    """The proxied locations of an example, which may pass their streams to one another."""
+    found, problems = find_proxied(run.configuration, run.root, binary.version)
+    assert problems == []
+    nginx = TierConfiguration("", run.root.first("http"), binary.version)
+    link_streams([TierLocations(run.configuration, nginx, found)])
+    return found
 
 
 def _streams(
@@ -110,9 +120,11 @@ def _streams(
     if match_of(one.level).is_regex:
         return []  # no path is at hand for it; random ones are in test_delivery.py
     facts = Facts(one, stream, binary.version, 300)
+    app = (one.detected or one.streams)[0]
+    accel = "no" if stream.accel_fix in ("stop-buffering", "elsewhere") else app.x_accel_buffering
     drip = Drip(
-        framing=stream.framing or "chunked",
-        x_accel_buffering="" if stream.x_accel_buffering is None else stream.x_accel_buffering,
+        framing=app.framing or "chunked",
+        x_accel_buffering=accel or "",
         type="application/grpc" if one.handler.family == "grpc" else TYPES[stream.kind],
     )
     return [
@@ -125,6 +137,7 @@ def _streams(
             delivery.is_replayed,
             whole_path(facts).deliver(delivery.scenario).worst,
             delivery.scenario.accept_encoding,
+            stream.path if one.other_tiers else None,
         )
         for delivery in usual_deliveries(facts)
     ]
@@ -145,7 +158,7 @@ class Lab:
 
     @property
     def place(self) -> ProxiedLocation:
-        found, _ = find_proxied(self.run.configuration, self.run.root, self.nginx.binary.version)
+        found = proxied(self.run, self.nginx.binary)
         return next(one for one in found if one.streams[0].confidence != "possible")
 
     async def ask(

@@ -105,9 +105,10 @@ def runnable(text: str, folder: Path, upstream: Mapping[str, int]) -> Runnable:
     for level in root.walk():
         if level.kind in ("server", "stream-server"):
             edits += _listens(level, ports)
+    for level in root.walk():
         for rows in level.rows.values():
             for row in rows:
-                edits += _row(row, level, upstream)
+                edits += _row(row, level, upstream, ports)
     source = configuration.files[0].source
     changed = apply_edits(source.text, edits)
     if configuration.context:
@@ -130,11 +131,19 @@ def _listens(server: Level, ports: dict[str, int]) -> Iterator[Edit]:
         yield Edit(server.directive.source, at, at, f" listen 127.0.0.1:{port};")
 
 
-def _row(row: Directive, level: Level, upstream: Mapping[str, int]) -> Iterator[Edit]:
+def _row(
+    row: Directive, level: Level, upstream: Mapping[str, int], ports: Mapping[str, int]
+) -> Iterator[Edit]:
+    """Replace what a row names: the app, another server of the example, or a long time."""
     family = row.name.removesuffix("_pass")
     if row.name.endswith("_pass") and family in _SPEAKS:
         start, end = row.arg_spans[0]
-        target = re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{upstream[_SPEAKS[family]]}", row.args[0])
+        app = f"127.0.0.1:{upstream[_SPEAKS[family]]}"
+        target = re.sub(
+            r"127\.0\.0\.1:\d+",
+            lambda found: f"127.0.0.1:{ports[found[0]]}" if found[0] in ports else app,
+            row.args[0],
+        )
         yield Edit(row.source, start, end, target)
     elif row.name == "server" and level.kind == "upstream":
         start, end = row.arg_spans[0]

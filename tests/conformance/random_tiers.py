@@ -229,7 +229,7 @@ def told(one: Explanation, case: Case) -> Told:
     """The part of an explanation that can be measured."""
     marks = [
         row.args[1]
-        for tier in reversed(one.tiers)
+        for tier in reversed(one.places)
         for row in tier.level.rows["add_header"]
         if row.args[0].startswith("X-Where-")
     ]

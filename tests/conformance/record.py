@@ -35,7 +35,6 @@ from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.rules.filters import CLIENTS
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
-from nginx_stream_lint.streams.detect import find_proxied
 from tests.conformance.effects import (
     EFFECTS,
     EXAMPLES,
@@ -44,6 +43,7 @@ from tests.conformance.effects import (
     cut_by_silence,
     effect,
     heads,
+    proxied,
     streams_of,
     texts,
 )
@@ -106,7 +106,7 @@ async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path
             run = runnable(texts(named)[kind], inside, upstream.ports)
             streams = streams_of(run, binary, None)
             jobs = [(CLIENTS[one.client], one.job(upstream, one.expected)) for one in streams]
-            found, _ = find_proxied(run.configuration, run.root, binary.version)
+            found = proxied(run, binary)
             if kind == "bad" and all(one.expected == "streams" for one in streams):
                 # It gets through today: what is said against it is what would change that.
                 facts = [Facts(one, one.streams[0], binary.version, 300) for one in found]

@@ -104,6 +104,12 @@ def test_every_severity_of_a_rule_is_reached_by_some_configuration(
     """Conditions that nothing ever meets are mistakes."""
     reached: set[str] = set()
     texts = [*(case.example.bad for case in BAD if case.rule is rule), *MORE.get(rule.name, ())]
+    for name, text in FOLDERS.get(rule.name, {}).items():
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        (tmp_path / "folder" / name).write_text(text, encoding="utf-8")
+        reached |= {
+            one.severity for one in _lint(tmp_path / "folder").findings if one.rule == rule.name
+        }
     for text in texts:
         assert text is not None
         for version in (OLD, (1, 26, 2), NEW):
@@ -129,6 +135,17 @@ spec:
             backend:
               service: {name: vllm, port: {number: 8000}}
 """
+
+# What no example shows, because it needs several files.
+FOLDERS = {
+    "tier-buffering": {
+        "nginx.conf": "events {} http { server { location /events { proxy_pass http://app; } } }",
+        "compose.yaml": "services:\n  web:\n    image: nginx:1.27.0\n"
+        "    volumes: ['./nginx.conf:/etc/nginx/nginx.conf']\n    labels:\n"
+        "      traefik.http.routers.web.middlewares: hold\n"
+        "      traefik.http.middlewares.hold.buffering.maxResponseBodyBytes: 100000\n",
+    }
+}
 
 # What no example shows, because it needs a second finding or a mere variation.
 MORE = {

@@ -46,6 +46,9 @@ def test_each_value_has_its_line(name: str, tmp_path: Path) -> None:
     own_rule(tmp_path / "lint" / "rules")
     (tmp_path / "deploy" / "nginx").mkdir(parents=True)
     (tmp_path / "deploy" / ".env").write_text("A=b\n", encoding="utf-8")
+    for folder in ("app", "edge"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "nginx.conf").write_text("events {}\n", encoding="utf-8")
     make = as_toml if name.endswith(".toml") else as_yaml
     written = make(settings)
     (tmp_path / name).write_text(written, encoding="utf-8")

@@ -231,3 +231,48 @@ def test_the_finding_that_explains_it_is_shown(tmp_path: Path) -> None:
         assert rules[0] == "response-buffering"
         assert configuration["findings"][0]["line"] == 5
         check_document("trace", document)
+
+
+def test_in_its_repository_a_layer_is_found_by_itself(tmp_path: Path) -> None:
+    """The host name leads to the configuration; without one, any nginx might run there."""
+    drip = Drip(tokens=40, bytes=400, interval=0.01).encode()
+    repository = tmp_path / "repository"
+    (repository / ".git").mkdir(parents=True)
+    (repository / "deploy").mkdir()
+    host = "chat.example.com"
+
+    async def documents() -> list[dict[str, object]]:
+        async with DrippingUpstream() as upstream:
+            place = place_for(tmp_path)
+            app = upstream.ports["http"]
+            server = (
+                f"server {{ listen 127.0.0.1:{place.plain}; server_name {host};"
+                f" location /v1/ {{ proxy_pass http://127.0.0.1:{app};"
+                " proxy_http_version 1.0; } }"
+            )
+            text = f"events {{}}\nhttp {{\n{server}\n}}\n"
+            (repository / "deploy" / "nginx.conf").write_text(text, encoding="utf-8")
+            other = text.replace(host, "other.example.com")
+            (repository / "other.conf").write_text(other, encoding="utf-8")
+            found = []
+            async with running_nginx(text, place):
+                for name in (host, "127.0.0.1"):
+                    done = await asyncio.to_thread(
+                        run,
+                        "trace",
+                        f"http://127.0.0.1:{app}/v1/chat",
+                        f"http://{name}:{place.plain}/v1/chat",
+                        *("-H", f"X-Drip: {drip}", "--format", "json"),
+                        *("--resolve", f"2={host}:{place.plain}:127.0.0.1"),
+                        cwd=repository,
+                    )
+                    assert (done.returncode, done.stderr) == (1, "")
+                    found.append(json.loads(done.stdout))
+            return found
+
+    named, unnamed = asyncio.run(documents())
+    configuration = named["configuration"]
+    assert isinstance(configuration, dict)
+    assert configuration["location"] == "deploy/nginx.conf:3: location /v1/"
+    assert [one["rule"] for one in configuration["findings"]] == ["response-buffering"]
+    assert unnamed["configuration"] is None

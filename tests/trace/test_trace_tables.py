@@ -23,8 +23,10 @@ from nginx_stream_lint.trace.verdict import CAUSES, LayerMeasurement
 from tests.trace.recordings import buffered, recording, streamed
 
 WANTED = {
-    "nginx", "ingress-nginx", "cloudflare", "cloudfront", "alb", "nlb", "traefik", "haproxy",
-    "envoy", "caddy", "apache",
+    "nginx", "ingress-nginx", "cloudflare", "cloudfront", "alb", "nlb", "elb", "api-gateway",
+    "google-cloud-lb", "azure-application-gateway", "azure-front-door", "azure-load-balancer",
+    "heroku", "fly", "render", "vercel", "traefik", "haproxy", "envoy", "caddy", "apache",
+    "varnish",
 }  # fmt: skip
 
 
@@ -60,6 +62,12 @@ def test_an_entry_is_whole(product: Product) -> None:
         ({"x-envoy-upstream-service-time": "3"}, "envoy"),
         ({"server": "Caddy"}, "caddy"),
         ({"server": "Apache/2.4.71 (Debian)"}, "apache"),
+        ({"via": "1.1 google"}, "google-cloud-lb"),
+        ({"server": "Microsoft-Azure-Application-Gateway/v2"}, "azure-application-gateway"),
+        ({"x-azure-ref": "x"}, "azure-front-door"),
+        ({"via": "1.1 heroku-router"}, "heroku"),
+        ({"server": "Fly/1a2b (2026-01-01)"}, "fly"),
+        ({"via": "1.1 varnish (Varnish/7.1)", "x-varnish": "32770"}, "varnish"),
         ({"server": "uvicorn"}, None),
         ({}, None),
     ],
@@ -77,7 +85,8 @@ def test_a_silence_is_matched_with_known_timeouts() -> None:
 
     assert names(100.4) == {"cloudflare"}
     assert names(350.0) == {"nlb"}
-    assert names(60.1) == {"nginx", "ingress-nginx", "alb", "apache"}
+    assert names(120.3) == {"cloudflare"}  # the newer figure
+    assert names(60.1) == {"nginx", "ingress-nginx", "alb", "elb", "apache", "varnish"}
     nginx = next(one for one in products() if one.name == "nginx")
     assert names(60.1, nginx) == {"nginx"}
     assert names(42.0) == set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, cached_property
 
 from msgspec import Struct
@@ -17,14 +17,17 @@ from nginx_stream_lint.analysis.lint import (
     with_fixes,
 )
 from nginx_stream_lint.analysis.stream_paths import (
+    Passed,
     PassedPlace,
+    ProductPosition,
     StreamPaths,
     delivery_path,
     passed_place,
 )
 from nginx_stream_lint.analysis.versions import by_version
 from nginx_stream_lint.analysis.websockets import deliveries_of_websocket
-from nginx_stream_lint.config import Configuration, Note, Problem
+from nginx_stream_lint.config import Configuration, IncludeResolver, Note, Problem
+from nginx_stream_lint.config.configuration import read_all
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.delivery import (
@@ -39,6 +42,7 @@ from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
 from nginx_stream_lint.nginx.listeners import Client, clients, idle_timeout_s
+from nginx_stream_lint.nginx.pass_target import PassTarget
 from nginx_stream_lint.nginx.request import Request, parse_url
 from nginx_stream_lint.nginx.request_body import client_silence_s
 from nginx_stream_lint.nginx.request_route import Route, route_request
@@ -50,8 +54,23 @@ from nginx_stream_lint.rules.judge import FindingWithContext, message
 from nginx_stream_lint.streams.declarations import Declaration, declaration
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation
 from nginx_stream_lint.streams.evidence import stream_of_url
+from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
 from nginx_stream_lint.streams.stream import ASKED, Stream
 from nginx_stream_lint.streams.upstreams import deployed_app
+from nginx_stream_lint.tiers.deployment import neighbour
+from nginx_stream_lint.tiers.hops import (
+    Hop,
+    NamedChain,
+    Reached,
+    TierConfiguration,
+    socket_of,
+)
+from nginx_stream_lint.tiers.in_front import (
+    has_proxies_in_front,
+    named_tier,
+    proxies_in_front,
+    tier_in_front,
+)
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.remembering import remembered
@@ -64,9 +83,9 @@ class Explanation(Struct, frozen=True):
     in seconds (of the app, of a client that keeps sending, and on HTTP/3 connections), and
     `deliveries` every scenario for the clients that the server accepts: none if the request is not
     proxied, and only HTTP/1.1 for a WebSocket, because nginx supports no other. `tiers` are the
-    servers of this configuration that it passes, nearest the app first: the URL ends in the last
-    one. `nginx` is the one of the deployment that responds, `app` the name of the app that the
-    deployment runs behind it.
+    servers that the stream passes, in this and other configurations, nearest the app first: the
+    client reaches the last one, where the URL ends. `nginx` is the one of the
+    deployment that responds, `app` the name of the app that the deployment runs behind it.
     """
 
     url: str
@@ -75,9 +94,14 @@ class Explanation(Struct, frozen=True):
     settings: dict[str, Effective]
     read_timeout_s: float | None
     deliveries: list[Delivery]
-    tiers: Sequence[PassedPlace] = ()
+    tiers: Sequence[Passed] = ()
     nginx: Deployed | None = None
     app: str | None = None
+
+    @property
+    def places(self) -> list[PassedPlace]:
+        """The tiers that are nginx, nearest the app first."""
+        return [one for one in self.tiers if isinstance(one, PassedPlace)]
 
 
 class UnexplainedUrl(Struct, frozen=True):
@@ -117,11 +141,14 @@ def explain(
     *,
     method: str = "GET",
     documents: str | None = None,
+    through: Sequence[str] = (),
 ) -> list[Explanation]:
     """Explain which location handles each URL in a configuration, and what happens there.
 
     `conf` is the main file, or any input of `lint`; `documents` a folder of the workspace to use as
-    every `root`. Raises `BadUrl`, and `NoServer` if the configuration has no server.
+    every `root`; `through` are the configurations of the nginx in front of it, and the names of
+    other proxies there, nearest first. The last nginx gets the request. Raises `BadUrl`, and
+    `NoServer` if a configuration has no server.
 
     >>> from nginx_stream_lint import Workspace, explain
     >>> text = "server { location /api/ { proxy_pass http://127.0.0.1:8000; } }"
@@ -132,7 +159,8 @@ def explain(
     60.0
     """
     requests = [(url, parse_url(url, method.upper())) for url in urls]
-    explainer = make_explainer(workspace, conf, options or Options(), documents)
+    options = options or Options()
+    explainer = make_explainer(workspace, conf, options, documents, through=through)
     return explainer.explain_all(requests)
 
 
@@ -142,17 +170,81 @@ def make_explainer(
     options: Options,
     documents: str | None = None,
     streams: bool = False,
+    through: Sequence[str] = (),
 ) -> Explainer:
-    """Return an explainer for a configuration; of several, for the first one with a server.
+    """Return an explainer for the last nginx of a chain: that of `conf`, then those of `through`.
 
-    Raises `NoServer`.
+    Of several configurations for a path, the first one with a server is used. Raises `NoServer`.
     """
     files = None if documents is None else DocumentRoot(workspace, documents)
+    chain: list[Explainer] = []
+    products: list[ProductPosition] = []
+    for path in _chain(workspace, conf, options, through):
+        product = None if workspace.exists(path) else named_tier(path)
+        if product is not None:
+            products.append(ProductPosition(product, chain[-1].nginx if chain else None))
+        else:
+            chain.append(_first_explainer(workspace, path, options, files, streams, chain))
+    if not chain:
+        advice = "name a configuration, too"
+        raise NoServer([Problem(conf, 1, 1, "there is no nginx in the chain", advice)])
+    if not through:
+        products += _declared_products(workspace, options, chain)
+    chain[-1].products = tuple(products)
+    return chain[-1]
+
+
+def _declared_products(
+    workspace: Workspace, options: Options, chain: Sequence[Explainer]
+) -> Iterable[ProductPosition]:
+    """The products that the settings name, in front of the nginx of a chain."""
+    for proxy in options.proxies:
+        tier = named_tier(proxy.product)
+        if tier is None:
+            continue
+        place = proxy.place
+        tier = replace(tier, file=place.file, line=place.line, because="the settings name it")
+        if proxy.behind is None:
+            front = None if options.tiers else chain[-1].nginx
+            yield ProductPosition(tier, front)
+            continue
+        key = workspace.key(proxy.behind)
+        for one in chain:
+            if workspace.key(one.nginx.name) == key:
+                yield ProductPosition(tier, one.nginx)
+
+
+def _chain(
+    workspace: Workspace, conf: str, options: Options, through: Sequence[str]
+) -> Sequence[str]:
+    """The configurations to explain, nearest the app first: those of the settings or `through`."""
+    known = {workspace.key(path) for path in options.tiers}
+    if not through and workspace.key(conf) in known:
+        return options.tiers
+    return (conf, *through)
+
+
+def _first_explainer(
+    workspace: Workspace,
+    conf: str,
+    options: Options,
+    files: DocumentRoot | None,
+    streams: bool,
+    behind: Sequence[Explainer],
+) -> Explainer:
     with spending(workspace.budget):
         found = read(workspace, [conf], options.around)
         for one in found:
             if one.root is not None:
-                explainer = Explainer(one, options, files, streams, workspace.budget)
+                explainer = Explainer(
+                    one,
+                    options,
+                    files,
+                    streams,
+                    workspace.budget,
+                    behind,
+                    lambda nginx: _configuration_of(workspace, nginx, options),
+                )
                 if explainer.servers:
                     every = dict.fromkeys(each.deployed for each in found)
                     explainer.other_nginx = [
@@ -166,10 +258,24 @@ def make_explainer(
     raise NoServer(problems)
 
 
+def _configuration_of(
+    workspace: Workspace, nginx: Deployed, options: Options
+) -> Configuration | None:
+    """The configuration of another nginx of the deployment; None if it cannot be read."""
+    if nginx.main is None:
+        return None
+    around = options.around
+    files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
+    found = read_all(nginx.main, files.of(nginx))
+    return next((one for one in found if one.root is not None), None)
+
+
 class Explainer:
-    """Explains URLs in one configuration.
+    """Explains URLs in one configuration, and in those of the nginx behind it.
 
     `files` are those behind every `root`. With `streams`, each requested URL is assumed to stream.
+    `behind` explain the nginx behind this one, nearest the app first; `read_other` reads the
+    configuration of another nginx of the deployment.
     `other_nginx` are those of the deployment that read the same file.
     """
 
@@ -182,7 +288,10 @@ class Explainer:
         files: DocumentRoot | None = None,
         streams: bool = False,
         budget: Budget | None = None,
+        behind: Sequence[Explainer] = (),
+        read_other: Callable[[Deployed], Configuration | None] | None = None,
     ) -> None:
+        self._given = options
         given = options.policy.nginx_version(configuration.path, options.nginx_version)
         self._is_version_given = given is not None
         # For a tag that may be on either side of a change of defaults, show the older version.
@@ -197,7 +306,18 @@ class Explainer:
         self._files = files
         http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
-        self._ways = StreamPaths(http, self.version)
+        generated = configuration.author is not None
+        self.nginx = TierConfiguration(
+            configuration.path, http, self.version, generated, version is not None
+        )
+        self._chain = (*behind, self)
+        self._by_tier = {one.nginx: one for one in self._chain}
+        self._named = NamedChain(tuple(self._by_tier))
+        self._read_other = read_other
+        # Proxies other than nginx that the user names.
+        self.products: Sequence[ProductPosition] = ()
+        self._others: dict[Deployed, Explainer | None] = {}
+        self._ways = StreamPaths(self._find)
         self._streams = streams
         # The requested places, and the streams there. New ones are examined on demand, many at
         # once, and do not affect the results of others.
@@ -228,29 +348,63 @@ class Explainer:
             explanation = self._with_tiers(
                 self._delivered(explanation, found, level, found.handler)
             )
-        new = (asked for asked in self._questions(explanation) if asked not in self._served)
-        self._asked |= dict.fromkeys(new)
+        for explainer, asked in self._questions(explanation):
+            if asked not in explainer._served:
+                explainer._asked[asked] = None
         return explanation
+
+    def _find(
+        self, front: TierConfiguration, target: PassTarget, peer: PassTarget
+    ) -> Reached | None:
+        """The nginx behind an address: of the named chain, or otherwise of the deployment."""
+        named = self._named.find(front, target, peer)
+        if named is not None:
+            return named
+        found = neighbour(self._by_tier[front]._configuration, target, peer)
+        other = None if found is None else self._explainer_of(found[0])
+        if found is None or other is None:
+            return None
+        socket = socket_of(other.nginx, found[1])
+        return None if socket is None else Reached(other.nginx, socket)
+
+    def _explainer_of(self, nginx: Deployed) -> Explainer | None:
+        """The explainer of another nginx of the deployment; None if it cannot be read."""
+        if nginx not in self._others:
+            known = (one for one in self._by_tier.values() if one.deployed is nginx)
+            made = next(known, None)
+            configuration = None
+            if made is None and self._read_other is not None:
+                configuration = self._read_other(nginx)
+            if configuration is not None:
+                made = Explainer(
+                    configuration, self._given, self._files, self._streams, self.budget
+                )
+                self._by_tier[made.nginx] = made
+            self._others[nginx] = made
+        return self._others[nginx]
 
     def _with_tiers(self, explanation: Explanation) -> Explanation:
         """Complete the explanation of a request that other servers here may pass on again."""
-        ways, circles = self._ways.of(explanation.route)
-        explanation.route.unknown.extend(circles)
-        if ways == [[explanation.route]]:
-            return replace(
-                explanation, tiers=[passed_place(explanation.route, explanation.deliveries)]
-            )
+        here = Hop(self.nginx, explanation.route)
+        ways, notes = self._ways.of(here)
+        explanation.route.unknown.extend(notes)
+        products = [*self.products, *self._in_front(explanation.route)]
+        if ways == [[here]] and not products:
+            return replace(explanation, tiers=[passed_place(here, explanation.deliveries)])
         scenarios = [each.scenario for each in explanation.deliveries]
-        deliveries, tiers = self._ways.delivered(ways, scenarios)
-        timeouts = [
-            parse_time(
-                each.level.effective(f"{each.handler.family}_read_timeout", self.version).text
-            )
-            for each in tiers
-        ]
-        limits = [limit for limit in (*timeouts, explanation.read_timeout_s) if limit is not None]
-        timeout = min(limits, default=None)
+        deliveries, tiers = self._ways.delivered(ways, scenarios, products)
+        timeouts = (*(each.read_timeout_s for each in tiers), explanation.read_timeout_s)
+        timeout = min((limit for limit in timeouts if limit is not None), default=None)
         return replace(explanation, deliveries=deliveries, tiers=tiers, read_timeout_s=timeout)
+
+    def _in_front(self, route: Route) -> list[ProductPosition]:
+        """The products in front of this nginx that the repository shows and the user omits."""
+        if route.location is None or not has_proxies_in_front(self._configuration):
+            return []
+        named = {one.tier.kind for one in self.products}
+        found = map(tier_in_front, proxies_in_front(self._configuration, route.location))
+        tiers = [one for one in found if one is not None and one.kind not in named]
+        return [ProductPosition(one, self.nginx) for one in tiers]
 
     @property
     def deployed(self) -> Deployed | None:
@@ -265,20 +419,21 @@ class Explainer:
 
     def _app_behind(self, explanation: Explanation) -> str | None:
         """The name of the app that the deployment runs behind a URL; None if unknown."""
-        level, handler = explanation.route.location, explanation.route.handler
-        if level is None or handler is None:
+        if not explanation.places:
             return None
-        return deployed_app(level, handler, self.deployed)
+        last = explanation.places[0]
+        return deployed_app(last.level, last.handler, self._by_tier[last.nginx].deployed)
 
     @property
     def notes(self) -> list[Note]:
         """Notes about assumptions made while reading."""
-        return self._configuration.notes
+        return [note for one in self._chain for note in one._configuration.notes]
 
     @property
     def problems(self) -> list[Problem]:
         """Problems: unreadable files, and errors that nginx would report."""
-        return list(dict.fromkeys([*self._problems, *self.budget.problems]))
+        found = [problem for one in self._chain for problem in one._problems]
+        return list(dict.fromkeys([*found, *self.budget.problems]))
 
     @cached_property
     def _problems(self) -> list[Problem]:
@@ -316,7 +471,12 @@ class Explainer:
             return explanation
         with spending(self.budget):
             deliveries = deliveries_of_websocket(
-                explanation.deliveries, self.root, explanation.request, self.version, self._files
+                explanation.deliveries,
+                self.root,
+                explanation.request,
+                self.nginx,
+                self._files,
+                self._ways,
             )
         tiers = [replace(tier, deliveries=deliveries) for tier in explanation.tiers]
         return replace(explanation, deliveries=deliveries, tiers=tiers)
@@ -324,8 +484,8 @@ class Explainer:
     def is_websocket(self, explanation: Explanation) -> bool:
         """Whether a URL is likely a WebSocket's."""
         with spending(self.budget):
-            served = [self._answered(asked) for asked in self._questions(explanation)[:1]]
-        streams = next((each.streams for each in served if each is not None), ())
+            served = self._at(explanation)[:1]
+        streams = next((each.streams for _, each in served), ())
         stream = stream_of_url(streams, explanation.request.target)
         return stream is not None and stream.kind == "websocket"
 
@@ -345,41 +505,54 @@ class Explainer:
     def stream(self, explanation: Explanation) -> Stream | None:
         """The likely stream at the location of a URL."""
         with spending(self.budget):
-            served = [self._answered(asked) for asked in self._questions(explanation)[:1]]
-            return next((each.streams[0] for each in served if each is not None), None)
+            return next((each.streams[0] for _, each in self._at(explanation)[:1]), None)
 
     def findings(self, explanation: Explanation) -> list[Finding]:
         """The findings about the locations that a URL's request passes."""
         with spending(self.budget):
-            served = [self._answered(asked) for asked in self._questions(explanation)]
-            places = [each for each in served if each is not None]
-            judged = judge_places(places, self._options, self._caches)
-            if self.running:
-                judged = [
-                    FindingWithContext(
-                        replace(
-                            one.finding,
-                            message=message(one.verdict, one.served, self.running),
-                        ),
-                        one.verdict,
-                        one.served,
-                        tuple(self.running),
-                    )
-                    for one in judged
-                ]
-            found = self._options.policy.applied(each.finding for each in judged)
-            return with_fixes(found, judged, self._configuration.files)[0]
+            found: list[Finding] = []
+            by_explainer = _by_explainer(self._at(explanation))
+            tiers = [TierLocations(one._configuration, one.nginx, at) for one, at in by_explainer]
+            if len(tiers) > 1:
+                link_streams(tiers, self._find, spread=False)
+            for explainer, places in by_explainer:
+                found += explainer._findings_at(places)
+            return found
 
-    def _questions(self, explanation: Explanation) -> list[_Question]:
+    def _findings_at(self, places: Sequence[ProxiedLocation]) -> list[Finding]:
+        """The findings about places of this nginx."""
+        judged = judge_places(places, self._options, self._caches)
+        if self.running:
+            judged = [
+                FindingWithContext(
+                    replace(one.finding, message=message(one.verdict, one.served, self.running)),
+                    one.verdict,
+                    one.served,
+                    tuple(self.running),
+                )
+                for one in judged
+            ]
+        found = self._options.policy.applied(each.finding for each in judged)
+        return with_fixes(found, judged, self._configuration.files)[0]
+
+    def _at(self, explanation: Explanation) -> list[tuple[Explainer, ProxiedLocation]]:
+        """The places that a URL passes, nearest to the client first, each with its explainer."""
+        found = [(one, one._answered(asked)) for one, asked in self._questions(explanation)]
+        return [(one, place) for one, place in found if place is not None]
+
+    def _questions(self, explanation: Explanation) -> list[tuple[Explainer, _Question]]:
         """The locations that a URL passes, nearest to the client first, with the assumed stream."""
         found = explanation.route
         if found.server is None or found.location is None or found.handler is None:
             return []
-        passed = [(found.server, found.location, explanation.request.target)]
-        passed += [(tier.server, tier.level, tier.uri) for tier in explanation.tiers[-2::-1]]
+        passed = [(self, found.server, found.location, explanation.request.target)]
+        passed += [
+            (self._by_tier[tier.nginx], tier.server, tier.level, tier.uri)
+            for tier in explanation.places[-2::-1]
+        ]
         return [
-            _Question(server, level, target if self._streams else None)
-            for server, level, target in passed
+            (explainer, _Question(server, level, target if self._streams else None))
+            for explainer, server, level, target in passed
         ]
 
     def _answered(self, question: _Question) -> ProxiedLocation | None:
@@ -433,6 +606,15 @@ class Explainer:
         )
         timeout = min((limit for limit in limits if limit is not None), default=None)
         return replace(explanation, read_timeout_s=timeout, deliveries=self._deliveries[way, reach])
+
+
+def _by_explainer(
+    places: Sequence[tuple[Explainer, ProxiedLocation]],
+) -> Iterable[tuple[Explainer, list[ProxiedLocation]]]:
+    found: dict[Explainer, list[ProxiedLocation]] = {}
+    for explainer, place in places:
+        found.setdefault(explainer, []).append(place)
+    return found.items()
 
 
 @remembered

@@ -18,6 +18,7 @@ from nginx_stream_lint.analysis.remarks import (
     comment_findings,
     declaration_findings,
 )
+from nginx_stream_lint.analysis.tiers import link_tiers
 from nginx_stream_lint.analysis.versions import by_version, of_all_versions, reads_defaults
 from nginx_stream_lint.config import (
     SIGN,
@@ -52,8 +53,13 @@ from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.rules.verdict import VerdictCache
-from nginx_stream_lint.streams.declarations import Declaration
+from nginx_stream_lint.streams.declarations import Declaration, DeclaredProxy
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
+from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
+from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
+from nginx_stream_lint.suppress.comments import without_ignored
+from nginx_stream_lint.tiers.hops import TierConfiguration
+from nginx_stream_lint.tiers.in_front import has_proxies_in_front
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
@@ -70,7 +76,8 @@ class Options(Struct, frozen=True):
 
     `policy` sets the severities of findings, and overrides for some files; `baseline` has the known
     findings. `isolated`: comments ignore nothing, and the streams that they declare weaken no
-    check.
+    check. `tiers` are the configurations of nginx that pass requests on to one another, the one
+    next to the app first; `proxies` are the declared proxies in front of them.
     """
 
     rules: tuple[Rule, ...] = field(default_factory=shipped_rules)
@@ -83,6 +90,8 @@ class Options(Struct, frozen=True):
     all_rules: tuple[str, ...] = ()
     baseline: Baseline | None = None
     isolated: bool = False
+    tiers: tuple[str, ...] = ()
+    proxies: tuple[DeclaredProxy, ...] = ()
 
     @property
     def known_rules(self) -> tuple[str, ...]:
@@ -200,13 +209,10 @@ def lint(
     whole: set[str] = set()  # keys of files in configurations that are read completely
     files: list[File] = []
     with spending(workspace.budget):
-        configurations_read = _read(workspace, paths, options.around)
-        for configuration in [one for one in configurations_read if not one.is_context]:
-            result.add_notes(configuration.notes)
+        every_read = _read(workspace, paths, options.around)
+        for configuration, checked in _detected(workspace, every_read, options, result):
             try:
-                detected, found, remarked = _check(
-                    configuration, options, workspace, confirm, caches
-                )
+                detected, found, remarked = _check(checked, confirm, caches)
             except Exception as error:
                 problem = unexpected(configuration.path, error)
                 result.problems += [*configuration.problems, problem]
@@ -232,7 +238,7 @@ def lint(
                     running.setdefault(_said(finding), []).append(configuration.deployed)
             for one in found:
                 judged.setdefault(_said(one.finding), one)
-        beside = [one for one in configurations_read if one.is_context]
+        beside = [one for one in every_read if one.is_context]
         result._detected += [detect(one, options, workspace) for one in beside]
         pairs = _compare_twins(result._detected, options, caches, findings, judged)
         result.deployed = _name_instances(findings, judged, running, options)
@@ -292,6 +298,37 @@ def _one_of_each_pair(
     return [one for one in kept if _said(one) not in dropped]
 
 
+def _detected(
+    workspace: Workspace, every: Sequence[Configuration], options: Options, result: Result
+) -> list[tuple[Configuration, list[tuple[Options, Detected]]]]:
+    """Detect the streams of configurations, for each nginx that may run one.
+
+    A stream of one nginx is one of those in front and behind, too.
+    """
+    found: list[tuple[Configuration, list[tuple[Options, Detected]]]] = []
+    tiers: dict[int, TierLocations] = {}
+    for configuration in every:
+        if configuration.is_context:
+            continue
+        result.add_notes(configuration.notes)
+        try:
+            versions = by_version(configuration, options)
+            checked = [detect(configuration, versions[0], workspace)]
+            if len(versions) > 1 and reads_defaults(checked[0].root, checked[0].served):
+                checked += (detect(configuration, each, workspace) for each in versions[1:])
+            else:
+                checked *= len(versions)
+        except Exception as error:
+            problem = unexpected(configuration.path, error)
+            result.problems += [*configuration.problems, problem]
+            continue
+        pairs = list(zip(versions, checked, strict=True))
+        tiers |= {id(one): _tier(each, one) for each, one in reversed(pairs)}
+        found.append((configuration, pairs))
+    link_tiers(list(tiers.values()), options.tiers, workspace)
+    return found
+
+
 def _name_instances(
     findings: dict[_Said, Finding],
     judged: dict[_Said, FindingWithContext],
@@ -323,28 +360,28 @@ def _name_instances(
 
 
 def _check(
-    configuration: Configuration,
-    options: Options,
-    workspace: Workspace,
-    confirm: Confirm | None,
-    caches: VerdictCaches,
+    checked: Sequence[tuple[Options, Detected]], confirm: Confirm | None, caches: VerdictCaches
 ) -> tuple[Detected, list[FindingWithContext], list[Finding]]:
-    """Detect streams in a configuration and apply the rules, for each nginx that may run it."""
-    versions = by_version(configuration, options)
-    checked = [detect(configuration, versions[0], workspace)]
-    if len(versions) > 1 and reads_defaults(checked[0].root, checked[0].served):
-        checked += (detect(configuration, each, workspace) for each in versions[1:])
-    else:
-        checked *= len(versions)
+    """Apply the rules to the streams of a configuration, for each nginx that may run it."""
     found: list[list[FindingWithContext]] = []
     remarked: list[Finding] = []
-    for detected, each in zip(checked, versions, strict=True):
+    for each, detected in checked:
         judged, measured = judge_all(detected, each, confirm, caches)
         found.append(judged)
         remarked = remarked or [*judge_remarks(detected, each), *measured]
+    first = checked[0][1]
     # A problem counts only if every version refuses it.
-    problems = [one for one in checked[0].problems if all(one in each.problems for each in checked)]
-    return replace(checked[0], problems=problems), of_all_versions(found), remarked
+    problems = [one for one in first.problems if all(one in each.problems for _, each in checked)]
+    return replace(first, problems=problems), of_all_versions(found), remarked
+
+
+def _tier(options: Options, detected: Detected) -> TierLocations:
+    """One nginx as a tier, with its proxied locations."""
+    configuration = detected.configuration
+    version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
+    generated = configuration.author is not None
+    nginx = TierConfiguration(configuration.path, detected.root.first("http"), version, generated)
+    return TierLocations(configuration, nginx, detected.served)
 
 
 def _as_note(problem: Problem) -> Note:
@@ -439,7 +476,6 @@ def _answers(
     """nginx's responses to declared streams that it does not proxy."""
     if not declarations:
         return {}
-    from nginx_stream_lint.streams.unproxied import unproxied_reasons
 
     return unproxied_reasons(root, version or OLD, declarations, configuration.missing)
 
@@ -475,12 +511,23 @@ def judge_all(
 
 
 def judge_remarks(detected: Detected, options: Options) -> list[Finding]:
-    """Return the findings about blocks and comments without a stream."""
+    """Return the findings about blocks and comments without a stream, and proxies in front."""
+    configuration = detected.configuration
     found = [
         *block_findings(detected.root, options.rules),
-        *comment_findings(detected.configuration, detected.root, options.rules, detected.served),
+        *comment_findings(configuration, detected.root, options.rules, detected.served),
     ]
-    about = detected.configuration.about
+    if options.proxies or has_proxies_in_front(configuration):
+        # Most runs do not need these modules, which take longer to load than to use.
+        from nginx_stream_lint.analysis.tier_findings import tier_findings
+
+        minimum_s = options.policy.min_read_timeout_s(
+            configuration.path, options.min_read_timeout_s
+        )
+        found += tier_findings(
+            configuration, detected.served, options.rules, minimum_s, options.proxies
+        )
+    about = configuration.about
     return [finding for finding in found if _is_about(finding, about)]
 
 
@@ -532,7 +579,6 @@ def suppress(
     """
     if options.isolated or not any(SIGN in file.source.text for file in files):
         return list(findings)
-    from nginx_stream_lint.suppress.comments import without_ignored
 
     kept, result.suppressed = without_ignored(
         findings, files, result.files, options.rules, options.known_rules
@@ -656,7 +702,7 @@ def detect_streams(
     Also returns problems with declarations. `asked` is as in `streams.detect.find_proxied`.
     """
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
-    return find_proxied(
+    found, mistakes = find_proxied(
         configuration,
         root,
         version,
@@ -666,6 +712,11 @@ def detect_streams(
         asked,
         options.isolated,
     )
+    http = root.first("http")
+    if http is not None and configuration.author is None:
+        nginx = TierConfiguration(configuration.path, http, version)
+        link_streams([TierLocations(configuration, nginx, found)], spread=asked is None)
+    return found, mistakes
 
 
 # Verdict caches, by version and timeout.

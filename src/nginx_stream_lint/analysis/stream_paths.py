@@ -1,4 +1,4 @@
-"""Paths of a stream through several servers of one configuration, and its delivery on them."""
+"""Paths of a stream through several servers, of one nginx or several, and its delivery on them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from nginx_stream_lint.nginx.delivery import (
 )
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.listeners import plain_clients
-from nginx_stream_lint.nginx.proxy_tiers import Tier, deliver, tier
+from nginx_stream_lint.nginx.proxy_tiers import NginxTier, tier
 from nginx_stream_lint.nginx.request_route import Route
-from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, self_proxied_routes
-from nginx_stream_lint.nginx.values import parse_size
+from nginx_stream_lint.nginx.self_proxying import MOST_TIERS
+from nginx_stream_lint.nginx.values import parse_size, parse_time
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
+from nginx_stream_lint.tiers.chain import deliver
+from nginx_stream_lint.tiers.hops import Find, Hop, TierConfiguration, next_hops
+from nginx_stream_lint.tiers.records import ProductBehaviour, ProxyTier
 
 # Further paths are omitted.
 _MOST_WAYS = 20
@@ -33,78 +36,149 @@ _MOST_WAYS = 20
 class PassedPlace(Struct, frozen=True):
     """A location that a stream passes, with its delivery in each scenario of the client."""
 
+    nginx: TierConfiguration
     server: Level
     level: Level
     handler: Handler
     uri: str
     deliveries: Sequence[Delivery]
 
+    @property
+    def read_timeout_s(self) -> float | None:
+        """The longest silence of the next tier, in seconds."""
+        name = f"{self.handler.family}_read_timeout"
+        return parse_time(self.level.effective(name, self.nginx.version).text)
 
-def passed_place(route: Route, deliveries: Sequence[Delivery]) -> PassedPlace:
+
+class PassedProduct(Struct, frozen=True):
+    """A proxy other than nginx that a stream passes, with its delivery in each scenario."""
+
+    tier: ProxyTier
+    deliveries: Sequence[Delivery]
+
+    @property
+    def read_timeout_s(self) -> float | None:
+        """The longest silence, in seconds; None if it is unknown or there is no limit."""
+        behaviour = self.tier.behaviour
+        return behaviour.idle_timeout_s if isinstance(behaviour, ProductBehaviour) else None
+
+
+Passed = PassedPlace | PassedProduct
+
+
+class ProductPosition(Struct, frozen=True):
+    """A product in a chain: the nginx directly behind it; None if it stands next to the app."""
+
+    tier: ProxyTier
+    behind: TierConfiguration | None
+
+
+def passed_place(hop: Hop, deliveries: Sequence[Delivery]) -> PassedPlace:
     """Return the location where a request is proxied, with its deliveries."""
+    route = hop.route
     assert route.server is not None
-    return PassedPlace(route.server, _place(route), _handler(route), route.uri, deliveries)
+    return PassedPlace(
+        hop.nginx, route.server, _place(route), _handler(route), route.uri, deliveries
+    )
 
 
 class StreamPaths:
-    """The paths through the servers of an `http` level."""
+    """The paths of streams through the servers of one nginx, and through those behind it."""
 
-    def __init__(self, http: Level | None, version: Version) -> None:
-        self._http = http
-        self._version = version
+    def __init__(self, find: Find | None = None) -> None:
+        self._find = find
 
-    def of(self, route: Route) -> tuple[list[list[Route]], list[str]]:
-        """The paths that continue from a place, and notes about loops.
+    def behind(self, hop: Hop) -> list[Hop]:
+        """The hops that follow one: in the same nginx, or otherwise in others."""
+        return next_hops(hop, self._find)
 
-        Each path begins with the place, and ends where the request leaves the configuration.
+    def of(self, hop: Hop) -> tuple[list[list[Hop]], list[str]]:
+        """The paths that continue from a place, and notes about loops and doubts.
+
+        Each path begins with the place, and ends where the request goes to the app.
         """
-        ways: list[list[Route]] = []
-        circles: list[str] = []
-        work = [[route]]
+        ways: list[list[Hop]] = []
+        notes: list[str] = []
+        work = [[hop]]
         while work and len(ways) < _MOST_WAYS:
             way = work.pop()
-            further = (
-                []
-                if self._http is None
-                else self_proxied_routes(self._http, way[-1], self._version)
-            )
-            passing = [one for one in further if one.handler is not None]
+            behind = self.behind(way[-1])
+            passing = [one for one in behind if one.route.handler is not None]
+            notes += (_without_app(one) for one in behind if one.nginx is not way[-1].nginx)
             again = [one for one in passing if _is_in(one, way)]
             for one in again:
-                at = _place(one)
-                circles.append(f"the response: the request returns to {at.label}{at.place}")
+                at = _place(one.route)
+                notes.append(f"the response: the request returns to {at.label}{at.place}")
             onward = [one for one in passing if one not in again]
+            for one in onward:
+                notes += [*filter(None, [one.doubt]), *one.route.unknown]
             if not onward or len(way) == MOST_TIERS:
                 ways.append(way)
             else:
                 work += [[*way, one] for one in reversed(onward)]
-        return ways, list(dict.fromkeys(circles))
+        return ways, list(dict.fromkeys(filter(None, notes)))
 
     def delivered(
-        self, routes: Sequence[Sequence[Route]], scenarios: Sequence[Scenario]
-    ) -> tuple[list[Delivery], list[PassedPlace]]:
-        """The delivery in each scenario on the worst path, and the locations of that path."""
-        found = [self._on(way, scenarios) for way in routes]
+        self,
+        ways: Sequence[Sequence[Hop]],
+        scenarios: Sequence[Scenario],
+        products: Sequence[ProductPosition] = (),
+    ) -> tuple[list[Delivery], list[Passed]]:
+        """The delivery in each scenario on the worst path, and the tiers of that path."""
+        found = [self._on(way, scenarios, products) for way in ways]
         return max(found, key=lambda one: sum(each.worst != "streams" for each in one[0]))
 
     def _on(
-        self, routes: Sequence[Route], scenarios: Sequence[Scenario]
-    ) -> tuple[list[Delivery], list[PassedPlace]]:
-        outward = routes[::-1]
-        tiers = [self._tier(one) for one in outward]
+        self,
+        way: Sequence[Hop],
+        scenarios: Sequence[Scenario],
+        products: Sequence[ProductPosition],
+    ) -> tuple[list[Delivery], list[Passed]]:
+        outward = _with_products(way[::-1], products)
+        tiers = [_tier(one) if isinstance(one, Hop) else one.behaviour for one in outward]
         rows = [deliver(tiers, scenario) for scenario in scenarios]
-        places = [passed_place(one, [row[at] for row in rows]) for at, one in enumerate(outward)]
+        places: list[Passed] = []
+        for at, one in enumerate(outward):
+            own = [row[at] for row in rows]
+            places.append(
+                passed_place(one, own) if isinstance(one, Hop) else PassedProduct(one, own)
+            )
         pairs = zip(scenarios, rows, strict=True)
         return [_together(scenario, row) for scenario, row in pairs], places
 
-    def _tier(self, route: Route) -> Tier:
-        level = _place(route)
-        scheme = "" if route.target is None else route.target.scheme
 
-        def settings(name: str) -> Effective:
-            return level.effective(name, self._version)
+def _with_products(
+    outward: Sequence[Hop], products: Sequence[ProductPosition]
+) -> list[Hop | ProxyTier]:
+    """The tiers of a way with the products between them, nearest the app first.
 
-        return tier(settings, delivery_path(route, settings, self._version), scheme)
+    A product in front of an nginx that the way skips is skipped, too.
+    """
+    found: list[Hop | ProxyTier] = [one.tier for one in products if one.behind is None]
+    for at, hop in enumerate(outward):
+        found.append(hop)
+        if at + 1 == len(outward) or outward[at + 1].nginx is not hop.nginx:
+            found += [one.tier for one in products if one.behind is hop.nginx]
+    return found
+
+
+def _without_app(hop: Hop) -> str:
+    """A note about a request that another nginx does not pass on; empty if it does."""
+    level = hop.route.location or hop.route.server
+    if hop.route.handler is not None or level is None:
+        return ""
+    return f"the response: {level.label}{level.place} passes the request to no app"
+
+
+def _tier(hop: Hop) -> NginxTier:
+    route, version = hop.route, hop.nginx.version
+    level = _place(route)
+    scheme = "" if route.target is None else route.target.scheme
+
+    def settings(name: str) -> Effective:
+        return level.effective(name, version)
+
+    return tier(settings, delivery_path(route, settings, version), scheme, version)
 
 
 def delivery_path(route: Route, settings: Settings, version: Version) -> DeliveryPath:
@@ -131,6 +205,8 @@ def _together(scenario: Scenario, row: Sequence[Delivery]) -> Delivery:
     worst: tuple[Repeat, ...] = ("replays", "unknown", "stalls", "streams")
     repeat = next(each for each in worst if each in repeats)
     is_replayed = any(one.is_replayed for one in row)
+    if any(one.verdict == "no-stream" for one in row):
+        return Delivery(scenario, "no-stream", repeat="no-stream")
     holding = [one for one in row if one.verdict == "stalls"]
     if not holding:
         return replace(last, scenario=scenario, repeat=repeat, is_replayed=is_replayed)
@@ -149,11 +225,12 @@ def _wait(delivery: Delivery) -> float:
     return math.inf if delivery.first_text_s is None else delivery.first_text_s
 
 
-def _is_in(route: Route, routes: Sequence[Route]) -> bool:
-    return any(
-        (each.location, each.uri, each.args) == (route.location, route.uri, route.args)
-        for each in routes
-    )
+def _is_in(hop: Hop, way: Sequence[Hop]) -> bool:
+    return any(_position(each) == _position(hop) for each in way)
+
+
+def _position(hop: Hop) -> tuple[TierConfiguration, Level | None, str, str]:
+    return hop.nginx, hop.route.location, hop.route.uri, hop.route.args
 
 
 def _place(route: Route) -> Level:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nginx_stream_lint.analysis.stream_paths import StreamPaths
 from nginx_stream_lint.nginx.delivery import Delivery, Verdict
 from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.handshake import (
@@ -15,26 +16,28 @@ from nginx_stream_lint.nginx.handshake import (
 )
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.request_route import Route, route_request
-from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, self_proxied_routes
+from nginx_stream_lint.nginx.request_route import route_request
+from nginx_stream_lint.nginx.self_proxying import MOST_TIERS
 from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.tiers.hops import Hop, TierConfiguration
 
 
 def deliveries_of_websocket(
     deliveries: Sequence[Delivery],
     root: Level,
     request: Request,
-    version: Version,
+    nginx: TierConfiguration,
     files: DocumentRoot | None,
+    paths: StreamPaths,
 ) -> list[Delivery]:
     """Convert the deliveries of a URL to those of a WebSocket at that URL.
 
     nginx has no WebSockets over HTTP/2: browsers open an HTTP/1.1 connection instead. Nothing holds
     data in the tunnel, so the handshake decides.
     """
-    verdict: Verdict = (
-        "streams" if handshake_succeeds(root, request, version, files) else "no-stream"
-    )
+    way = route_request(root, as_handshake(request, CONNECTION), nginx.version, files)
+    gets_through = _gets_through(Hop(nginx, way), paths, MOST_TIERS)
+    verdict: Verdict = "streams" if gets_through else "no-stream"
     return [
         Delivery(one.scenario, verdict, repeat=verdict)
         for one in deliveries
@@ -51,17 +54,19 @@ def handshake_succeeds(
 ) -> bool:
     """Whether a handshake gets a 101, if the app accepts HTTP/1.0, too."""
     way = route_request(root, as_handshake(request, connection), version, files)
-    return _gets_through(root.first("http"), way, version, MOST_TIERS)
+    nginx = TierConfiguration("", root.first("http"), version)
+    return _gets_through(Hop(nginx, way), StreamPaths(), MOST_TIERS)
 
 
-def _gets_through(http: Level | None, route: Route, version: Version, tiers: int) -> bool:
+def _gets_through(hop: Hop, paths: StreamPaths, tiers: int) -> bool:
     """Whether a handshake gets through a place, and through the servers behind it."""
+    route = hop.route
     if route.handler is None or route.location is None or route.state is None:
         return bool(route.unknown)
     if route.handler.family not in TUNNELS:
         return False
-    found = received_handshake(route.location, route.state, version)
+    found = received_handshake(route.location, route.state, hop.nginx.version)
     if found is not None and found.fails:
         return False
-    behind = self_proxied_routes(http, route, version) if http is not None and tiers > 1 else ()
-    return all(_gets_through(http, one, version, tiers - 1) for one in behind)
+    behind = paths.behind(hop) if tiers > 1 else ()
+    return all(_gets_through(one, paths, tiers - 1) for one in behind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -47,7 +48,7 @@ def _key(finding: Finding) -> tuple[str, str, int]:
     "explain",
     cls=HelpfulCommand,
     groups={
-        "Request": ("method", "files"),
+        "Request": ("method", "files", "through"),
         "Input": ("nginx_version", "min_read_timeout", "env_file", "markdown", "host", "mounts"),
         "Output": ("format_", "output", "color"),
         "Settings": ("config_file", "isolated"),
@@ -57,6 +58,9 @@ def _key(finding: Finding) -> tuple[str, str, int]:
         "nginx-stream-lint explain nginx.conf --method POST https://example.com/v1/chat": (
             "Explain a URL:"
         ),
+        "nginx-stream-lint explain app.conf --through edge.conf https://example.com/v1/chat": (
+            "Explain a URL of the nginx in front of another one:"
+        ),
     },
     exit_codes={
         0: "All URLs were explained, whether or not they stream.",
@@ -64,7 +68,7 @@ def _key(finding: Finding) -> tuple[str, str, int]:
         130: "Interrupted.",
     },
 )
-@configuration_options
+@configuration_options("text", "json", "html")
 @click.argument("urls", metavar="URL...", nargs=-1, required=True)
 @click.option("--method", default="GET", show_default=True, help="HTTP method of the request.")
 @click.option(
@@ -72,6 +76,14 @@ def _key(finding: Finding) -> tuple[str, str, int]:
     "files",
     type=PathOption(exists=True, file_okay=False),
     help="Directory to use as the document root for try_files.  [default: files are unknown]",
+)
+@click.option(
+    "--through",
+    metavar="TIER",
+    multiple=True,
+    help="Configuration of an nginx in front of CONF, which gets the request first, or the name of"
+    " another proxy there, such as cloudflare. Repeatable, nearest to CONF first.  [default:"
+    " `tiers` in the settings]",
 )
 @nginx_version_option
 @min_read_timeout_option
@@ -82,6 +94,7 @@ def explain_command(
     output: str | None,
     method: str,
     files: Path | None,
+    through: tuple[str, ...],
     nginx_version: Version | None,
     config_file: Path | None,
     isolated: bool,
@@ -114,15 +127,16 @@ def explain_command(
         "documents": files,
         "host": host,
         "mounts": mounts,
+        "through": through,
     }
-    workspace = workspace_of([conf], flags)
+    workspace = workspace_of([conf, *filter(os.path.exists, through)], flags)
     options = merge_options(workspace, conf, flags).options
     # The user asked about this URL, so treat it as a stream.
-    streams = format_ == "text"
+    streams = format_ != "json"
     documents = None if files is None else str(files)
     try:
         main = STDIN if conf == "-" else conf
-        explainer = make_explainer(workspace, main, options, documents, streams)
+        explainer = make_explainer(workspace, main, options, documents, streams, through)
     except NoServer as stop:
         for problem in stop.problems:
             say(str(problem))
@@ -144,13 +158,18 @@ def explain_command(
             if not changed:
                 return _Findings(_each_once(found), explainer.problems)
             files_now = workspace.overlaid(changed)
-            other = make_explainer(files_now, main, options, documents, streams)
+            other = make_explainer(files_now, main, options, documents, streams, through)
             there = [other.explain(one.url, one.request) for one in explanations]
             return _Findings(_each_once(map(other.findings, there)), other.problems)
 
         complete = {_key(one): one for one in with_complete_fixes(_each_once(found), again)}
         told = [[one.with_fix(complete[_key(one)].fix) for one in here] for here in found]
-        text = explain_text(explainer, explanations, told, columns(output))
+        if format_ == "html":
+            from nginx_stream_lint.report.explain_html import explain_html
+
+            text = explain_html(explainer, explanations, told)
+        else:
+            text = explain_text(explainer, explanations, told, columns(output))
     if text:
         write(text, output, color)
     problems = [*(one.why for one in unexplained.values()), *map(str, explainer.problems)]

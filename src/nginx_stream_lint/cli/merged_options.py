@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Policy, Worth
 from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.settings import Settings, SettingsMistake, find, load
-from nginx_stream_lint.streams.declarations import nearest_words
+from nginx_stream_lint.streams.declarations import DeclaredProxy, SettingsPosition, nearest_words
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import Unreadable
 
@@ -57,6 +58,7 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
     for _, here in settings.mounts:
         if not workspace.exists(here):
             settings.refuse("mounts", f'there is no file or folder "{here}"; correct the path')
+    tiers, proxies = _tiers(workspace, settings)
     rules, policy, names = _rules(workspace, settings, flags)
     version, timeout = flags.get("nginx_version"), flags.get("min_read_timeout")
     overrides = (
@@ -89,12 +91,41 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
             policy=policy,
             all_rules=names,
             isolated=flags["isolated"],
+            tiers=tiers,
+            proxies=proxies,
         ),
         _given(flags),
         _targets(settings, flags),
         flags.get("fail_on") or settings.fail_on,
         flags.get("baseline") or settings.baseline,
     )
+
+
+def _tiers(
+    workspace: Workspace, settings: Settings
+) -> tuple[tuple[str, ...], tuple[DeclaredProxy, ...]]:
+    """The nginx configurations that a request passes, and the other proxies among them."""
+    if settings.file is None or not settings.tiers:
+        return (), ()
+    from nginx_stream_lint.tiers.products import product_named, product_names
+
+    node = settings.written["tiers"]
+    nodes = node.list_items() if node.kind == "list" else [node]
+    text = workspace.text(str(settings.file))
+    tiers: list[str] = []
+    proxies: list[DeclaredProxy] = []
+    for one, item in zip(settings.tiers, nodes, strict=True):
+        if workspace.exists(one):
+            tiers.append(one)
+            continue
+        product = product_named(one)
+        if product is None:
+            name = os.path.basename(one)
+            near = nearest_words(name, product_names())
+            settings.refuse("tiers", f'there is no file "{one}", and no product "{name}"{near}')
+        place = SettingsPosition(str(settings.file), text, item.line, item.column)
+        proxies.append(DeclaredProxy(product.name, place, tiers[-1] if tiers else None))
+    return tuple(tiers), tuple(proxies)
 
 
 def _rules(
@@ -235,6 +266,7 @@ def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
         "env_file": flags.get("env_file") and str(flags["env_file"]),
         "markdown": flags.get("markdown"),
         "mounts": tuple(f"{path}={here}" for path, here in flags.get("mounts", ())),
+        "tiers": flags.get("through"),
         "rules": flags.get("rules_folder") and (str(flags["rules_folder"]),),
         "select": _words(flags.get("select")),
         "ignore": _words(flags.get("ignore")),

@@ -100,14 +100,18 @@ def complete_rules(
     return items
 
 
-format_option = click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Output format.",
-)
+def format_option(*formats: str) -> Callable[[_F], _F]:
+    """`--format` with these formats, the default first."""
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="Output format.",
+    )
+
+
 output_option = click.option(
     "--output",
     type=click.Path(dir_okay=False),
@@ -185,14 +189,19 @@ def _group(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
 # Options that locate included files.
 include_options = _group(host_option, mount_option)
 # Options for commands whose only other format is JSON.
-report_options = _group(format_option, output_option, color_option)
-# Options for commands that read one configuration.
-configuration_options = _group(
-    click.argument("conf", type=click.Path(readable=False)),
-    config_option,
-    isolated_option,
-    env_file_option,
-    document_option,
-    include_options,
-    report_options,
-)
+report_options = _group(format_option("text", "json"), output_option, color_option)
+
+
+def configuration_options(*formats: str) -> Callable[[_F], _F]:
+    """Options for commands that read one configuration, with these report formats."""
+    return _group(
+        click.argument("conf", type=click.Path(readable=False)),
+        config_option,
+        isolated_option,
+        env_file_option,
+        document_option,
+        include_options,
+        format_option(*formats),
+        output_option,
+        color_option,
+    )

@@ -63,7 +63,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
         130: "Interrupted.",
     },
 )
-@configuration_options
+@configuration_options("text", "json")
 @click.argument("urls", metavar="[URL]...", nargs=-1)
 @click.option(
     "--nginx",

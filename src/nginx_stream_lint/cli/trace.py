@@ -330,8 +330,10 @@ def _blamed(diagnosis: Diagnosis, configs: _Configs, flags: dict[str, Any]) -> T
     from nginx_stream_lint.trace.products import rules_for
 
     named = diagnosis.named
-    if named is None or not configs:
+    if named is None:
         return None
+    if not configs:
+        return None if flags["demo"] else _found(diagnosis, flags)
     chosen = configs.get(named.layer, configs.get(None))
     if chosen is None:
         return None
@@ -344,6 +346,31 @@ def _blamed(diagnosis: Diagnosis, configs: _Configs, flags: dict[str, Any]) -> T
         return trace_findings(configuration, url, method, rules, options)
     except BadUrl as mistake:
         unusable(str(mistake))
+
+
+def _found(diagnosis: Diagnosis, flags: dict[str, Any]) -> TraceFindings | None:
+    """The findings in the repository around the working folder, if it has the configuration."""
+    from nginx_stream_lint.analysis.trace_findings import TracedLayer, findings_in_repository
+    from nginx_stream_lint.trace.products import rules_for
+
+    named = diagnosis.named
+    assert named is not None
+    workspace = workspace_of([os.curdir], {key: flags[key] for key in ("host", "mounts")})
+    root = workspace.root_of(os.curdir)
+    if not workspace.exists(os.path.join(root, ".git")):
+        return None
+    given = {key: flags[key] for key in ("nginx_version", "isolated", "mounts", "host")}
+    options = merge_options(workspace, os.curdir, given | {"config_file": None}).options
+    method = (flags["method"] or ("GET" if flags["data"] is None else "POST")).upper()
+    product = diagnosis.products[named.layer]
+    name = None if product is None else product.name
+    layer = TracedLayer(diagnosis.layer(named.layer).shown, name)
+    try:
+        return findings_in_repository(
+            workspace, root, layer, method, rules_for(named.cause), options
+        )
+    except BadUrl:
+        return None
 
 
 # Reporting

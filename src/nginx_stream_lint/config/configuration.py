@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.config.fragments import fragment_level, is_main, other_level
 from nginx_stream_lint.config.includes import IncludeResolver
-from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
+from nginx_stream_lint.config.mapped_text import Author, MappedText, has_placeholder
 from nginx_stream_lint.config.recognise import plain_name
 from nginx_stream_lint.config.stock_files import stock_directives
 from nginx_stream_lint.config.tree import (
@@ -90,8 +90,9 @@ class Configuration(Struct, eq=False):
     files, None if all files count. `top` is the folder that the configuration belongs to, as an
     absolute path: the names of that folder and of those above are no evidence. `missing` are
     includes without a file, which may set anything. `guessed`: only its text suggests that it is an
-    nginx file. `deployed` is the nginx of the deployment that reads it. `is_context`: it is not
-    checked, because the user did not name it, and others are compared with it.
+    nginx file. `deployed` is the nginx of the deployment that reads it; `beside` are all of the
+    deployment, if a controller generates this configuration. `is_context`: it is not checked,
+    because the user did not name it, and others are compared with it.
     """
 
     path: str
@@ -107,6 +108,12 @@ class Configuration(Struct, eq=False):
     guessed: bool = False
     deployed: Deployed | None = None
     is_context: bool = False
+    beside: Sequence[Deployed] = ()
+
+    @property
+    def author(self) -> Author | None:
+        """The controller that generates it; None for a text that people write."""
+        return None if self.root is None else self.root.reading.author
 
 
 def read(

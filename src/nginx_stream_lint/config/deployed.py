@@ -6,12 +6,13 @@ reading of configurations independent of how a repository describes its deployme
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from nginx_stream_lint.config.mapped_text import MappedText
+from nginx_stream_lint.files.source import Source
 
 
 class DeployedPaths(Struct, frozen=True):
@@ -22,6 +23,38 @@ class DeployedPaths(Struct, frozen=True):
 
     paths: tuple[str, ...] = ()
     is_complete: bool = False
+
+
+class WrittenTimeout(Struct, frozen=True):
+    """A limit in seconds in the settings of a proxy: of each silence, or of the whole response.
+
+    `what` is the setting. `is_default`: it could be written there and is not. `to_raise` says how
+    to change it, with `{seconds}` or `{minutes}` for the new value.
+    """
+
+    seconds: float
+    what: str
+    of: Literal["silence", "response"] = "silence"
+    is_default: bool = False
+    to_raise: str = ""
+
+
+class ProxyInFront(Struct, frozen=True):
+    """A proxy other than nginx that stands in front of an nginx.
+
+    `product` is its name in the table of products. `source`, `start` and `end` are the place that
+    shows it, `because` the evidence in a few words. `timeouts` are its limits if its settings are
+    in the repository; None: they are elsewhere, and the product's defaults may apply. `holds` is
+    the setting that makes it collect responses; empty if there is none.
+    """
+
+    product: str
+    because: str
+    source: Source
+    start: int
+    end: int
+    timeouts: tuple[WrittenTimeout, ...] | None = None
+    holds: str = ""
 
 
 class DeployedPlace(Protocol):
@@ -83,6 +116,19 @@ class Deployed(Protocol):
 
     def app_of(self, host: str) -> str | None:
         """The app in the catalogue for a host name; None if unknown."""
+
+    def neighbour(
+        self, host: str, port: int, project: str | None = None
+    ) -> tuple[Deployed, int] | None:
+        """The nginx that a host name and port lead to, and the port in its container.
+
+        None if it is none, or unknown. `project` is another place of the deployment from which the
+        name is looked up.
+        """
+
+    @property
+    def in_front(self) -> Sequence[ProxyInFront]:
+        """The proxies other than nginx that stand in front of it."""
 
     def value_origin(self, name: str) -> DeployedPlace | None:
         """The place that sets an environment variable; None if unknown."""

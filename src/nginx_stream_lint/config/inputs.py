@@ -236,6 +236,9 @@ class _Gathering:
         yaml = [next(iter(blocks.values())).source.text for blocks in self.in_yaml.values()]
         for top, files in self._files_around().items():
             found, notes = deployments(self.files.workspace, top, files, yaml, self._block)
+            for one in self.found:
+                if one.author is not None:
+                    one.beside = tuple(found)
             using = [nginx for nginx in found if any(map(nginx.has, asked))]
             self.deployed += using
             # Without any nginx, the notes say why.

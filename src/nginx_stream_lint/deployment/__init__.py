@@ -45,4 +45,6 @@ def deployed(
     found = workspace.kept[key]
     assert isinstance(found, Deployment)
     nginx = [InstanceFiles(workspace, one, found, blocks) for one in found.instances]
+    for one in nginx:
+        one.siblings = nginx
     return nginx, found.notes

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.deployment.images import ImageName, image_name, server_image
-from nginx_stream_lint.deployment.instance import Container
+from nginx_stream_lint.deployment.instance import Container, Label
 from nginx_stream_lint.deployment.interpolation import interpolated, read_variables
 from nginx_stream_lint.deployment.model import (
     DeployedAt,
@@ -124,6 +124,8 @@ class _Spec(Struct):
     replicas: int | None = 1
     is_host: bool = False
     keys: frozenset[str] = frozenset()
+    labels: dict[str, Label] = field(default_factory=dict)
+    depends_on: tuple[str, ...] = ()
     replaced: frozenset[str] = frozenset()  # keys, of which earlier files do not count
     volumes_from: list[tuple[str, DeployedAt]] = field(default_factory=list)
     unknown: list[Problem] = field(default_factory=list)
@@ -488,6 +490,8 @@ class _Project:
             tuple(dict.fromkeys([spec.name, *spec.names])),
             tuple(spec.ports),
             spec.replicas,
+            labels=spec.labels,
+            depends_on=spec.depends_on,
             environment_at={**spec.from_files_at, **spec.set_at},
             unknown=tuple(spec.unknown),
             are_mounts_complete=spec.are_mounts_complete,
@@ -635,6 +639,14 @@ class _ServiceParser:
                         if isinstance(one, Scalar)
                     ]
         made.names = [one for one in made.names if is_known(one)]
+        for labels in (node.at("deploy", "labels"), node.at("labels")):
+            made.labels.update(self._labels(labels))
+        before = node.at("depends_on")
+        if isinstance(before, Mapping):
+            made.depends_on = tuple(before.entries)
+        else:
+            words = [one for one in self._each(before) if isinstance(one, Scalar)]
+            made.depends_on = tuple(map(self._text, words))
         made.replicas = self._replicas(node)
         return made
 
@@ -673,6 +685,18 @@ class _ServiceParser:
         names = [name] if name else re.findall(r"\$\{?(\w+)", word.text)
         found = (self.project.set_at.get(one) for one in names)
         return next(filter(None, found), None) or self._at(word)
+
+    def _labels(self, node: Node | None) -> Iterator[tuple[str, Label]]:
+        """Labels, from a mapping or a list of `NAME=value`."""
+        if isinstance(node, Mapping):
+            for key, entry in node.entries.items():
+                value = entry.value
+                text = self._text(value) if isinstance(value, Scalar) else ""
+                yield key, Label(_known(text), self._at(entry.key))
+        for item in node.items if isinstance(node, Sequence) else ():
+            if isinstance(item, Scalar):
+                name, _, text = self._text(item).partition("=")
+                yield name.strip(), Label(_known(text), self._at(item))
 
     def _build(self, node: Node | None) -> _BuildSpec | None:
         if node is None:
@@ -863,6 +887,8 @@ def _merged(before: _Spec, after: _Spec) -> _Spec:
         [*before.names, *after.names],
         after.replicas if has_replicas else before.replicas,
         keys=before.keys | after.keys,
+        labels={**before.labels, **after.labels},
+        depends_on=(*before.depends_on, *after.depends_on),
         replaced=before.replaced | after.replaced,
         volumes_from=[*before.volumes_from, *after.volumes_from],
         unknown=[*before.unknown, *after.unknown],

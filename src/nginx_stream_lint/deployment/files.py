@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import cached_property
 
 from msgspec.structs import replace
 
-from nginx_stream_lint.config.deployed import DeployedPaths
+from nginx_stream_lint.config.deployed import DeployedPaths, ProxyInFront
 from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.deployment.images import images
 from nginx_stream_lint.deployment.model import (
@@ -44,6 +44,7 @@ class InstanceFiles:
         self._workspace = workspace
         self._deployment = deployment
         self._blocks = blocks
+        self.siblings: Sequence[InstanceFiles] = (self,)
         self.texts: dict[str, MappedText] = {}
         self.values = {
             name: value
@@ -170,6 +171,31 @@ class InstanceFiles:
         """The app in the catalogue for a host name."""
         service = self._deployment.service(host, self.instance.project)
         return None if service is None else service.app
+
+    def neighbour(
+        self, host: str, port: int, project: str | None = None
+    ) -> tuple[InstanceFiles, int] | None:
+        """The nginx that a host name and port lead to, and the port in its container."""
+        service = self._deployment.service(host, project or self.instance.project)
+        if service is None:
+            return None
+        named = service.name, service.project
+        found = [one for one in self.siblings if one._named == named]
+        if len(found) != 1:
+            return None
+        for public, target in found[0].instance.service_ports:
+            if public == port:
+                return found[0], target
+        return found[0], port
+
+    @property
+    def _named(self) -> tuple[str, str]:
+        return self.instance.name, self.instance.project
+
+    @property
+    def in_front(self) -> Sequence[ProxyInFront]:
+        """The proxies other than nginx in front of it."""
+        return self.instance.in_front
 
     def value_origin(self, name: str) -> DeployedAt | None:
         """The place that sets an environment variable."""

@@ -71,6 +71,7 @@ class ImageTable(Struct, frozen=True):
     systems_of: tuple[str, ...]
     configurations: dict[str, BaseConfiguration]
     apps: dict[str, str]
+    proxies: dict[str, str]
 
 
 class ImageName(Struct, frozen=True):
@@ -95,6 +96,7 @@ def read() -> ImageTable:
 
     raw: dict[str, Any] = load_text(data_text(_FILE))
     raw["apps"] = {image: row["app"] for row in raw["apps"] for image in row["images"]}
+    raw["proxies"] = {image: row["product"] for row in raw["proxies"] for image in row["images"]}
     return convert(raw, ImageTable)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from nginx_stream_lint.config.deployed import ProxyInFront
 from nginx_stream_lint.deployment.images import (
     app_of,
     base_files,
@@ -54,6 +55,13 @@ _NAMED = re.compile(r"(?i)nginx|openresty|angie|proxy|gateway|web|front")
 _VERSION = "set nginx_version in the settings"
 
 
+class Label(Struct, frozen=True):
+    """The value of a label, None if it is unknown, and its place."""
+
+    value: str | None
+    origin: DeployedAt
+
+
 class Container(Struct, frozen=True):
     """A container as described: its image, and the settings beside it.
 
@@ -61,7 +69,8 @@ class Container(Struct, frozen=True):
     None if those of the image are used. `mounts` are added at start. `addresses` are as in
     `Service`. `is_rescaled`: it only changes the number of replicas of another container.
     `unknown` lists problems: what could not be determined. `are_mounts_complete` False: it may have
-    more mounts.
+    more mounts. `depends_on` are the services that start before it. `in_front` are the
+    proxies other than nginx that a manifest puts in front.
     """
 
     name: str
@@ -80,6 +89,10 @@ class Container(Struct, frozen=True):
     names: tuple[str, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
     replicas: int | None = 1
+    service_ports: tuple[tuple[int, int], ...] = ()
+    in_front: tuple[ProxyInFront, ...] = ()
+    labels: Mapping[str, Label] = {}
+    depends_on: tuple[str, ...] = ()
     addresses: Mapping[str, int | None] = {}
     is_rescaled: bool = False
     environment_at: Mapping[str, DeployedAt] = {}
@@ -163,7 +176,8 @@ class _Assembly:
             container.ports,
             container.dockerfile,
             self._is_start_known(words),
-            self._environment_at(),
+            service_ports=container.service_ports,
+            environment_at=self._environment_at(),
         )
 
     def _environment_at(self) -> dict[str, DeployedAt]:

@@ -14,11 +14,13 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from nginx_stream_lint.config.deployed import ProxyInFront
 from nginx_stream_lint.config.inputs import STDIN
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.deployment.instance import Container
 from nginx_stream_lint.deployment.interpolation import MAX_VALUE, read_variables
+from nginx_stream_lint.deployment.load_balancers import balancers
 from nginx_stream_lint.deployment.model import (
     DeployedAt,
     How,
@@ -33,6 +35,7 @@ from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.kubernetes import manifest
 from nginx_stream_lint.kubernetes.manifest import Mapping, Node, Scalar
+from nginx_stream_lint.util.numbers import whole_number
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
 _WORKLOADS = {
@@ -209,8 +212,10 @@ class _PodReader:
         self.every = every
         labels = template.mapping("metadata", "labels")
         self.labels = _texts(labels, one.source)
+        self.services = [one for one in group.objects if self._is_selected_by(one)]
         self.addresses: dict[str, int | None] = {}
         self.names, self.ports = self._reached_by()
+        self.in_front = tuple(self._in_front())
 
     def container(self, node: Mapping) -> Container | None:
         """Read a container of the pod."""
@@ -268,6 +273,8 @@ class _PodReader:
             names=self.names if is_alone or not inside or ports else (),
             ports=tuple(dict.fromkeys((*own_ports, *ports))),
             replicas=self._replicas(),
+            service_ports=tuple(self._service_ports(node)),
+            in_front=self.in_front,
             addresses=self.addresses,
             environment_at=set_at,
         )
@@ -436,13 +443,8 @@ class _PodReader:
         """The names of the Services for the pod, and their published ports."""
         names: list[str] = []
         ports: list[PublishedPort] = []
-        for one in self.group.objects:
-            if one.kind != "Service":
-                continue
+        for one in self.services:
             if len({one.namespace, self.object.namespace} - {None}) > 1:
-                continue
-            selector = _texts(one.root.mapping("spec", "selector"), one.source)
-            if not selector or not selector.items() <= self.labels.items():
                 continue
             name = one.prefix + one.name + one.suffix
             own = [name]
@@ -469,6 +471,33 @@ class _PodReader:
                     ports.append(PublishedPort(outside.text if outside else None, target.text))
         return tuple(dict.fromkeys(names)), tuple(ports)
 
+    def _service_ports(self, node: Mapping) -> Iterator[tuple[int, int]]:
+        """The ports of the Services for the pod, each with the port of this container."""
+        by_name = {
+            name.text: port.text
+            for item in node.items("ports")
+            if isinstance(item, Mapping)
+            and (name := item.word("name")) is not None
+            and (port := item.word("containerPort")) is not None
+        }
+        for one in self.services:
+            for item in one.root.items("spec", "ports"):
+                outer = item.word("port") if isinstance(item, Mapping) else None
+                if outer is None or not isinstance(item, Mapping):
+                    continue
+                inner = item.word("targetPort") or outer
+                public = whole_number(outer.text)
+                target = whole_number(by_name.get(inner.text, inner.text))
+                if public is not None and target is not None:
+                    yield public, target
+
+    def _is_selected_by(self, one: ManifestObject) -> bool:
+        """Whether an object is a Service that selects the pod."""
+        if one.kind != "Service":
+            return False
+        selector = _texts(one.root.mapping("spec", "selector"), one.source)
+        return bool(selector) and selector.items() <= self.labels.items()
+
     def _hosts(self, service: str) -> Iterator[str]:
         """The hosts of Ingresses, and of routes of the Gateway API, that lead to a Service."""
         for one in self.group.objects:
@@ -480,14 +509,42 @@ class _PodReader:
                 host = rule.word("host") if isinstance(rule, Mapping) else None
                 if host is None or not isinstance(rule, Mapping) or not is_known(host.text):
                     continue
-                for path in rule.items("http", "paths"):
-                    if not isinstance(path, Mapping):
-                        continue
-                    word = path.word("backend", "service", "name") or path.word(
-                        "backend", "serviceName"
-                    )
-                    if word is not None and name_in(word, one.source) == service:
-                        yield host.text
+                if service in _backends(rule, one.source):
+                    yield host.text
+
+    def _in_front(self) -> Iterator[ProxyInFront]:
+        """The load balancers of the Services, and of the Ingresses that lead to them."""
+        names = {one.name for one in self.services}
+        ingresses = [
+            one
+            for one in self.group.objects
+            if one.kind == "Ingress"
+            and any(names.intersection(_backends(rule, one.source)) for rule in _rules(one))
+        ]
+        return balancers(self.services, ingresses, self.group.objects)
+
+
+def _rules(ingress: ManifestObject) -> Iterator[Mapping]:
+    """The rules of an Ingress, and its default backend as one."""
+    for one in ingress.root.items("spec", "rules"):
+        if isinstance(one, Mapping):
+            yield one
+    spec = ingress.root.mapping("spec")
+    if spec is not None:
+        yield spec
+
+
+def _backends(rule: Mapping, source: Source) -> Iterator[str]:
+    """The Services that a rule of an Ingress leads to."""
+    words = [
+        path.word("backend", "service", "name") or path.word("backend", "serviceName")
+        for path in rule.items("http", "paths")
+        if isinstance(path, Mapping)
+    ]
+    words += [rule.word("defaultBackend", "service", "name"), rule.word("backend", "serviceName")]
+    for word in words:
+        if word is not None:
+            yield name_in(word, source)
 
 
 def _route_hosts(route: ManifestObject, service: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from nginx_stream_lint.config.deployed import ProxyInFront
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.nginx.versions import Version
@@ -136,7 +137,8 @@ class Instance(Struct, frozen=True):
     `environment` are names and values; None for an unknown value. `environment_at` are the places
     that set them. `main` is the path of its main file in the container. `server` is the product of
     a row of `images.yaml`. `is_start_known` False: a program that starts it may write
-    configuration files.
+    configuration files. `service_ports` are the ports of Kubernetes Services in front of it, each
+    with its own. `in_front` are the proxies other than nginx in front of it.
     """
 
     name: str
@@ -154,6 +156,8 @@ class Instance(Struct, frozen=True):
     ports: tuple[PublishedPort, ...] = ()
     dockerfile: str | None = None
     is_start_known: bool = True
+    service_ports: tuple[tuple[int, int], ...] = ()
+    in_front: tuple[ProxyInFront, ...] = ()
     environment_at: Mapping[str, DeployedAt] = {}
 
     def at(self, inside: str, exists: Callable[[str], bool] | None = None) -> PlacedFile | None:

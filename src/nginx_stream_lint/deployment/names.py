@@ -11,7 +11,7 @@ KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 # Kinds of Kubernetes objects that count for a deployment.
 _KINDS = (
     "Deployment|StatefulSet|DaemonSet|ReplicaSet|ReplicationController|DeploymentConfig|Rollout|Job"
-    "|CronJob|Pod|ConfigMap|Secret|Service|Ingress|List"
+    "|CronJob|Pod|ConfigMap|Secret|Service|Ingress|BackendConfig|List"
 )
 # Ends of files that are named after a Dockerfile, such as `Dockerfile.md`.
 _NO_DOCKERFILE = (

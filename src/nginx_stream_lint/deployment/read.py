@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from nginx_stream_lint.deployment.model import DeployedAt, Deployment, Instance
 from nginx_stream_lint.deployment.names import is_compose, is_dockerfile, is_kustomization
 from nginx_stream_lint.deployment.relevant import manifests_of, names_server
@@ -43,6 +45,7 @@ def read_deployment(
     if not containers:
         return Deployment(notes=tuple(notes))
     from nginx_stream_lint.deployment.instance import instance_of, service_of
+    from nginx_stream_lint.deployment.proxies import proxies
 
     instances: list[Instance] = []
     for one in containers:
@@ -53,7 +56,9 @@ def read_deployment(
             break
         found = None if one.is_rescaled else instance_of(workspace, one, notes)
         if found is not None:
-            instances.append(found)
+            beside = [each for each in containers if each.project == one.project]
+            in_front = (*one.in_front, *proxies(workspace, one, beside))
+            instances.append(replace(found, in_front=in_front))
     services = tuple(service_of(one) for one in containers if one.names)
     return Deployment(tuple(instances), services, tuple(notes))
 

@@ -105,7 +105,8 @@ class DeliveryPath(Struct, frozen=True):
 
     Sizes are in bytes. `piecewise` are the upstream framings whose pieces pass through a buffered
     response; `recording` is what nginx records of it. `sub_filter`: the end of each event is held
-    until the next event; `replaces`: that filter is active, so a response has no length any more.
+    until the next event; `replaces`: that filter or SSI is active, so a response has no length any
+    more.
     With `sendfile`, a recorded response is sent from its file, unless a filter has to read it; with
     `tcp_nopush` the kernel may then wait, too. `plain` are the clients without TLS.
     """
@@ -272,7 +273,7 @@ def delivery_path_for(
         and withholds_event_ends(
             settings("sub_filter"), settings("sub_filter_types"), content_types
         ),
-        replaces=_replaces(settings, content_types),
+        replaces=_replaces(settings, content_types) or _includes(settings, content_types),
         sendfile=sends_files and not _includes(settings, content_types),
         tcp_nopush=sends_files and settings("tcp_nopush").text.lower() == "on",
         plain=plain,

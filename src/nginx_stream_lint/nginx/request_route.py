@@ -111,11 +111,14 @@ def route_request(
     return _route_to(chosen, reader, request, version, files)
 
 
-def route_on_socket(socket: ListenSocket, request: Request, version: Version) -> Route:
-    """Route a request that arrives at a socket, from a client that sends no SNI."""
-    return _route_to(
-        choose_server_on(socket, request, version), socket.default, request, version, None
-    )
+def route_on_socket(
+    socket: ListenSocket, request: Request, version: Version, named: str | None = None
+) -> Route:
+    """Route a request that arrives at a socket; `named` is the server that TLS names (SNI)."""
+    reader = socket.default
+    if socket.tls and named is not None:
+        reader = choose_server_on(socket, replace(request, host=named), version).server
+    return _route_to(choose_server_on(socket, request, version), reader, request, version, None)
 
 
 def _route_to(

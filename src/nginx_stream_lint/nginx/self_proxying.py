@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from nginx_stream_lint.nginx.hostnames import lower
-from nginx_stream_lint.nginx.levels import Handler, Level
+from nginx_stream_lint.nginx.levels import Handler, Level, rows_in_force
 from nginx_stream_lint.nginx.listeners import shortest
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.pass_target import PassTarget, parse_target
@@ -18,6 +18,7 @@ from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_route import Route, route_on_socket
 from nginx_stream_lint.nginx.servers import (
     ListenSocket,
+    is_address,
     reached_sockets,
     sockets,
     sockets_with_port,
@@ -28,6 +29,7 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
 
 _PATH_VARIABLE = re.compile(r"\$\{?(?:request_uri|uri)\b")
+_PROXY_HOST = re.compile(r"\$proxy_host\b|\$\{proxy_host\}")
 _LOOPBACKS = ("127.0.0.1", "[::1]")
 MOST_TIERS = 10  # servers of one configuration on a request's route
 _MOST_PEERS = 20  # of an upstream
@@ -43,12 +45,12 @@ def self_proxied_routes(http: Level, route: Route, version: Version) -> list[Rou
         return []
     routes: list[Route] = []
     ends: set[tuple[Level | None, Level | None]] = set()
-    for peer in _peers(http, target):
+    for peer in target_peers(http, target):
         for socket in _sockets(http, peer, version):
-            request = _request(route, target, peer, socket, version)
+            request = upstream_request(route, target, peer, socket, version)
             if request is None:
                 continue
-            one = route_on_socket(socket, request, version)
+            one = route_on_socket(socket, request, version, sent_server_name(route, target))
             if (one.server, one.location) not in ends:
                 ends.add((one.server, one.location))
                 routes.append(one)
@@ -68,22 +70,26 @@ def may_be_self_proxied(http: Level, handler: Handler, version: Version) -> bool
     if variable and not (authority and (slash or is_path)):
         return False
     target = parse_target(handler.family, written)
-    peers = [] if target is None else _peers(http, target)
+    peers = [] if target is None else target_peers(http, target)
     return any(_sockets(http, peer, version) for peer in peers)
 
 
-def _peers(http: Level, target: PassTarget) -> Iterator[PassTarget]:
-    """The servers of an upstream, or the target itself."""
+def target_peers(http: Level, target: PassTarget) -> Iterator[PassTarget]:
+    """The servers of an upstream, or the target itself.
+
+    nginx uses `backup` servers only while the others fail.
+    """
     block = upstream_block(http, target.host)
     if block is None or target.has_port:
         yield target
         return
-    for row in block.rows.get("server", [])[:_MOST_PEERS]:
-        if row.args and "down" not in row.args:
-            peer = parse_target("fastcgi", row.args[0])  # an address alone
-            if peer is not None:
-                port = peer.port or 80
-                yield PassTarget(target.scheme, peer.host, port, peer.has_port)
+    rows = [row for row in block.rows.get("server", ()) if row.args and "down" not in row.args]
+    usual = [row for row in rows if "backup" not in row.args]
+    for row in (usual or rows)[:_MOST_PEERS]:
+        peer = parse_target("fastcgi", row.args[0])  # an address alone
+        if peer is not None:
+            port = peer.port or 80
+            yield PassTarget(target.scheme, peer.host, port, peer.has_port)
 
 
 def _sockets(http: Level, peer: PassTarget, version: Version) -> list[ListenSocket]:
@@ -104,10 +110,18 @@ def _sockets(http: Level, peer: PassTarget, version: Version) -> list[ListenSock
     return [socket for socket in tcp if socket.tls == tls]
 
 
-def _request(
-    route: Route, target: PassTarget, peer: PassTarget, socket: ListenSocket, version: Version
+def upstream_request(
+    route: Route,
+    target: PassTarget,
+    peer: PassTarget,
+    socket: ListenSocket,
+    version: Version,
+    assumed_host: str | None = None,
 ) -> Request | None:
-    """The request that the inner server gets; None if its Host header is unknown."""
+    """The request that the server behind gets.
+
+    If its Host header is unknown, `assumed_host` is used; None without one.
+    """
     handler, level, state = route.handler, route.location, route.state
     assert handler is not None
     assert level is not None
@@ -118,7 +132,9 @@ def _request(
         sent = "localhost"
     for row in level.effective(f"{handler.family}_set_header", version).rows:
         if len(row) == 2 and row[0].lower() == "host":
-            value = state.expand(row[1])
+            value = state.expand(_PROXY_HOST.sub(lambda _: sent, row[1]))  # noqa: B023
+            if value is None:
+                value = assumed_host
             if value is None:
                 return None
             sent = value
@@ -130,6 +146,21 @@ def _request(
     port_there = peer.port or socket.first_port
     headers = state.request.headers
     return Request(scheme, host, port_there, path, state.method, headers)
+
+
+def sent_server_name(route: Route, target: PassTarget) -> str | None:
+    """The name that nginx sends in the TLS handshake with a target (SNI); None if it sends none."""
+    level, state, handler = route.location, route.state, route.handler
+    assert handler is not None
+    assert level is not None
+    assert state is not None
+    switches = rows_in_force(level, f"{handler.family}_ssl_server_name")
+    if not any(row.args == ("on",) for row in switches):
+        return None
+    rows = rows_in_force(level, f"{handler.family}_ssl_name")
+    name = state.expand(rows[0].args[0]) if rows and rows[0].args else target.host
+    name = None if name is None else name.partition(":")[0]
+    return None if not name or name.startswith("[") or is_address(name) else name
 
 
 def _path(route: Route, target: PassTarget) -> str:

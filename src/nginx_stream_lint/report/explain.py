@@ -11,7 +11,7 @@ import click
 from msgspec import Struct
 
 from nginx_stream_lint.analysis.explain import Explainer, Explanation, UnexplainedUrl
-from nginx_stream_lint.analysis.stream_paths import PassedPlace
+from nginx_stream_lint.analysis.stream_paths import Passed, PassedPlace
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.fixes.show import ShownFix, shown_fixes
@@ -26,6 +26,7 @@ from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration, listed
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.messages import default_words
+from nginx_stream_lint.tiers.records import ProductBehaviour, ProxyTier
 from nginx_stream_lint.util.json_text import json_text
 from nginx_stream_lint.util.sinks import printable, shown_line
 
@@ -235,18 +236,86 @@ def _setting(value: Effective) -> ExplainSetting:
     return ExplainSetting(value.rows, ExplainOrigin(*_place(first), kind))
 
 
-def _tier(explanation: Explanation, tier: PassedPlace) -> ExplainTier:
+def _tier(explanation: Explanation, tier: Passed) -> ExplainTier:
     """A tier with its worst delivery in the usual scenarios."""
+    worst = worst_delivery(explanation, tier)
+    verdict = None if worst is None else str(worst.verdict)
+    held_by = None if worst is None else worst.held_by
+    if isinstance(tier, PassedPlace):
+        place = _place(tier.level.directive)
+        return ExplainTier(
+            *place, name=tier.level.label, kind="nginx", verdict=verdict, held_by=held_by
+        )
+    one = tier.tier
+    verdict = "unknown" if buffers_unknown(one) else verdict
+    return ExplainTier(one.file, one.line, one.name, one.kind, verdict, held_by)
+
+
+class TierWords(Struct, frozen=True):
+    """A tier in words: its name, where it stands, its verdict, and what it does."""
+
+    name: str
+    where: str
+    verdict: str
+    said: str
+
+
+def tier_words(explanation: Explanation) -> list[TierWords]:
+    """The tiers of a stream in words, nearest the app first."""
+    return [_in_words(explanation, tier) for tier in explanation.tiers]
+
+
+def _in_words(explanation: Explanation, tier: Passed) -> TierWords:
+    worst = worst_delivery(explanation, tier)
+    verdict = "streams" if worst is None else str(worst.verdict)
+    limit = tier.read_timeout_s
+    cuts = f"cuts the stream after {duration(limit)} of silence" if limit else ""
+    if isinstance(tier, PassedPlace):
+        held = "" if worst is None else _held_here(worst, tier.handler.family, "")
+        known = tier.nginx.knows_version
+        version = f" {'.'.join(map(str, tier.nginx.version))}" if known else ""
+        block = tier.level.directive or tier.handler.directive
+        where = f"nginx{version}, {_where(block)}"
+        name = tier.level.label
+    else:
+        one = tier.tier
+        held = "holds the response" if verdict == "stalls" else ""
+        verdict = "unknown" if buffers_unknown(one) else verdict
+        where = one.because if one.file is None else f"{one.because}, {one.file}:{one.line}"
+        name = one.name
+    return TierWords(name, where, verdict, "; ".join(filter(None, (held, cuts))))
+
+
+def _tier_lines(words: TierWords, width: int) -> Iterator[str]:
+    where = f" ({words.where})" if words.where else ""
+    said = f": {words.said}" if words.said else ""
+    text = printable(f"{words.name}{where}: {words.verdict}{said}")
+    lines = wrapped(text, width, "    ", "      ")
+    yield from _VERDICT.sub(_coloured, "\n".join(lines)).split("\n")
+
+
+def client_lines(explainer: Explainer, explanation: Explanation) -> Iterator[tuple[str, str, str]]:
+    """For each client of a URL: its kind, the verdict, and what holds the stream."""
+    handler = explanation.route.handler
+    family = "" if handler is None else handler.family
+    is_websocket = explainer.is_websocket(explanation)
+    for client in dict.fromkeys(one.scenario.client for one in explanation.deliveries):
+        own = [one for one in explanation.deliveries if one.scenario.client == client]
+        usual = next(one for one in own if _is_usual(one))
+        said = "" if is_websocket else f"{_held(explanation, usual, family)}{_later(usual)}"
+        yield CLIENTS[client], str(usual.verdict), said
+
+
+def worst_delivery(explanation: Explanation, tier: Passed) -> Delivery | None:
+    """What a tier does in the worst of the usual scenarios; None if no client reaches it."""
     pairs = zip(explanation.deliveries, tier.deliveries, strict=True)
     usual = [here for whole, here in pairs if _is_usual(whole, any_encoding=True)]
-    worst = next((here for here in usual if here.verdict != "streams"), usual[0] if usual else None)
-    return ExplainTier(
-        *_place(tier.level.directive),
-        name=tier.level.label,
-        kind="nginx",
-        verdict=None if worst is None else worst.verdict,
-        held_by=None if worst is None else worst.held_by,
-    )
+    return next((here for here in usual if here.verdict != "streams"), usual[0] if usual else None)
+
+
+def buffers_unknown(tier: ProxyTier) -> bool:
+    """Whether it is unknown if a product holds streams."""
+    return isinstance(tier.behaviour, ProductBehaviour) and tier.behaviour.buffers == "unknown"
 
 
 def _delivery(delivery: Delivery) -> ExplainDelivery:
@@ -301,22 +370,27 @@ def _lines(
         yield from _line("stream", stream.words, width)
     handler = route.handler
     if handler is None:
-        yield from _line("response", _answer(explanation), width)
+        yield from _line("response", response_words(explanation), width)
         return
     yield from _line("passed to", _passed(handler), width)
-    if explanation.app is not None:
-        yield from _line("app", explanation.app, width)
-    for tier in explanation.tiers[-2::-1]:
+    for tier in explanation.places[-2::-1]:
         yield from _line("then in", f"{tier.level.label}{tier.level.place}", width)
         yield from _line("passed to", _passed(tier.handler), width)
+    if explanation.app is not None:
+        yield from _line("app", explanation.app, width)
     yield ""
     yield from _settings(explainer, explanation, width)
     yield ""
+    if len(explanation.tiers) > 1:
+        yield "  tiers from the app to the client, each in the worst usual case:"
+        for words in tier_words(explanation):
+            yield from _tier_lines(words, width)
+        yield ""
     if explainer.is_websocket(explanation):
         yield from _websocket(explanation.deliveries)
     else:
         yield from _verdicts(explanation, handler.family, width)
-    blocks = (tier.level.directive for tier in explanation.tiers[:-1])
+    blocks = (tier.level.directive for tier in explanation.places[:-1])
     inner = {(block.source.name, block.start) for block in blocks if block is not None}
     for finding in findings:
         yield ""
@@ -370,7 +444,8 @@ def _where(directive: Directive) -> str:
     return f"{directive.source.name}:{directive.line}"
 
 
-def _answer(explanation: Explanation) -> str:
+def response_words(explanation: Explanation) -> str:
+    """How nginx responds to a request without an app."""
     route = explanation.route
     if route.redirect is not None:
         return f"by nginx: {route.status} to {route.redirect}"
@@ -462,9 +537,10 @@ def _websocket(deliveries: Sequence[Delivery]) -> Iterator[str]:
         )
 
 
-def _holding(explanation: Explanation, delivery: Delivery) -> tuple[PassedPlace, Delivery] | None:
+def _holding(explanation: Explanation, delivery: Delivery) -> tuple[Passed, Delivery] | None:
     """The tier that holds a stream, and its delivery there; None if it is the last tier."""
-    if delivery.held_by != "tier" and delivery.slowest != "tier":
+    is_refused = delivery.verdict == "no-stream"
+    if delivery.held_by != "tier" and delivery.slowest != "tier" and not is_refused:
         return None
     at = next(n for n, each in enumerate(explanation.deliveries) if each is delivery)
     passed = ((tier, tier.deliveries[at]) for tier in explanation.tiers)
@@ -521,14 +597,24 @@ def _held(explanation: Explanation, delivery: Delivery, family: str) -> str:
     holding = _holding(explanation, delivery)
     if holding is not None:
         tier, delivery = holding
+        if not isinstance(tier, PassedPlace):
+            return f": {tier.tier.name} holds the response"
         family, of = tier.handler.family, f" in {tier.level.label}{tier.level.place}"
+    held = _held_here(delivery, family, of)
+    return f": {held}" if held else ""
+
+
+def _held_here(delivery: Delivery, family: str, of: str) -> str:
+    """Describe the hold of one tier; `of` says which tier it is."""
     if delivery.verdict == "streams":
         return ""
+    if delivery.verdict == "no-stream":
+        return f"nginx{of} responds with 400, because HTTP/2 forbids a header of the next tier"
     if delivery.held_by == "sub-filter":
-        return f": sub_filter{of} holds the end of each event until the next event"
+        return f"sub_filter{of} holds the end of each event until the next event"
     holder = HOLDS[str(delivery.slowest)].format(family=family) + of
     if delivery.held_bytes is None:
-        return f": {holder} holds the whole response until it ends"
+        return f"{holder} holds the whole response until it ends"
     wait = duration(delivery.first_text_s)
     held = amount(delivery.held_bytes)
-    return f": {holder} holds {held}, so the first text arrives after about {wait}"
+    return f"{holder} holds {held}, so the first text arrives after about {wait}"

@@ -118,7 +118,8 @@ def _blame(blame: TraceFindings, hide: Hide, width: int) -> Iterator[str]:
     if not blame.place:
         yield "No server in the configuration handles this URL."
         return
-    yield f"In the configuration, this URL is handled by {hide(blame.place)}"
+    where = "this repository" if blame.is_found else "the configuration"
+    yield f"In {where}, this URL is handled by {hide(blame.place)}"
     if not blame.findings:
         yield from _wrapped(
             "No finding explains the trace. Perhaps nginx runs another configuration, or there is"

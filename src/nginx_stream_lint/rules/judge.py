@@ -109,6 +109,11 @@ def _finding(verdict: Verdict, proxied: ProxiedLocation, location: LocationInfo)
     shadow = proxied.shadowed_by
     if shadow is not None and shadow.directive is not None:
         related.append(Related(place_of(shadow.directive), f"{shadow.label} handles the stream"))
+    related += (
+        Related(place_of(level.directive), f"the stream also passes {level.label}")
+        for level in proxied.other_tiers
+        if level.directive is not None
+    )
     for pointer in verdict.pointers:
         setting = _setting(pointer, proxied.level, verdict.version)
         if setting is None or not (pointer.is_blamed or setting[0].is_written):

@@ -48,7 +48,8 @@ def remarks(rules: Sequence[Rule], values: Mapping[str, Any]) -> Iterator[Remark
             plan = rule.fix
             fix = None
             if plan is not None:
-                fix = Fix(rendered(plan.title), "manual", "\n".join(map(rendered, plan.snippet)))
+                lines = [one for one in map(rendered, plan.snippet) if one]
+                fix = Fix(rendered(plan.title), "manual", "\n".join(lines))
             severity = next(
                 (word for word, only in rule.severity if only is None or only.holds(subjects)), None
             )

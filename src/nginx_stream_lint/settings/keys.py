@@ -83,6 +83,15 @@ def _report(text: str, settings_file: SettingsFile) -> str:
     return text
 
 
+def _tier(text: str, settings_file: SettingsFile) -> str:
+    """The path of a configuration, or the name of a product. Raises ValueError."""
+    from nginx_stream_lint.tiers.products import product_named
+
+    path = str(inside(text, settings_file))
+    product = None if settings_file.workspace.exists(path) else product_named(text)
+    return path if product is None else product.name
+
+
 def _pattern(text: str) -> str:
     # comments and empty lines of gitignore match nothing
     if text.startswith("#") or not text.strip("!/ "):
@@ -290,6 +299,17 @@ KEYS = (
         unset="files are found by the last parts of the absolute path",
         option="--mount",
         adds=True,
+    ),
+    Key(
+        "tiers",
+        ListOf(Converted(Text("the path of a configuration, or a product"), _tier)),
+        "What a request passes, the tier next to the app first: configurations of nginx, and other"
+        " proxies by the name of their product, such as `cloudflare` or `alb`. Each nginx"
+        " passes its requests on to the one before it, except to ports on which only others in the"
+        " list listen.",
+        ["app/nginx.conf", "edge/nginx.conf", "cloudflare"],
+        unset="only servers of the same configuration",
+        option="--through",
     ),
     Key(
         "absent_includes",

@@ -51,6 +51,7 @@ class Settings(Struct, frozen=True):
     roots: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()
     mounts: tuple[tuple[str, str], ...] = ()
+    tiers: tuple[str, ...] = ()
     absent_includes: tuple[str, ...] = ()
     env_file: Path | None = None
     markdown: bool = False

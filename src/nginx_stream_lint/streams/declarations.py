@@ -65,6 +65,18 @@ class Declaration(Struct, frozen=True):
         return self.request.target.partition("?")[0]
 
 
+class DeclaredProxy(Struct, frozen=True):
+    """A proxy other than nginx that the settings put in front.
+
+    `product` is its name in the table of products, `place` where the settings name it. `behind` is
+    the path of the nginx configuration that gets its requests; None: all configurations do.
+    """
+
+    product: str
+    place: SettingsPosition
+    behind: str | None = None
+
+
 class DeclarationMistake(ValueError):
     """An invalid declaration; the message names the problem and the nearest valid word."""
 

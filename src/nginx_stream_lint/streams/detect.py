@@ -42,7 +42,6 @@ from nginx_stream_lint.streams.evidence import (
     streams_of_candidate,
     switches_off,
 )
-from nginx_stream_lint.streams.self_proxying import add_self_proxied_streams
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.surroundings import surroundings_of
 from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
@@ -65,8 +64,10 @@ class ProxiedLocation(Struct, eq=False):
     """A level that handles requests, with its `clients` and `streams`, strongest first.
 
     `shadowed_by` is the block that really handles the streams that a location was written for; None
-    if the location does. `asked` is the question that this answers, if there was one. `nginx` is
-    the one of the deployment that reads it.
+    if the location does. `asked` is the question that this answers, if there was one.
+    `other_tiers` are the other locations that its streams pass, of this nginx or others, and
+    `detected` its streams as they leave the app (None: `streams`). `nginx` is the one of the
+    deployment that reads it.
     """
 
     level: Level
@@ -76,6 +77,8 @@ class ProxiedLocation(Struct, eq=False):
     streams: tuple[Stream, ...]
     shadowed_by: Level | None = None
     asked: Declaration | None = None
+    other_tiers: tuple[Level, ...] = ()
+    detected: tuple[Stream, ...] | None = None
     nginx: Deployed | None = None
 
     @property
@@ -129,7 +132,6 @@ def find_proxied(
                 continue
             questions = dict.fromkeys(server.walk(), ()) if here is None else here
             found += look.into(server, its_clients, declarations, by_url.get(server, {}), questions)
-        add_self_proxied_streams(http, found, version, spread=asked is None)
     stream = root.first("stream")
     if stream is not None:
         for server in stream.children:

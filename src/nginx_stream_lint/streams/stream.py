@@ -11,6 +11,9 @@ from nginx_stream_lint.nginx.listeners import Client
 
 Kind = Literal["sse", "chunked", "websocket", "long-poll", "grpc"]
 KINDS: tuple[Kind, ...] = ("sse", "chunked", "websocket", "long-poll", "grpc")
+# Where a lost `X-Accel-Buffering: no` of the app is to be fixed: the location that consumes it
+# passes it on; the one in front stops buffering; or another tier.
+AccelFix = Literal["pass-on", "stop-buffering", "elsewhere"]
 # From weakest to strongest.
 Confidence = Literal["possible", "likely", "known", "declared"]
 CONFIDENCES: tuple[Confidence, ...] = ("possible", "likely", "known", "declared")
@@ -38,7 +41,9 @@ class Stream(Struct, frozen=True):
     may handle others, too. `kind_is_open`: nothing determines the kind; for a declared stream,
     evidence decides. `client_streams`: the client keeps sending during the stream, as in gRPC
     client streaming and bidirectional streams. `is_endless`: it never ends by itself, as with a
-    camera.
+    camera. `accel_fix`: the app sends `X-Accel-Buffering: no`, and an nginx needs it that does not
+    get it, because another one behind it consumes it. `is_plain`: no request accepts compression,
+    because the nginx in front removes Accept-Encoding.
     """
 
     kind: Kind
@@ -54,6 +59,8 @@ class Stream(Struct, frozen=True):
     path: str | None = None
     client_streams: bool = False
     is_endless: bool = False
+    accel_fix: AccelFix | None = None
+    is_plain: bool = False
 
     @property
     def words(self) -> str:

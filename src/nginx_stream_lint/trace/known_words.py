@@ -58,11 +58,12 @@ _SERVERS = _titles(
     "gunicorn", "uvicorn", "hypercorn", "daphne", "granian", "waitress", "Werkzeug",
     "TornadoServer", "WSGIServer", "SimpleHTTP", "BaseHTTP", "Python", "Jetty", "Cowboy", "Vercel",
     "Netlify", "Kong", "squid", "APISIX", "Pingora", "Fastly", "Express", "Deno", "bun", "Puma",
-    "h2o", "railway-edge", "Heroku", "vllm", "ollama",
+    "h2o", "railway-edge", "Heroku", "vllm", "ollama", "Fly",
+    "Microsoft-Azure-Application-Gateway",
 )  # fmt: skip
 _VIA = _titles(
     "nginx", "Apache", "Caddy", "haproxy", "envoy", "traefik", "CloudFront", "varnish", "squid",
-    "kong", "google", "vegur", "fastly", "akamai", "heroku",
+    "kong", "google", "vegur", "fastly", "akamai", "heroku", "heroku-router",
 )  # fmt: skip
 
 # Types and codes of errors: those of LLM APIs and of OAuth.
@@ -263,10 +264,16 @@ _VALUES: dict[str, Callable[[str], str]] = {
     **dict.fromkeys(
         (
             "cf-ray",
+            "fly-request-id",
+            "x-amz-apigw-id",
             "x-amz-cf-id",
             "x-amz-cf-pop",
+            "x-azure-ref",
             "x-envoy-upstream-service-time",
             "x-nginx-cache",
+            "x-render-origin-server",
+            "x-varnish",
+            "x-vercel-id",
         ),
         _present,
     ),

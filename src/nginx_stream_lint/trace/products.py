@@ -1,64 +1,25 @@
-"""Recognize proxies by their headers; their timeouts and remedies (`products.yaml`)."""
+"""Recognize products by their response headers; their timeouts and remedies for a trace."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib.resources import files
-from typing import Any
 
-from msgspec import Struct
+from nginx_stream_lint.tiers.products import Product, Remedy, Timeout, products
 
-from nginx_stream_lint.util.yamlfile import load_text
+__all__ = [
+    "Product",
+    "Remedy",
+    "Timeout",
+    "products",
+    "recognise_product",
+    "remedies_for",
+    "rules_for",
+    "timeouts_near",
+]
 
 _NEAR_S, _NEAR_PART = 2.0, 0.05  # how far from a known timeout a silence may be
-
-
-class Timeout(Struct, frozen=True):
-    """A silence in seconds after which a product cuts by default, and the setting's name."""
-
-    seconds: float
-    what: str
-    source: str
-
-
-class Remedy(Struct, frozen=True):
-    """A remedy for some causes: change `setting`, or do what `do` says.
-
-    `causes` are those of verdict.py, and `source` is where the remedy is documented. `measured`
-    tells whether this project has seen it on the real product. `rules` are the linter's rules that
-    find the cause in a configuration, the most specific first.
-    """
-
-    causes: tuple[str, ...]
-    setting: str
-    do: str
-    source: str
-    measured: bool
-    rules: tuple[str, ...]
-
-
-class Product(Struct, frozen=True):
-    """One kind of proxy, load balancer or CDN; `anonymous`: it usually does not send its name."""
-
-    name: str
-    title: str
-    anonymous: bool
-    recognised_by: tuple[tuple[str, re.Pattern[str]], ...]
-    timeouts: tuple[Timeout, ...]
-    remedies: tuple[Remedy, ...]
-
-    def remedy(self, cause: str) -> Remedy | None:
-        """The remedy for a cause."""
-        return next((one for one in self.remedies if cause in one.causes), None)
-
-
-@cache
-def products() -> tuple[Product, ...]:
-    """Return all known products."""
-    text = (files(__package__) / "products.yaml").read_text(encoding="utf-8")
-    return tuple(_product(raw) for raw in load_text(text))
 
 
 def remedies_for(cause: str, known: Product | None) -> list[tuple[Product, Remedy]]:
@@ -78,30 +39,15 @@ def rules_for(cause: str | None) -> tuple[str, ...]:
     return next((one.rules for one in found if one is not None and one.rules), ())
 
 
-def _product(raw: dict[str, Any]) -> Product:
-    return Product(
-        raw["name"],
-        raw["title"],
-        bool(raw.get("anonymous", False)),
-        tuple(
-            (row["header"], re.compile(row["matches"], re.IGNORECASE))
-            for row in raw["recognised_by"]
-        ),
-        tuple(
-            Timeout(float(row["seconds"]), row["what"], row["source"]) for row in raw["timeouts"]
-        ),
-        tuple(
-            Remedy(
-                tuple(row["for"]),
-                row["setting"],
-                row["do"],
-                row["source"],
-                bool(row.get("measured", False)),
-                tuple(row.get("rules", ())),
-            )
-            for row in raw["remedies"]
-        ),
-    )
+@cache
+def _patterns() -> Mapping[str, Sequence[tuple[str, re.Pattern[str]]]]:
+    """The headers of each product, with the patterns of their values."""
+    return {
+        one.name: [
+            (header, re.compile(pattern, re.IGNORECASE)) for header, pattern in one.recognised_by
+        ]
+        for one in products()
+    }
 
 
 def recognise_product(
@@ -114,7 +60,7 @@ def recognise_product(
         before: those of the layer nearer to the app: what they say already is not news.
     """
     for product in products():
-        for header, pattern in product.recognised_by:
+        for header, pattern in _patterns()[product.name]:
             value = headers.get(header, "")
             if pattern.search(value) and (before is None or before.get(header) != value):
                 return product
@@ -126,5 +72,7 @@ def timeouts_near(seconds: float, product: Product | None) -> Iterator[tuple[Pro
     those = (product,) if product is not None and product.timeouts else products()
     for one in those:
         for timeout in one.timeouts:
-            if abs(seconds - timeout.seconds) <= max(_NEAR_S, _NEAR_PART * timeout.seconds):
+            longest = timeout.up_to or timeout.seconds
+            near = max(_NEAR_S, _NEAR_PART * timeout.seconds)
+            if timeout.seconds - near <= seconds <= longest + near:
                 yield one, timeout

@@ -13,6 +13,7 @@ from nginx_stream_lint.rules.facts import (  # noqa: F401
     limits,
     location,
     no_stream,
+    tiers,
     timeouts,
     upstream_request,
     websocket,

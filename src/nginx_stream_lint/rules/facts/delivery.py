@@ -107,7 +107,7 @@ def usual_deliveries(facts: Facts) -> list[Delivery]:
         return []  # tunnelled, or a single piece: nothing holds it back
     return [
         delivery_path(facts).deliver(scenario(facts, client, accepted))
-        for accepted in USUAL_ENCODINGS
+        for accepted in (("identity",) if facts.stream.is_plain else USUAL_ENCODINGS)
         for client in usual_clients(facts)
     ]
 
@@ -243,6 +243,12 @@ def misplaced_accel(facts: Facts) -> str | None:
         return f"{facts.served.handler.family}_set_header"
     added = facts.value("accel_header_added") and facts.value("buffered")
     return "add_header" if added else None
+
+
+@fact()
+def accel_fix(facts: Facts) -> str | None:
+    """Where to fix that an nginx consumes the X-Accel-Buffering that the next one needs."""
+    return facts.stream.accel_fix
 
 
 @fact(reads=["<family>_buffering"], directives=["<family>_buffering"])

@@ -12,6 +12,13 @@ REMARKS = {
     "comments": frozenset({"ignore_mistake", "ignored_rules"}),
     "blocks": frozenset({"never_matches", "meant"}),
     "declarations": frozenset({"declared", "nginx_answers", "absent_include"}),
+    "tiers": frozenset(
+        {
+            *("tier", "tier_cuts", "tier_cuts_after_s", "tier_cuts_by_s", "tier_cuts_early"),
+            *("tier_setting", "tier_setting_is_default", "tier_remedy", "tier_heartbeat"),
+            *("tier_heartbeat_s", "tier_holds", "tier_word"),
+        }
+    ),
 }
 
 

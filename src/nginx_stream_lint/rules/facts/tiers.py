@@ -1,0 +1,80 @@
+"""Facts about a proxy in front of nginx; `analysis/tier_findings.py` provides their values.
+
+For a stream they are all None, empty or false.
+"""
+
+from __future__ import annotations
+
+from nginx_stream_lint.rules.facts.base import Facts, fact
+
+
+@fact()
+def tier(_: Facts) -> str | None:
+    """The proxy in front of nginx that the rule is about, such as Cloudflare."""
+    return None
+
+
+@fact()
+def tier_cuts(_: Facts) -> str | None:
+    """How it cuts a stream too soon: after a `silence`, or any `response` after a time."""
+    return None
+
+
+@fact()
+def tier_cuts_after_s(_: Facts) -> float | None:
+    """After how many seconds it does."""
+    return None
+
+
+@fact()
+def tier_cuts_by_s(_: Facts) -> float | None:
+    """The seconds after which it does at the latest, if its documentation has two figures."""
+    return None
+
+
+@fact()
+def tier_cuts_early(_: Facts) -> bool:
+    """Whether a limit in the repository is so short that it is an error."""
+    return False
+
+
+@fact()
+def tier_setting(_: Facts) -> str | None:
+    """The setting that cuts the stream, or holds it."""
+    return None
+
+
+@fact()
+def tier_setting_is_default(_: Facts) -> bool:
+    """Whether that setting has its default value, as far as the repository says."""
+    return False
+
+
+@fact()
+def tier_remedy(_: Facts) -> str | None:
+    """What to change at the proxy; none if nothing can be changed there."""
+    return None
+
+
+@fact()
+def tier_heartbeat(_: Facts) -> str | None:
+    """What the app can send in a silence: a comment line, a ping, a blank line."""
+    return None
+
+
+@fact()
+def tier_heartbeat_s(_: Facts) -> float | None:
+    """How often the app has to send it, in seconds."""
+    return None
+
+
+@fact()
+def tier_holds(_: Facts) -> bool:
+    """Whether it collects a stream before it sends it on."""
+    return False
+
+
+@fact()
+def tier_word(_: Facts) -> str | None:
+    """A word for what it cuts: stream, WebSocket."""
+    return None

@@ -1,0 +1,387 @@
+"""Streams that one nginx passes to another, or one server to another of the same configuration.
+
+A stream that is known at one tier is one at the tiers in front and behind, too. Each tier is judged
+by what the tier behind it sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from nginx_stream_lint.config import Configuration
+from nginx_stream_lint.nginx.delivery import Scenario, Settings, delivery_path_for
+from nginx_stream_lint.nginx.levels import Effective, Handler, Level
+from nginx_stream_lint.nginx.location_match import match_of
+from nginx_stream_lint.nginx.pass_target import parse_target
+from nginx_stream_lint.nginx.proxy_tiers import (
+    NginxTier,
+    accepted_upstream,
+    forwarded_response,
+    tier,
+)
+from nginx_stream_lint.nginx.request import Request
+from nginx_stream_lint.nginx.request_route import Route, route_in_server
+from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, may_be_self_proxied, target_peers
+from nginx_stream_lint.streams.stream import CONTENT_TYPES, AccelFix, Stream
+from nginx_stream_lint.tiers.chain import deliver
+from nginx_stream_lint.tiers.hops import Find, Hop, TierConfiguration, next_hops
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.streams.detect import ProxiedLocation
+
+_MOST_STREAMS = 10  # that a location gets from those behind it
+
+
+class TierLocations(Struct, eq=False):
+    """One nginx with its proxied locations."""
+
+    configuration: Configuration
+    nginx: TierConfiguration
+    locations: Sequence[ProxiedLocation]
+
+
+_Place = tuple[TierConfiguration, Level, Level]
+
+
+def link_streams(
+    tiers: Sequence[TierLocations], find: Find | None = None, spread: bool = True
+) -> None:
+    """Add streams to locations to which others pass them, and to those in front of them.
+
+    Each location gets the properties of the response that it gets from the next tier. `find`
+    returns the next nginx; None: only servers of the same configuration count. Without `spread`, no
+    streams are added. The locations are changed.
+    """
+    behind = _Behind(find)
+    links = [
+        (one, each) for one in tiers for each in one.locations if behind.of(one.nginx, each.handler)
+    ]
+    if links:
+        _Links(tiers, links, find, behind).link(spread)
+
+
+class _Behind:
+    """The nginx behind each target, a quick estimate; `find` is as in `link_streams`."""
+
+    def __init__(self, find: Find | None) -> None:
+        self._find = find
+        self._known: dict[tuple[TierConfiguration, str, str], list[TierConfiguration]] = {}
+
+    def of(self, nginx: TierConfiguration, handler: Handler) -> Sequence[TierConfiguration]:
+        """The nginx to which a handler's target leads, perhaps the same one."""
+        key = nginx, handler.family, handler.target
+        if key not in self._known:
+            self._known[key] = list(dict.fromkeys(self._look(nginx, handler)))
+        return self._known[key]
+
+    def _look(self, nginx: TierConfiguration, handler: Handler) -> Iterator[TierConfiguration]:
+        """Those of a target without variables in its host."""
+        http = nginx.http
+        if handler.family not in ("proxy", "grpc") or http is None:
+            return
+        if not nginx.is_generated and may_be_self_proxied(http, handler, nginx.version):
+            yield nginx
+            return
+        written, variable, _ = handler.target.partition("$")
+        authority, slash, _ = written.partition("://")[2].partition("/")
+        if self._find is None or (variable and not (authority and slash)):
+            return
+        target = parse_target(handler.family, written)
+        for peer in [] if target is None else target_peers(http, target):
+            assert target is not None
+            reached = self._find(nginx, target, peer)
+            if reached is not None and reached.nginx is not nginx:
+                yield reached.nginx
+
+
+class _Links:
+    def __init__(
+        self,
+        tiers: Sequence[TierLocations],
+        links: Sequence[tuple[TierLocations, ProxiedLocation]],
+        find: Find | None,
+        behind: _Behind,
+    ) -> None:
+        self._links = links
+        self._behind = behind
+        self._ways: dict[tuple[Level, Level, str, str], list[Hop]] = {}
+        self._find = find
+        self._tiers = {one.nginx: one for one in tiers}
+        self._places: dict[_Place, ProxiedLocation] = {
+            (one.nginx, each.server, each.level): each for one in tiers for each in one.locations
+        }
+
+    def link(self, spread: bool) -> None:
+        """Add streams until none is left to add, then set their properties."""
+        for _ in range(MOST_TIERS if spread else 0):
+            added = [self._inward(*link) for link in self._links]
+            added += [self._outward(*link) for link in self._links]
+            if not any(added):
+                break
+        ways = [
+            (location, stream, self._way(one, location, stream))
+            for one, location in self._links
+            if location.is_stream
+            for stream in location.detected or location.streams
+        ]
+        changed: dict[int, list[Stream]] = {}
+        for location, stream, way in ways:
+            changed.setdefault(id(location), []).append(self._changed(location, stream, way))
+        for location, _, way in ways:
+            location.detected = location.detected or location.streams
+            location.streams = tuple(changed.get(id(location), location.streams))
+            self._name_others(way)
+        for location, stream, way in ways:
+            self._pass_header_on(location, stream, way)
+        self._mark_plain([way for _, _, way in ways])
+
+    def _inward(self, one: TierLocations, location: ProxiedLocation) -> bool:
+        """Add a location's streams to those behind it."""
+        added = False
+        for stream in location.streams if location.is_stream else ():
+            for hop in self._way(one, location, stream)[1:2]:
+                place = self._place(hop)
+                if place is None or place is location or place.is_stream:
+                    continue
+                source = f"{location.level.label}{location.level.place}"
+                because = f"{source} forwards its requests here: {stream.because}"
+                place.streams = (replace(stream, because=because, path=hop.route.uri),)
+                added = True
+        return added
+
+    def _outward(self, one: TierLocations, location: ProxiedLocation) -> bool:
+        """Add the streams of locations behind a location to it."""
+        if location.shadowed_by is not None:
+            return False
+        own = location.streams if location.is_stream else ()
+        known = {_path(location, stream) for stream in own}
+        found: dict[Stream, None] = {}
+        for nginx in self._behind.of(one.nginx, location.handler):
+            behind = self._tiers.get(nginx)
+            for each in () if behind is None else behind.locations:
+                if each.is_stream and each is not location:
+                    news = self._in_front(one, location, each)
+                    found |= dict.fromkeys(new for new in news if new.path not in known)
+                if len(found) >= _MOST_STREAMS:
+                    break
+        if found and len(own) < _MOST_STREAMS:
+            location.streams = (*own, *found)[:_MOST_STREAMS]
+            if location.detected is not None:
+                location.detected = (*location.detected, *found)[:_MOST_STREAMS]
+            return True
+        return False
+
+    def _in_front(
+        self, one: TierLocations, location: ProxiedLocation, behind: ProxiedLocation
+    ) -> Iterator[Stream]:
+        """The streams of a location as they pass another one in front of it."""
+        for stream in behind.streams:
+            path = _path(behind, stream)
+            if stream.confidence == "possible" or path is None:
+                continue
+            for outer in _outer_paths(location, path):
+                way = self._from(one, location, outer, stream)
+                if len(way) > 1 and self._place(way[1]) is behind:
+                    where = f"{behind.level.label}{behind.level.place}"
+                    because = f"it forwards {outer} to {where}: {stream.because}"
+                    yield replace(stream, because=because, path=outer)
+                    break
+
+    def _way(self, one: TierLocations, location: ProxiedLocation, stream: Stream) -> list[Hop]:
+        """The hops of a stream from a location up to the app; empty if they are unknown."""
+        path = _path(location, stream)
+        return [] if path is None else self._from(one, location, path, stream)
+
+    def _from(
+        self, one: TierLocations, location: ProxiedLocation, path: str, stream: Stream
+    ) -> list[Hop]:
+        """The hops of a path from a location, each found once."""
+        key = location.server, location.level, path, stream.method or "GET"
+        if key not in self._ways:
+            self._ways[key] = self._find_way(one, location, path, stream)
+        return self._ways[key]
+
+    def _find_way(
+        self, one: TierLocations, location: ProxiedLocation, path: str, stream: Stream
+    ) -> list[Hop]:
+        request = Request("http", None, None, path, stream.method or "GET")
+        route = route_in_server(location.server, request, one.nginx.version)
+        if route.location is not location.level or route.handler is None:
+            return []
+        way = [Hop(one.nginx, route)]
+        while len(way) < MOST_TIERS:
+            onward = [each for each in next_hops(way[-1], self._find) if each.route.handler]
+            known = {(each.nginx, each.route.location) for each in way}
+            if not onward or (onward[0].nginx, onward[0].route.location) in known:
+                break
+            way.append(onward[0])
+        return way
+
+    def _place(self, hop: Hop) -> ProxiedLocation | None:
+        server, level = hop.route.server, hop.route.location
+        if server is None or level is None:
+            return None
+        return self._places.get((hop.nginx, server, level))
+
+    def _changed(self, location: ProxiedLocation, stream: Stream, way: Sequence[Hop]) -> Stream:
+        """A stream with the properties of the response that a location gets."""
+        if len(way) < 2 or stream.kind not in ("sse", "chunked"):
+            return stream
+        sent = self._of_app(stream, way)
+        for hop in way[:0:-1]:
+            sent = _sent_by(hop.route, sent, hop.nginx)
+        return replace(sent, accel_fix=self._fix(location, stream, way))
+
+    def _of_app(self, stream: Stream, way: Sequence[Hop]) -> Stream:
+        """A stream with the known properties of its app."""
+        last = self._place(way[-1])
+        for one in () if last is None else (last.detected or last.streams):
+            if one.kind == stream.kind and one.confidence != "possible":
+                return replace(
+                    stream,
+                    framing=stream.framing or one.framing,
+                    x_accel_buffering=stream.x_accel_buffering or one.x_accel_buffering,
+                    heartbeat_s=stream.heartbeat_s or one.heartbeat_s,
+                )
+        return stream
+
+    def _mark_plain(self, ways: Sequence[Sequence[Hop]]) -> None:
+        """Note which locations get only requests that accept no compression."""
+        accepted: dict[int, bool] = {}
+        places: dict[int, ProxiedLocation] = {}
+        for way in ways:
+            accepts = True
+            for front, hop in pairwise(way):
+                sent = accepted_upstream(_settings(front), _family(front.route))
+                accepts = accepts if sent is None else bool(sent)
+                place = self._place(hop)
+                if place is not None:
+                    places[id(place)] = place
+                    accepted[id(place)] = accepted.get(id(place), False) or accepts
+        for key, place in places.items():
+            if not accepted[key]:
+                place.streams = tuple(replace(one, is_plain=True) for one in place.streams)
+
+    def _name_others(self, way: Sequence[Hop]) -> None:
+        """Note for each location of a way which others it has."""
+        places = [one for one in map(self._place, way) if one is not None]
+        for place in places:
+            others = (one.level for one in places if one is not place)
+            place.other_tiers = tuple(dict.fromkeys((*place.other_tiers, *others)))
+
+    def _fix(
+        self, location: ProxiedLocation, stream: Stream, way: Sequence[Hop]
+    ) -> AccelFix | None:
+        """Where to fix that a location does not get the app's `X-Accel-Buffering: no`."""
+        app = self._of_app(stream, way)
+        dropping = [hop for hop in way[1:] if not _passes_on(hop)]
+        if app.x_accel_buffering != "no" or not dropping:
+            return None
+        tiers = [_tier(hop, stream) for hop in reversed(way)]
+        framing = app.framing or "chunked"
+        scenarios = [
+            Scenario(client, framing, "no", accepts)
+            for client in location.clients
+            for accepts in ("identity", "gzip")
+        ]
+        if not any(deliver(tiers, one)[-1].verdict == "stalls" for one in scenarios):
+            return None
+        if tiers[-1].path.accel_ignored:
+            return None
+        behind = self._place(dropping[0])
+        if len(dropping) == 1 and behind is not None and _is_broader(location, behind):
+            return "elsewhere"
+        return "stop-buffering"
+
+    def _pass_header_on(
+        self, location: ProxiedLocation, stream: Stream, way: Sequence[Hop]
+    ) -> None:
+        """Ask the tier that consumes the app's header to pass it on, if the fix belongs there."""
+        if not any(one.accel_fix == "elsewhere" for one in location.streams):
+            return
+        for hop in way[1:]:
+            place = None if _passes_on(hop) else self._place(hop)
+            if place is not None:
+                place.streams = tuple(
+                    replace(one, accel_fix="pass-on") if one.kind == stream.kind else one
+                    for one in place.streams
+                )
+
+
+def _path(location: ProxiedLocation, stream: Stream) -> str | None:
+    """A path of a stream at a location; None if its location has a regular expression."""
+    if stream.path is not None and "*" not in stream.path:
+        return stream.path
+    level = location.level.nearest("location")
+    match = None if level is None else match_of(level)
+    if match is None or match.modifier not in ("", "=", "^~"):
+        return None
+    return match.pattern
+
+
+def _outer_paths(location: ProxiedLocation, path: str) -> list[str]:
+    """The paths that a location may pass on as this one: the same, and that before its URI."""
+    level = location.level.nearest("location")
+    match = None if level is None else match_of(level)
+    target = parse_target(location.handler.family, location.handler.target.partition("$")[0])
+    found = [path]
+    if match is None or match.modifier not in ("", "^~", "=") or target is None:
+        return found
+    if target.uri and path.startswith(target.uri):
+        found.insert(0, match.pattern + path[len(target.uri) :])
+    return found
+
+
+def _is_broader(location: ProxiedLocation, behind: ProxiedLocation) -> bool:
+    """Whether a change would affect more paths in a location than in one behind it."""
+    outer, inner = (one.level.nearest("location") for one in (location, behind))
+    if outer is None or inner is None:
+        return outer is None and inner is not None
+    patterns = match_of(outer), match_of(inner)
+    if any(one.modifier not in ("", "=", "^~") for one in patterns):
+        return False
+    return patterns[0].pattern == "/" and patterns[1].pattern != "/"
+
+
+def _passes_on(hop: Hop) -> bool:
+    """Whether an nginx sends an X-Accel-Buffering header to the next tier."""
+    assert hop.route.handler is not None
+    sent = forwarded_response(_settings(hop), hop.route.handler.family)
+    return sent.accel("no") != "absent"
+
+
+def _settings(hop: Hop) -> Settings:
+    level, version = hop.route.location, hop.nginx.version
+    assert level is not None
+
+    def settings(name: str) -> Effective:
+        return level.effective(name, version)
+
+    return settings
+
+
+def _tier(hop: Hop, stream: Stream) -> NginxTier:
+    handler, target, settings = hop.route.handler, hop.route.target, _settings(hop)
+    assert handler is not None
+    path = delivery_path_for(settings, handler.family, CONTENT_TYPES[stream.kind])
+    return tier(settings, path, "" if target is None else target.scheme, hop.nginx.version)
+
+
+def _sent_by(inner: Route, stream: Stream, nginx: TierConfiguration) -> Stream:
+    """A stream with the properties of another server's response."""
+    made = forwarded_response(_settings(Hop(nginx, inner)), _family(inner))
+    accel = made.accel(stream.x_accel_buffering or "absent")
+    framing = (
+        stream.framing if stream.framing == "length" else "chunked" if made.chunks else "close"
+    )
+    return replace(stream, framing=framing, x_accel_buffering=accel)
+
+
+def _family(route: Route) -> str:
+    assert route.handler is not None
+    return route.handler.family

@@ -1,0 +1,1 @@
+"""Proxies in a chain, and delivery through all of them."""

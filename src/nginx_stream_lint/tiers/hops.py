@@ -1,0 +1,164 @@
+"""The way of a request from one nginx to the next, which has a configuration of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from nginx_stream_lint.nginx.hostnames import lower
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.listeners import shortest
+from nginx_stream_lint.nginx.pass_target import PassTarget
+from nginx_stream_lint.nginx.request_route import Route, route_on_socket
+from nginx_stream_lint.nginx.self_proxying import (
+    self_proxied_routes,
+    sent_server_name,
+    target_peers,
+    upstream_request,
+)
+from nginx_stream_lint.nginx.servers import (
+    ListenSocket,
+    is_address,
+    reached_sockets,
+    sockets_with_port,
+    tcp_sockets,
+)
+from nginx_stream_lint.nginx.versions import Version
+
+_LOOPBACKS = ("127.0.0.1", "[::1]")
+
+
+class TierConfiguration(Struct, eq=False):
+    """The configuration of one nginx of a chain: its `http` level and version.
+
+    `name` is the path of its main file. Without `knows_version`, `version` is assumed. If a
+    controller generates it, `is_generated`, the addresses of its upstreams are not real ones.
+    """
+
+    name: str
+    http: Level | None
+    version: Version
+    is_generated: bool = False
+    knows_version: bool = True
+
+
+class Hop(Struct, frozen=True):
+    """One nginx on the way of a request, and the request's route in it.
+
+    `doubt` says why it is not certain that the request gets here; empty if it is.
+    """
+
+    nginx: TierConfiguration
+    route: Route
+    doubt: str = ""
+
+
+class Reached(Struct, frozen=True):
+    """The socket of an nginx that a connection reaches; `doubt` is as in `Hop`."""
+
+    nginx: TierConfiguration
+    socket: ListenSocket
+    doubt: str = ""
+
+
+# Returns the nginx that a connection from one reaches: for a target, and one of its servers. None
+# for an app.
+Find = Callable[[TierConfiguration, PassTarget, PassTarget], Reached | None]
+
+
+class NamedChain:
+    """The nginx of a chain that the user names, nearest the app first."""
+
+    def __init__(self, chain: Sequence[TierConfiguration]) -> None:
+        self._chain = chain
+
+    def find(self, front: TierConfiguration, _: PassTarget, peer: PassTarget) -> Reached | None:
+        """The nearest nginx behind one that listens on the port of an address.
+
+        If there is none, it is the next one, because ports may be mapped.
+        """
+        at = next((n for n, one in enumerate(self._chain) if one is front), 0)
+        for one in reversed(self._chain[:at]):
+            socket = socket_of(one, peer)
+            if socket is not None:
+                return Reached(one, socket)
+        socket = _only_socket(self._chain[at - 1], peer) if at else None
+        if socket is None:
+            return None
+        behind = self._chain[at - 1]
+        where = f"{peer.scheme}://{peer.host}:{peer.port}"
+        return Reached(
+            behind, socket, f"whether {where} leads to {behind.name}, which listens on other ports"
+        )
+
+
+def next_hops(hop: Hop, find: Find | None = None) -> list[Hop]:
+    """The hops that follow one: in the same nginx, or otherwise in others."""
+    http = None if hop.nginx.is_generated else hop.nginx.http
+    own = [] if http is None else self_proxied_routes(http, hop.route, hop.nginx.version)
+    if own:
+        return [Hop(hop.nginx, one) for one in own]
+    return [] if find is None else hops_behind(hop, find)
+
+
+def hops_behind(hop: Hop, find: Find) -> list[Hop]:
+    """The routes, in other nginx, of a request that one passes on; empty if it goes to the app."""
+    handler, target = hop.route.handler, hop.route.target
+    if handler is None or target is None or handler.family not in ("proxy", "grpc"):
+        return []
+    if hop.nginx.http is None:
+        return []
+    found: list[Hop] = []
+    for peer in target_peers(hop.nginx.http, target):
+        reached = find(hop.nginx, target, peer)
+        if reached is None:
+            continue
+        socket, nginx = reached.socket, reached.nginx
+        doubt = reached.doubt
+        request = upstream_request(hop.route, target, peer, socket, hop.nginx.version)
+        if request is None:
+            request = upstream_request(
+                hop.route, target, peer, socket, hop.nginx.version, assumed_host=""
+            )
+            if len(socket.servers) > 1:
+                doubt = doubt or f"which server of {nginx.name} gets the request"
+        if request is None:
+            continue
+        name = sent_server_name(hop.route, target)
+        route = route_on_socket(socket, request, nginx.version, name)
+        ends = (route.server, route.location)
+        if ends not in [(one.route.server, one.route.location) for one in found]:
+            found.append(Hop(nginx, route, doubt))
+    return found
+
+
+def socket_of(nginx: TierConfiguration, peer: PassTarget) -> ListenSocket | None:
+    """The socket of an nginx that a connection to an address or name reaches; None if none."""
+    if nginx.http is None:
+        return None
+    tls = peer.scheme in ("https", "grpcs")
+    if peer.host.startswith("unix:"):
+        here = [
+            each for each in tcp_sockets(nginx.http, nginx.version) if each.address == peer.host
+        ]
+        return next((each for each in here if each.tls == tls), None)
+    here = sockets_with_port(nginx.http, nginx.version, peer.port)
+    here = [each for each in here if not each.quic and each.tls == tls]
+    host = lower(peer.host)
+    names = _LOOPBACKS if host == "localhost" else (shortest(host),)
+    found = [each for name in names if is_address(name) for each in reached_sockets(name, here)]
+    # The address of a name is unknown: probably the one that takes every address.
+    every = [each for name in ("*", "[::]") for each in here if each.host == name]
+    named = [each for each in here if each.host == host]
+    return next(iter([*found, *named, *every, *here]), None)
+
+
+def _only_socket(nginx: TierConfiguration, peer: PassTarget) -> ListenSocket | None:
+    """The socket that takes connections with or without TLS; None if there are several ports."""
+    if nginx.http is None:
+        return None
+    tls = peer.scheme in ("https", "grpcs")
+    every = [one for one in tcp_sockets(nginx.http, nginx.version) if one.tls == tls]
+    ports = {one.address.rpartition(":")[2] for one in every}
+    return every[0] if len(ports) == 1 else None

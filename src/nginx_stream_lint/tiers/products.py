@@ -1,0 +1,175 @@
+"""The table of products (`products.yaml`): proxies, load balancers and CDNs, and what they do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from nginx_stream_lint.tiers.records import ProductBehaviour
+from nginx_stream_lint.util.data import data_text, table
+
+_FILE = os.path.join(os.path.dirname(__file__), "products.yaml")
+
+# What a timeout limits: the silence between two pieces of a response, the whole response, or the
+# time until the response begins.
+Limits = Literal["silence", "response", "first-byte"]
+
+
+class Timeout(Struct, frozen=True):
+    """A default limit of a product in seconds, and its setting `what`.
+
+    `to_raise` says how to change it, with `{seconds}` or `{minutes}` for the new value; empty if
+    users cannot. `up_to` is a newer figure of the documentation. For the kinds of stream `not_for`
+    it is unknown.
+    """
+
+    seconds: float
+    what: str
+    source: str
+    of: Limits = "silence"
+    to_raise: str = ""
+    up_to: float | None = None
+    not_for: tuple[str, ...] = ()
+
+
+class Trait(Struct, frozen=True):
+    """What a product does to a stream by default, and the source or the measured version."""
+
+    value: str
+    source: str = ""
+    measured: str = ""
+
+
+class Remedy(Struct, frozen=True):
+    """A remedy for some causes: change `setting`, or do what `do` says.
+
+    `causes` are those of trace/verdict.py, and `source` is where the remedy is documented.
+    `measured` tells whether this project has seen it on the real product. `rules` are the linter's
+    rules that find the cause in a configuration, the most specific first.
+    """
+
+    causes: tuple[str, ...]
+    setting: str
+    do: str
+    source: str
+    measured: bool = False
+    rules: tuple[str, ...] = ()
+
+
+class Product(Struct, frozen=True):
+    """One kind of proxy, load balancer or CDN; `anonymous`: it usually does not send its name.
+
+    `also` are other names that users give it. `recognised_by` are headers of its responses, with
+    regular expressions. `stream` is what it does to streams, by trait; missing traits are unknown.
+    `networks` are the addresses of its requests.
+    """
+
+    name: str
+    title: str
+    also: tuple[str, ...]
+    anonymous: bool
+    recognised_by: tuple[tuple[str, str], ...]
+    timeouts: tuple[Timeout, ...]
+    stream: Mapping[str, Trait]
+    remedies: tuple[Remedy, ...]
+    networks: tuple[str, ...] = ()
+
+    def remedy(self, cause: str) -> Remedy | None:
+        """The remedy for a cause."""
+        return next((one for one in self.remedies if cause in one.causes), None)
+
+    def timeout(self, of: Limits) -> Timeout | None:
+        """The default limit of a kind; None if there is none, or if it is unknown."""
+        return next((one for one in self.timeouts if one.of == of), None)
+
+    @property
+    def buffers(self) -> bool:
+        """Whether it holds a stream by default."""
+        return "buffering" in self.stream and self.stream["buffering"].value == "yes"
+
+    @property
+    def behaviour(self) -> ProductBehaviour:
+        """Its behaviour as a tier."""
+
+        def trait(name: str) -> Any:
+            return self.stream[name].value if name in self.stream else "unknown"
+
+        silence = self.timeout("silence")
+        version = trait("http_version")
+        buffering = trait("buffering")
+        return ProductBehaviour(
+            buffers="none" if buffering == "no" else buffering,
+            idle_timeout_s=None if silence is None else silence.seconds,
+            compresses=trait("compression"),
+            caches=trait("caching"),
+            http_version="1.1" if version == "unknown" else version,
+        )
+
+
+@cache
+def products() -> tuple[Product, ...]:
+    """Return all known products."""
+    return table("products", tuple[Product, ...], read)
+
+
+def read() -> tuple[Product, ...]:
+    """Read the table of products from YAML."""
+    from nginx_stream_lint.util.yamlfile import load_text
+
+    return tuple(_product(raw) for raw in load_text(data_text(_FILE)))
+
+
+@cache
+def _by_name() -> Mapping[str, Product]:
+    return {name: one for one in products() for name in (one.name, *one.also)}
+
+
+def product_named(name: str) -> Product | None:
+    """The product with a name that users give it, in upper or lower case; None without one."""
+    return _by_name().get(name.strip().lower())
+
+
+def product_names() -> list[str]:
+    """The names of the table, for messages about a wrong one. Other names are left out."""
+    return [one.name for one in products()]
+
+
+def _product(raw: dict[str, Any]) -> Product:
+    return Product(
+        name=raw["name"],
+        title=raw["title"],
+        also=tuple(raw.get("also", ())),
+        anonymous=bool(raw.get("anonymous", False)),
+        recognised_by=tuple((row["header"], row["matches"]) for row in raw["recognised_by"]),
+        timeouts=tuple(map(_timeout, raw["timeouts"])),
+        stream={name: Trait(**row) for name, row in raw.get("stream", {}).items()},
+        remedies=tuple(map(_remedy, raw["remedies"])),
+        networks=tuple(raw["networks"]["of"]) if "networks" in raw else (),
+    )
+
+
+def _timeout(row: dict[str, Any]) -> Timeout:
+    return Timeout(
+        seconds=float(row["seconds"]),
+        what=row["what"],
+        source=row["source"],
+        of=row.get("of", "silence"),
+        to_raise=row.get("raise", ""),
+        up_to=float(row["up_to"]) if "up_to" in row else None,
+        not_for=tuple(row.get("not_for", ())),
+    )
+
+
+def _remedy(row: dict[str, Any]) -> Remedy:
+    return Remedy(
+        causes=tuple(row["for"]),
+        setting=row["setting"],
+        do=row["do"],
+        source=row["source"],
+        measured=bool(row.get("measured", False)),
+        rules=tuple(row.get("rules", ())),
+    )

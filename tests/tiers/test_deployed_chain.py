@@ -1,0 +1,178 @@
+"""nginx in front of nginx, as a deployment shows it: by names, aliases and ports, or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nginx_stream_lint import Workspace, lint
+from tests.command import run
+
+COMPOSE = """services:
+  edge:
+    image: nginx:1.31
+    volumes: ["./edge.conf:/etc/nginx/nginx.conf"]
+  web:
+    image: nginx:1.22
+    container_name: web-1
+    volumes: ["./web.conf:/etc/nginx/nginx.conf"]
+    networks: {default: {aliases: [frontend]}}
+  api:
+    image: vllm/vllm-openai:latest
+"""
+EDGE = """events {}
+http {
+    server {
+        listen 80;
+        location / {
+            proxy_pass http://%s;
+            proxy_read_timeout 1h;
+        }
+    }
+}
+"""
+WEB = """events {}
+http {
+    server {
+        listen 8080;
+        location /v1/ {
+            proxy_pass http://api:8000;
+            proxy_read_timeout 1h;
+        }
+    }
+}
+"""
+
+
+def written(folder: Path, target: str, compose: str = COMPOSE, web: str = WEB) -> Path:
+    for name, text in (
+        ("compose.yaml", compose),
+        ("edge.conf", EDGE % target),
+        ("web.conf", web),
+    ):
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / ".git").mkdir(exist_ok=True)
+    return folder
+
+
+def explained(folder: Path, conf: str = "edge.conf", url: str = "/v1/chat") -> dict[str, Any]:
+    told = run("explain", conf, url, "--format", "json", cwd=folder)
+    assert told.returncode == 0, told.stderr
+    one: dict[str, Any] = json.loads(told.stdout)[0]
+    return one
+
+
+def places(one: dict[str, Any]) -> list[str]:
+    return [f"{tier['file']}:{tier['line']}" for tier in one["tiers"]]
+
+
+@pytest.mark.parametrize("name", ["web", "frontend", "web-1", "WEB"])
+def test_a_service_is_found_by_each_of_its_names(name: str, tmp_path: Path) -> None:
+    one = explained(written(tmp_path, f"{name}:8080"))
+    assert places(one) == ["web.conf:5", "edge.conf:5"]
+    # 1.22 asks the app in HTTP/1.0, and 1.31 asks 1.22 in HTTP/1.1.
+    assert [tier["held_by"] for tier in one["tiers"]] == ["upstream-buffer", None]
+
+
+@pytest.mark.parametrize("target", ["web", "web:81", "api:8000", "other:8080", "edge:8080"])
+def test_what_no_nginx_listens_for_ends_the_way(target: str, tmp_path: Path) -> None:
+    assert places(explained(written(tmp_path, target))) == ["edge.conf:5"]
+
+
+def test_a_published_port_is_not_one_of_the_network(tmp_path: Path) -> None:
+    published = COMPOSE.replace("container_name: web-1", 'ports: ["8090:8080"]')
+    assert places(explained(written(tmp_path, "web:8090", published))) == ["edge.conf:5"]
+    assert places(explained(written(tmp_path, "web:8080", published)))[0] == "web.conf:5"
+
+
+def test_a_name_of_two_different_services_is_unknown(tmp_path: Path) -> None:
+    folder = written(tmp_path, "web:8080")
+    other = COMPOSE.replace("nginx:1.22", "nginx:1.30").replace("./web.conf", "./web2.conf")
+    (folder / "compose.yaml").unlink()
+    alone = "services:\n" + COMPOSE.split("services:\n")[1].split("  web:", maxsplit=1)[0]
+    (folder / "compose.yaml").write_text(alone, encoding="utf-8")
+    (folder / "compose.one.yaml").write_text(COMPOSE, encoding="utf-8")
+    (folder / "compose.two.yaml").write_text(other, encoding="utf-8")
+    (folder / "web2.conf").write_text(WEB, encoding="utf-8")
+    first = explained(folder)
+    assert len({*places(first)} & {"web.conf:5", "web2.conf:5"}) < 2
+
+
+MANIFEST = """apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: front
+  annotations: {nginx.ingress.kubernetes.io/proxy-buffering: "on"}
+spec:
+  ingressClassName: nginx
+  rules:
+    - host: chat.example.com
+      http:
+        paths:
+          - {path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: %s}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+        - name: nginx
+          image: nginx:1.22
+          ports: [{name: http, containerPort: 8080}]
+          volumeMounts: [{name: conf, mountPath: /etc/nginx/nginx.conf, subPath: nginx.conf}]
+      volumes: [{name: conf, configMap: {name: conf}}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: conf}
+data:
+  nginx.conf: |
+    events {}
+    http {
+      server {
+        listen 8080;
+        location /v1/ { proxy_pass http://api:8000; proxy_read_timeout 1h; }
+      }
+    }
+"""
+
+
+@pytest.mark.parametrize(("port", "tiers"), [("http", 2), ("8080", 2), ("9090", 1), ("other", 1)])
+def test_an_ingress_leads_through_its_service_to_a_pod(
+    port: str, tiers: int, tmp_path: Path
+) -> None:
+    (tmp_path / "k8s.yaml").write_text(MANIFEST % port, encoding="utf-8")
+    one = explained(tmp_path, "k8s.yaml", "http://chat.example.com/v1/chat")
+    assert len(one["tiers"]) == tiers
+    assert one["tiers"][-1]["line"] == 12
+    if tiers == 2:
+        assert (one["tiers"][0]["name"], one["tiers"][0]["held_by"]) == (
+            "location /v1/",
+            "upstream-buffer",
+        )
+
+
+def test_lint_checks_the_front_for_the_streams_behind_it(tmp_path: Path) -> None:
+    streams = WEB.replace("1h;", "1h; # nginx-stream-lint: stream sse x_accel_buffering=no")
+    folder = written(tmp_path, "web:8080", COMPOSE.replace("nginx:1.31", "nginx:1.22"), streams)
+    result = lint(Workspace.on_disk(str(folder)), [str(folder)])
+    found = [
+        (one.rule, one.instance, one.location.label)
+        for one in result.findings
+        if one.severity == "error"
+    ]
+    assert found == [("swallowed-accel-header", "web", "location /v1/")]
+    alone = lint(Workspace.on_disk(str(folder)), [str(folder / "edge.conf")])
+    assert alone.findings == []
