@@ -316,6 +316,30 @@ def test_templates_are_filled_by_the_images_entrypoint() -> None:
         assert not any(file.is_filled for file in one.files), command
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "COPY root /",
+        "COPY root/etc/nginx/ /etc/nginx/\nCOPY root/docker-entrypoint.d /docker-entrypoint.d",
+    ],
+)
+def test_the_entrypoint_sees_files_of_copied_folders(line: str) -> None:
+    others = {
+        "root/etc/nginx/templates/a.conf.template": "",
+        "root/docker-entrypoint.d/50-own.sh": "#!/bin/sh\nrm /etc/nginx/conf.d/default.conf\n",
+    }
+    one = instance(deployment({"Dockerfile": f"FROM nginx:1.27.0\n{line}\n", **others}))
+    filled = {file.inside: file.path for file in one.files if file.is_filled}
+    assert filled == {"/etc/nginx/conf.d/a.conf": "root/etc/nginx/templates/a.conf.template"}
+    assert one.at("/etc/nginx/conf.d/default.conf").how == "removed"  # type: ignore[union-attr]
+    assert one.is_start_known
+
+
+def test_an_unknown_script_of_the_entrypoint_may_write_anything() -> None:
+    one = built("FROM nginx:1.27.0\nCOPY missing.sh /docker-entrypoint.d/\n")
+    assert not one.is_start_known
+
+
 def test_envsubst_in_a_command_and_in_a_script() -> None:
     line = "envsubst '$PORT $HOST' \\\n  < /t.conf > /etc/nginx/nginx.conf"
     for start, script in (
