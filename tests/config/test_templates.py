@@ -273,6 +273,7 @@ CONDITIONS = [
     ),
     ("<%\n x = if a\n 1\n end\n def y\n end\n-%>\n<% if x\n-%>b 1;<% end %>", ["b 1;"]),
     ("<%#\n if a\n%><% if b %>b 1;<% end %>", ["b 1;"]),
+    ("<%\n=begin\nif a\nin b\n\n=end\n%>\n<% if b %>b 1;<% end %>", ["b 1;"]),
     ("{% case a %}{% when b %}c 1;{% else %}c 2;{% endcase %}", ["c 1;", "c 2;"]),
     (
         "{% if a %}b 1;{% if c %}d 1;{% endif %}{% endif %}",

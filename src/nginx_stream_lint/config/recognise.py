@@ -105,9 +105,9 @@ _EXTENSIONS = _words(
 
 # The first non-blank line in files of other programs: a section in brackets, markup.
 _OTHER_LINE = r"\[[^\[\]%{}\n]+\]\s*(?:[#;].*)?|<[A-Za-z!?/].*|---\s*"
+# Lines of shell scripts: the start of a function, and the end of a condition.
+_SHELL_LINE = r"(?m)^[ \t]*(?:(?:function[ \t]+)?[A-Za-z_]\w*[ \t]*\(\)\s*\{?|fi)[ \t]*$"
 _FIRST_LINE = r"(?m)^[ \t]*([^\s#;][^\n]*)"
-# A function of a shell.
-_FUNCTION = r"(?m)^[ \t]*(?:function[ \t]+)?[A-Za-z_]\w*[ \t]*\(\)\s*\{[ \t]*$"
 _ASSIGNMENT = r"(?m)^[ \t]*[\w.-]+[ \t]*="
 # A placeholder in braces opens no block.
 _STATEMENT = r"(?m)^[ \t]*([a-z][a-z0-9_]*)(?:[ \t](?:[^\n#;{]|\{\{[^\n{}]*\}\})*)?(?:;|\{(?!\{))"
@@ -232,7 +232,7 @@ def _is_other(text: str) -> bool:
     begin = text[:_BEGIN]
     if ";" not in begin and re.search(_ASSIGNMENT, begin):
         return True
-    if re.search(_FUNCTION, begin):
+    if re.search(_SHELL_LINE, begin):
         return True
     first = re.search(_FIRST_LINE, begin)
     return first is not None and re.fullmatch(_OTHER_LINE, first[1].rstrip()) is not None
