@@ -106,7 +106,7 @@ NOT = {
     "Jenkinsfile": "server { location { return; } }\n",
     "Makefile": "nginx:\n\tnginx;\n",
     "helpers/nginx": "ynh() {\n    local x;\n    if true; then\n        return;\n    fi\n}\n",
-    "functions.inc": "check () {\n    if true; then\n        return 0\n    fi\n    set -f; y=1;\n}\n",
+    "checks.inc": "check () {\n    if true; then\n    return 0\n    fi\n    set -f; y=1;\n}\n",
     # other programs
     "jibri.conf": 'jibri {\n    id = ""\n    http {\n        external-api-port = 2222\n    }\n}\n',
     "tmux.conf": "set -g prefix C-a\nbind r source-file ~/.tmux.conf \\; display x\n",
