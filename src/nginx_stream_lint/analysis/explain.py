@@ -66,7 +66,6 @@ from nginx_stream_lint.tiers.hops import (
     socket_of,
 )
 from nginx_stream_lint.tiers.in_front import (
-    has_proxies_in_front,
     named_tier,
     proxies_in_front,
     tier_in_front,
@@ -399,7 +398,7 @@ class Explainer:
 
     def _in_front(self, route: Route) -> list[ProductPosition]:
         """The products in front of this nginx that the repository shows and the user omits."""
-        if route.location is None or not has_proxies_in_front(self._configuration):
+        if route.location is None:
             return []
         named = {one.tier.kind for one in self.products}
         found = map(tier_in_front, proxies_in_front(self._configuration, route.location))

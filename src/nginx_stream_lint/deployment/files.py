@@ -111,7 +111,7 @@ class InstanceFiles:
                 known = known and posixpath.dirname(placed.inside) != posixpath.dirname(inside)
                 continue
             for name, here in self._matching(placed, inside):
-                visible = self.instance.at(name)
+                visible = self.instance.at(name, self._workspace.exists)
                 if visible is None:
                     continue
                 # Most files need no second search.
@@ -249,7 +249,7 @@ class InstanceFiles:
 
     def _at(self, inside: str) -> PlacedFile | None:
         """The file at a path in the container; None if there is none or it is unknown."""
-        found = self.instance.at(inside)
+        found = self.instance.at(inside, self._workspace.exists)
         if found is None or found.how in ("removed", "generated") or found.changed is not None:
             return None
         if found.is_folder and found.path is not None and found.key is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Literal
 
@@ -67,6 +67,29 @@ class PlacedFile(Struct, frozen=True):
     changed: DeployedAt | None = None
     is_filled: bool = False
     variables: tuple[str, ...] | None = None
+
+
+def file_at(
+    files: Sequence[PlacedFile], inside: str, exists: Callable[[str], bool] | None = None
+) -> PlacedFile | None:
+    """The last of some files that is, or contains, a path in the container; None without one.
+
+    A copied folder adds to the folder at its place, while a mounted one hides it. So a copied one
+    counts only if it has the file: `exists` says whether a path is in the repository.
+    """
+    for one in reversed(files):
+        if inside == one.inside:
+            return one
+        folder = one.inside.rstrip("/")
+        if not inside.startswith(f"{folder}/"):
+            continue
+        is_copy = one.how == "copy" and one.is_folder and one.path is not None and one.key is None
+        if is_copy and exists is not None:
+            here = os.path.join(one.path or "", inside[len(folder) + 1 :])
+            if not exists(os.path.normpath(here)):
+                continue
+        return one
+    return None
 
 
 class CommandLine(Struct, frozen=True):
@@ -148,13 +171,12 @@ class Instance(Struct, frozen=True):
     in_front: tuple[ProxyInFront, ...] = ()
     environment_at: Mapping[str, DeployedAt] = {}
 
-    def at(self, inside: str) -> PlacedFile | None:
-        """The file at a path in the container; None if only the image has it."""
-        inside = posixpath.normpath(inside)
-        for one in reversed(self.files):
-            if inside == one.inside or inside.startswith(f"{one.inside.rstrip('/')}/"):
-                return one
-        return None
+    def at(self, inside: str, exists: Callable[[str], bool] | None = None) -> PlacedFile | None:
+        """The file at a path in the container; None if only the image has it.
+
+        `exists` is as in `file_at`.
+        """
+        return file_at(self.files, posixpath.normpath(inside), exists)
 
 
 class Deployment(Struct, frozen=True):
