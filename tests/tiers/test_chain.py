@@ -292,6 +292,9 @@ def test_lint_knows_whether_the_front_accepts_compression(sends: str) -> None:
     [
         ("", "", "replays"),
         ("expires epoch;", "", "stalls"),
+        ("expires 0;", "", "stalls"),
+        ("add_header Cache-Control max-age=0;", "", "stalls"),
+        ("add_header Cache-Control max-age=05;", "", "replays"),
         ('add_header Cache-Control "no-store";', "", "stalls"),
         ("expires -1;", "proxy_ignore_headers Expires;", "stalls"),
         ("expires -1;", "proxy_ignore_headers Expires Cache-Control;", "replays"),
@@ -309,6 +312,47 @@ def test_headers_of_an_inner_nginx_forbid_caching(app: str, cache: str, repeat: 
         if all(each[name] == value for name, value in usual.items())
     ]
     assert found == [repeat]
+
+
+@pytest.mark.parametrize(
+    ("app", "cache", "verdict"),
+    [
+        ("", "", "streams"),
+        ("expires 1h;", "", "stalls"),
+        ("expires $lifetime;", "", "stalls"),
+        ("expires off;", "", "streams"),
+        ("expires -1;", "", "streams"),
+        ("expires 1h;", "proxy_ignore_headers Expires;", "stalls"),
+        ("expires 1h;", "proxy_ignore_headers Expires Cache-Control;", "streams"),
+        ("add_header Cache-Control 'public, max-age=60';", "", "stalls"),
+        ("add_header Cache-Control 'public, max-age=0';", "", "streams"),
+        ("add_header Cache-Control max-age=60;", "proxy_ignore_headers Cache-Control;", "streams"),
+        ("expires 1h;", "proxy_no_cache 1;", "streams"),
+    ],
+)
+def test_headers_of_an_inner_nginx_permit_caching(app: str, cache: str, verdict: str) -> None:
+    table = "map $sent_http_content_type $lifetime { default off; ~event-stream 1h; }"
+    inner = APP.replace("http {", f"http {{ {table}") % app
+    edge = (EDGE % f"proxy_cache z; {cache}").replace("listen 443 ssl;", "listen 80; sendfile on;")
+    edge = edge.replace("http {", "http { proxy_cache_path /c keys_zone=z:1m;")
+    url = "http://example.com/v1/chat"
+    assert verdicts(explained(url=url, **{"app.conf": inner, "edge.conf": edge})) == {verdict}
+
+
+@pytest.mark.parametrize(
+    ("proxied", "verdict"),
+    [
+        ("", "streams"),
+        ("gzip_proxied off;", "streams"),
+        ("gzip_proxied any;", "stalls"),
+        ("gzip_proxied expired no-cache no-store private auth;", "stalls"),
+    ],
+)
+@pytest.mark.parametrize("via", ["edge", '"1.1 $host"'])
+def test_gzip_for_requests_with_via(proxied: str, verdict: str, via: str) -> None:
+    app = f"gzip on; gzip_types *; {proxied}"
+    one = explained(app, edge=f"proxy_buffering off; proxy_set_header Via {via};")
+    assert verdicts(one, accept_encoding="gzip") == {verdict}
 
 
 @pytest.mark.parametrize("value", ["close", "$connection_upgrade"])

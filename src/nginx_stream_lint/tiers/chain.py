@@ -34,6 +34,7 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
     via = _via(tiers)
     framing, accel = scenario.framing, scenario.x_accel_buffering
     is_compressed = is_uncacheable = False
+    permits: frozenset[str] = frozenset()
     found: list[Delivery] = []
     for at, one in enumerate(tiers):
         following = tiers[at + 1] if at + 1 < len(tiers) else None
@@ -50,7 +51,10 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
                 path = replace(path, plain=plain)
             if is_uncacheable and one.obeys_caching_headers:
                 path = replace(path, recording=NOTHING)
+            elif permits & one.obeys_caching_headers:
+                path = replace(path, recording=one.if_permitted)
             is_uncacheable |= one.forbids_caching
+            permits |= one.permits_caching
             refused = following is not None and _refuses(one, following)
             found.append(
                 Delivery(asked, "no-stream", repeat="no-stream") if refused else path.deliver(asked)
