@@ -328,6 +328,8 @@ def test_headers_of_an_inner_nginx_forbid_caching(app: str, cache: str, repeat: 
         ("add_header Cache-Control 'public, max-age=0';", "", "streams"),
         ("add_header Cache-Control max-age=60;", "proxy_ignore_headers Cache-Control;", "streams"),
         ("expires 1h;", "proxy_no_cache 1;", "streams"),
+        ("", "proxy_cache_valid 200 0;", "streams"),
+        ("expires 1h;", "proxy_cache_valid 200 0;", "stalls"),  # the header comes first
     ],
 )
 def test_headers_of_an_inner_nginx_permit_caching(app: str, cache: str, verdict: str) -> None:
