@@ -273,6 +273,7 @@ UNUSED = {
     "config.templates.masking", "deployment.relevant", "deployment.read",
     "fixes.apply", "fixes.placement", "fixes.show", "kubernetes", "probe",
     "rules.measured", "rules.rule_file", "settings.keys", "settings.node",
+    "analysis.tiers", "analysis.twins", "streams.passed_on", "tiers",
     "settings.show", "settings.toml", "settings.types", "suppress.baseline", "trace",
     "util.json_text", "util.yamlfile",
     *(f"cli.{name}" for name in COMMANDS if name != "lint"),

@@ -66,7 +66,6 @@ from nginx_stream_lint.tiers.hops import (
     socket_of,
 )
 from nginx_stream_lint.tiers.in_front import (
-    has_proxies_in_front,
     named_tier,
     proxies_in_front,
     tier_in_front,
@@ -360,7 +359,7 @@ class Explainer:
         named = self._named.find(front, target, peer)
         if named is not None:
             return named
-        found = neighbour(self._by_tier[front]._configuration, target, peer)
+        found = neighbour(self._by_tier[front]._configuration, front.http, target, peer)
         other = None if found is None else self._explainer_of(found[0])
         if found is None or other is None:
             return None
@@ -399,7 +398,7 @@ class Explainer:
 
     def _in_front(self, route: Route) -> list[ProductPosition]:
         """The products in front of this nginx that the repository shows and the user omits."""
-        if route.location is None or not has_proxies_in_front(self._configuration):
+        if route.location is None:
             return []
         named = {one.tier.kind for one in self.products}
         found = map(tier_in_front, proxies_in_front(self._configuration, route.location))

@@ -18,8 +18,7 @@ from nginx_stream_lint.analysis.remarks import (
     comment_findings,
     declaration_findings,
 )
-from nginx_stream_lint.analysis.tiers import link_tiers
-from nginx_stream_lint.analysis.versions import by_version, of_all_versions, reads_defaults
+from nginx_stream_lint.analysis.versions import by_version, of_all_versions, passes_to_itself
 from nginx_stream_lint.config import (
     SIGN,
     Configuration,
@@ -55,11 +54,8 @@ from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.rules.verdict import VerdictCache
 from nginx_stream_lint.streams.declarations import Declaration, DeclaredProxy
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
-from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
 from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
 from nginx_stream_lint.suppress.comments import without_ignored
-from nginx_stream_lint.tiers.hops import TierConfiguration
-from nginx_stream_lint.tiers.in_front import has_proxies_in_front
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
@@ -306,7 +302,6 @@ def _detected(
     A stream of one nginx is one of those in front and behind, too.
     """
     found: list[tuple[Configuration, list[tuple[Options, Detected]]]] = []
-    tiers: dict[int, TierLocations] = {}
     for configuration in every:
         if configuration.is_context:
             continue
@@ -314,7 +309,7 @@ def _detected(
         try:
             versions = by_version(configuration, options)
             checked = [detect(configuration, versions[0], workspace)]
-            if len(versions) > 1 and reads_defaults(checked[0].root, checked[0].served):
+            if len(versions) > 1 and passes_to_itself(checked[0].root, checked[0].served):
                 checked += (detect(configuration, each, workspace) for each in versions[1:])
             else:
                 checked *= len(versions)
@@ -322,10 +317,11 @@ def _detected(
             problem = unexpected(configuration.path, error)
             result.problems += [*configuration.problems, problem]
             continue
-        pairs = list(zip(versions, checked, strict=True))
-        tiers |= {id(one): _tier(each, one) for each, one in reversed(pairs)}
-        found.append((configuration, pairs))
-    link_tiers(list(tiers.values()), options.tiers, workspace)
+        found.append((configuration, list(zip(versions, checked, strict=True))))
+    if len(found) > 1:
+        from nginx_stream_lint.analysis.tiers import link_tiers
+
+        link_tiers([one for _, pairs in found for one in pairs], options.tiers, workspace)
     return found
 
 
@@ -373,15 +369,6 @@ def _check(
     # A problem counts only if every version refuses it.
     problems = [one for one in first.problems if all(one in each.problems for _, each in checked)]
     return replace(first, problems=problems), of_all_versions(found), remarked
-
-
-def _tier(options: Options, detected: Detected) -> TierLocations:
-    """One nginx as a tier, with its proxied locations."""
-    configuration = detected.configuration
-    version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
-    generated = configuration.author is not None
-    nginx = TierConfiguration(configuration.path, detected.root.first("http"), version, generated)
-    return TierLocations(configuration, nginx, detected.served)
 
 
 def _as_note(problem: Problem) -> Note:
@@ -517,7 +504,7 @@ def judge_remarks(detected: Detected, options: Options) -> list[Finding]:
         *block_findings(detected.root, options.rules),
         *comment_findings(configuration, detected.root, options.rules, detected.served),
     ]
-    if options.proxies or has_proxies_in_front(configuration):
+    if options.proxies or _may_show_proxies(configuration):
         # Most runs do not need these modules, which take longer to load than to use.
         from nginx_stream_lint.analysis.tier_findings import tier_findings
 
@@ -529,6 +516,14 @@ def judge_remarks(detected: Detected, options: Options) -> list[Finding]:
         )
     about = configuration.about
     return [finding for finding in found if _is_about(finding, about)]
+
+
+def _may_show_proxies(configuration: Configuration) -> bool:
+    """Whether a configuration may show proxies in front of it; see `tiers/in_front.py`."""
+    deployed = configuration.deployed
+    if deployed is not None and deployed.in_front:
+        return True
+    return any("real_ip_" in one.source.text for one in configuration.files)
 
 
 def _unproxied(
@@ -713,7 +708,11 @@ def detect_streams(
         options.isolated,
     )
     http = root.first("http")
-    if http is not None and configuration.author is None:
+    is_generated = configuration.author is not None
+    if http is not None and not is_generated and passes_to_itself(root, found, version):
+        from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
+        from nginx_stream_lint.tiers.hops import TierConfiguration
+
         nginx = TierConfiguration(configuration.path, http, version)
         link_streams([TierLocations(configuration, nginx, found)], spread=asked is None)
     return found, mistakes

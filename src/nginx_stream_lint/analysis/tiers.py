@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.pass_target import PassTarget
+from nginx_stream_lint.nginx.versions import OLD
 from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
 from nginx_stream_lint.tiers.deployment import neighbour
 from nginx_stream_lint.tiers.hops import NamedChain, Reached, TierConfiguration, socket_of
 
+if TYPE_CHECKING:
+    from nginx_stream_lint.analysis.lint import Detected, Options
 
-def link_tiers(tiers: Sequence[TierLocations], named: Sequence[str], workspace: Workspace) -> None:
+
+def link_tiers(
+    every: Sequence[tuple[Options, Detected]], named: Sequence[str], workspace: Workspace
+) -> None:
     """Link streams across configurations: those of the deployment, and those `named` in a chain.
 
-    The locations of the tiers are changed.
+    `every` has each configuration once for each version that may run it. Their locations are
+    changed.
     """
-    if len(tiers) > 1:
-        found = _TierFinder(tiers, named, workspace)
-        if found.may_link:
-            link_streams(tiers, found.find)
+    tiers = list({id(one): _tier(options, one) for options, one in reversed(every)}.values())
+    found = _TierFinder(tiers, named, workspace)
+    if found.may_link:
+        link_streams(tiers, found.find)
+
+
+def _tier(options: Options, detected: Detected) -> TierLocations:
+    """One nginx as a tier, with its proxied locations."""
+    configuration = detected.configuration
+    version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
+    generated = configuration.author is not None
+    nginx = TierConfiguration(configuration.path, detected.root.first("http"), version, generated)
+    return TierLocations(configuration, nginx, detected.served)
 
 
 class _TierFinder:
@@ -56,7 +73,7 @@ class _TierFinder:
             if named is not None:
                 return named
         configuration: Configuration = self._configurations[front]
-        found = neighbour(configuration, target, peer)
+        found = neighbour(configuration, front.http, target, peer)
         other = None if found is None else self._by_deployed.get(found[0])
         if found is None or other is None or other is front:
             return None

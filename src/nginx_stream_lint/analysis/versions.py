@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.self_proxying import may_be_self_proxied
-from nginx_stream_lint.nginx.versions import LAST_OLD
+from nginx_stream_lint.nginx.versions import LAST_OLD, Version
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Severity
 from nginx_stream_lint.rules.judge import FindingWithContext
 from nginx_stream_lint.streams.detect import ProxiedLocation
@@ -38,16 +38,18 @@ def by_version(configuration: Configuration, options: Options) -> list[Options]:
     return [replace(options, nginx_version=one) for one in deployed.versions]
 
 
-def reads_defaults(root: Level, served: Sequence[ProxiedLocation]) -> bool:
-    """Whether the streams of a configuration depend on the defaults of its nginx.
+def passes_to_itself(
+    root: Level, served: Iterable[ProxiedLocation], version: Version = LAST_OLD
+) -> bool:
+    """Whether a location may pass requests to a server of the same configuration.
 
-    Only those do that a server proxies to another server of the configuration: the other one's
-    response depends on the HTTP version between the two.
+    Only such streams depend on the defaults of nginx: the response of the other server depends on
+    the HTTP version between the two.
     """
     http = root.first("http")
     handlers = {(one.handler.family, one.handler.target): one.handler for one in served}
     return http is not None and any(
-        may_be_self_proxied(http, one, LAST_OLD) for one in handlers.values()
+        may_be_self_proxied(http, one, version) for one in handlers.values()
     )
 
 

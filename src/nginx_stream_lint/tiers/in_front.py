@@ -24,14 +24,6 @@ if TYPE_CHECKING:
 _HEADERS = {"cf-connecting-ip": "cloudflare", "cf-connecting-ipv6": "cloudflare"}
 
 
-def has_proxies_in_front(configuration: Configuration) -> bool:
-    """Whether there may be evidence of such proxies. False for most configurations, and fast."""
-    deployed = configuration.deployed
-    if deployed is not None and deployed.in_front:
-        return True
-    return any("real_ip_" in one.source.text for one in configuration.files)
-
-
 def proxies_in_front(
     configuration: Configuration, level: Level, declared: Sequence[ProxyInFront] = ()
 ) -> Sequence[ProxyInFront]:
