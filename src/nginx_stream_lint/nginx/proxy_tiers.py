@@ -53,10 +53,10 @@ class NginxTier(Struct, frozen=True):
     uses TLS. `compresses_old`: gzip is on for HTTP/1.0 clients, too; `compresses_proxied`: also for
     requests with a header Via. `sends_via`: it adds (or with False removes) that header; None: it
     sends on what it gets. `sends_hop_headers`: its HTTP/2 requests have headers that HTTP/2
-    forbids; `refuses_hop_headers`: it responds with 400 to such requests. `forbids_caching`: it
-    adds headers with which the next tier caches nothing; `permits_caching` are those that it adds
-    with which the next tier caches; `obeys_caching_headers` are those that it reads itself, and
-    `if_permitted` is what it caches if one of them permits that.
+    forbids; `refuses_hop_headers`: it responds with 400 to such requests. `forbids_caching`
+    and `permits_caching` are the headers that it adds with which the next tier caches nothing, or
+    caches; `obeys_caching_headers` are those that it reads itself, and `if_permitted` is what it
+    caches if one of them permits that.
     """
 
     path: DeliveryPath
@@ -70,7 +70,7 @@ class NginxTier(Struct, frozen=True):
     sends_via: bool | None = None
     sends_hop_headers: bool = False
     refuses_hop_headers: bool = False
-    forbids_caching: bool = False
+    forbids_caching: frozenset[str] = frozenset()
     permits_caching: frozenset[str] = frozenset()
     obeys_caching_headers: frozenset[str] = _OF_CACHING
     if_permitted: ResponseCaching = NOTHING
@@ -149,21 +149,24 @@ def _is_zero(quality: str) -> bool:
     return bool(quality) and not quality.strip("0.")
 
 
-def _forbids_caching(settings: Settings, state: RequestState) -> bool:
-    """Whether `expires` or `add_header` adds headers that forbid caching."""
+def _forbids_caching(settings: Settings, state: RequestState) -> frozenset[str]:
+    """The headers with which `expires` or `add_header` forbids caching."""
     expires, controls = _caching_headers(settings, state)
-    past = expires in ("epoch", "0") or expires.startswith("-")
-    return past or any(map(_FORBIDS.search, controls))
+    if expires == "epoch" or expires.startswith("-"):
+        return _OF_CACHING
+    # With `expires 0`, the header Expires has the present time, which is not past.
+    forbids = expires == "0" or any(map(_FORBIDS.search, controls))
+    return frozenset({"cache-control"} if forbids else ())
 
 
 def _permits_caching(settings: Settings, state: RequestState) -> frozenset[str]:
     """The headers with which `expires` or `add_header` permits caching."""
     expires, controls = _caching_headers(settings, state)
-    if _forbids_caching(settings, state):
-        return frozenset()
-    if expires == "max" or re.search("[1-9]", expires):
-        return _OF_CACHING
-    return frozenset({"cache-control"} if any(map(_PERMITS.search, controls)) else ())
+    forbidden = _forbids_caching(settings, state)
+    if expires == "max" or re.search("[0-9]", expires):
+        return _OF_CACHING - forbidden
+    permits = any(map(_PERMITS.search, controls))
+    return frozenset({"cache-control"} if permits else ()) - forbidden
 
 
 def _caching_headers(settings: Settings, state: RequestState) -> tuple[str, list[str]]:
