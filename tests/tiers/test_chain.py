@@ -346,6 +346,32 @@ def test_headers_of_an_inner_nginx_permit_caching(app: str, cache: str, verdict:
 
 
 @pytest.mark.parametrize(
+    ("app", "middle", "verdict"),
+    [
+        ("expires 1h;", "", "stalls"),
+        ("expires 1h;", "expires off;", "stalls"),
+        ("expires 1h;", "expires -1;", "streams"),
+        ("expires -1;", "expires 1h;", "stalls"),
+        ("expires 1h;", "proxy_hide_header Expires;", "stalls"),
+        ("expires 1h;", "proxy_hide_header Expires; proxy_hide_header Cache-Control;", "streams"),
+    ],
+)
+def test_a_tier_between_may_drop_headers_for_caching(app: str, middle: str, verdict: str) -> None:
+    between = EDGE.replace("listen 443 ssl;", "listen 7000;") % middle
+    edge = (EDGE % "proxy_cache z;").replace("listen 443 ssl;", "listen 80; sendfile on;")
+    edge = edge.replace("http {", "http { proxy_cache_path /c keys_zone=z:1m;")
+    texts = {
+        "app.conf": APP % app,
+        "middle.conf": between,
+        "edge.conf": edge.replace("8080", "7000"),
+    }
+    url = "http://example.com/v1/chat"
+    through = ["middle.conf", "edge.conf"]
+    found = explain(Workspace.in_memory(texts), "app.conf", [url], through=through)
+    assert verdicts(json.loads(explain_json(found))[0]) == {verdict}
+
+
+@pytest.mark.parametrize(
     ("proxied", "verdict"),
     [
         ("", "streams"),

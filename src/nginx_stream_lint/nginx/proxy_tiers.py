@@ -55,7 +55,8 @@ class NginxTier(Struct, frozen=True):
     sends on what it gets. `sends_hop_headers`: its HTTP/2 requests have headers that HTTP/2
     forbids; `refuses_hop_headers`: it responds with 400 to such requests. `forbids_caching`
     and `permits_caching` are the headers that it adds with which the next tier caches nothing, or
-    caches; `obeys_caching_headers` are those that it reads itself, and `if_permitted` is what it
+    caches; `drops_caching` are those of the next tier that it hides or replaces;
+    `obeys_caching_headers` are those that it reads itself, and `if_permitted` is what it
     caches if one of them permits that.
     """
 
@@ -72,6 +73,7 @@ class NginxTier(Struct, frozen=True):
     refuses_hop_headers: bool = False
     forbids_caching: frozenset[str] = frozenset()
     permits_caching: frozenset[str] = frozenset()
+    drops_caching: frozenset[str] = frozenset()
     obeys_caching_headers: frozenset[str] = _OF_CACHING
     if_permitted: ResponseCaching = NOTHING
 
@@ -111,6 +113,7 @@ def tier(
         refuses_hop_headers=version >= _REFUSES_HOP_HEADERS,
         forbids_caching=_forbids_caching(settings, responded),
         permits_caching=_permits_caching(settings, responded),
+        drops_caching=_drops_caching(settings, family, responded),
         obeys_caching_headers=_obeys_caching_headers(settings, family),
         if_permitted=response_caching(settings, family, state.method, lambda: state, True),
     )
@@ -167,6 +170,20 @@ def _permits_caching(settings: Settings, state: RequestState) -> frozenset[str]:
         return _OF_CACHING - forbidden
     permits = any(map(_PERMITS.search, controls))
     return frozenset({"cache-control"} if permits else ()) - forbidden
+
+
+def _drops_caching(settings: Settings, family: str, state: RequestState) -> frozenset[str]:
+    """Which headers for caching nginx does not send on: `expires` replaces both."""
+    expires, _ = _caching_headers(settings, state)
+    if expires not in ("", "off"):
+        return _OF_CACHING
+    if family == "tunnel":
+        return frozenset()
+    hidden, passed = (
+        {arg.lower() for row in settings(f"{family}_{name}_header").rows for arg in row}
+        for name in ("hide", "pass")
+    )
+    return _OF_CACHING & (hidden - passed)
 
 
 def _caching_headers(settings: Settings, state: RequestState) -> tuple[str, list[str]]:

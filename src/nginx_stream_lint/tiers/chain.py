@@ -53,8 +53,8 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
                 path = replace(path, recording=NOTHING)
             elif permits & one.obeys_caching_headers:
                 path = replace(path, recording=one.if_permitted)
-            forbids |= one.forbids_caching
-            permits |= one.permits_caching
+            forbids = (forbids - one.drops_caching) | one.forbids_caching
+            permits = (permits - one.drops_caching) | one.permits_caching
             refused = following is not None and _refuses(one, following)
             found.append(
                 Delivery(asked, "no-stream", repeat="no-stream") if refused else path.deliver(asked)
