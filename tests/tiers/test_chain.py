@@ -403,3 +403,13 @@ def test_http2_to_an_inner_nginx_takes_no_connection_header(value: str) -> None:
     verdicts = {version: {each.verdict for each in one.deliveries} for version, one in told.items()}
     assert "no-stream" not in verdicts[1, 29, 4]
     assert verdicts[1, 31, 0] == {"no-stream"}
+
+
+def test_upgrade_headers_make_no_websocket_of_a_path_for_events() -> None:
+    rows = 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
+    usual = explained(edge=rows)
+    events = explained(edge=rows, url="https://example.com/v1/events")
+    assert verdicts(usual) == {"stalls"}
+    assert verdicts(events) == {"stalls"}
+    # The nginx behind drops the handshake.
+    assert verdicts(explained(edge=rows, url="https://example.com/v1/ws")) == {"no-stream"}
