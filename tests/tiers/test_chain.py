@@ -292,6 +292,11 @@ def test_lint_knows_whether_the_front_accepts_compression(sends: str) -> None:
     [
         ("", "", "replays"),
         ("expires epoch;", "", "stalls"),
+        ("expires 0;", "", "stalls"),
+        ("add_header Cache-Control no-store;", "proxy_ignore_headers Expires;", "stalls"),
+        ("add_header Cache-Control no-store;", "proxy_ignore_headers Cache-Control;", "replays"),
+        ("add_header Cache-Control max-age=0;", "", "stalls"),
+        ("add_header Cache-Control max-age=05;", "", "replays"),
         ('add_header Cache-Control "no-store";', "", "stalls"),
         ("expires -1;", "proxy_ignore_headers Expires;", "stalls"),
         ("expires -1;", "proxy_ignore_headers Expires Cache-Control;", "replays"),
@@ -311,6 +316,77 @@ def test_headers_of_an_inner_nginx_forbid_caching(app: str, cache: str, repeat: 
     assert found == [repeat]
 
 
+@pytest.mark.parametrize(
+    ("app", "cache", "verdict"),
+    [
+        ("", "", "streams"),
+        ("expires 1h;", "", "stalls"),
+        ("expires $lifetime;", "", "stalls"),
+        ("expires off;", "", "streams"),
+        ("expires 0;", "", "streams"),
+        ("expires 0;", "proxy_ignore_headers Cache-Control;", "stalls"),
+        ("expires -1;", "", "streams"),
+        ("expires 1h;", "proxy_ignore_headers Expires;", "stalls"),
+        ("expires 1h;", "proxy_ignore_headers Expires Cache-Control;", "streams"),
+        ("add_header Cache-Control 'public, max-age=60';", "", "stalls"),
+        ("add_header Cache-Control 'public, max-age=0';", "", "streams"),
+        ("add_header Cache-Control max-age=60;", "proxy_ignore_headers Cache-Control;", "streams"),
+        ("expires 1h;", "proxy_no_cache 1;", "streams"),
+        ("", "proxy_cache_valid 200 0;", "streams"),
+        ("expires 1h;", "proxy_cache_valid 200 0;", "stalls"),  # the header comes first
+    ],
+)
+def test_headers_of_an_inner_nginx_permit_caching(app: str, cache: str, verdict: str) -> None:
+    table = "map $sent_http_content_type $lifetime { default off; ~event-stream 1h; }"
+    inner = APP.replace("http {", f"http {{ {table}") % app
+    edge = (EDGE % f"proxy_cache z; {cache}").replace("listen 443 ssl;", "listen 80; sendfile on;")
+    edge = edge.replace("http {", "http { proxy_cache_path /c keys_zone=z:1m;")
+    url = "http://example.com/v1/chat"
+    assert verdicts(explained(url=url, **{"app.conf": inner, "edge.conf": edge})) == {verdict}
+
+
+@pytest.mark.parametrize(
+    ("app", "middle", "verdict"),
+    [
+        ("expires 1h;", "", "stalls"),
+        ("expires 1h;", "expires off;", "stalls"),
+        ("expires 1h;", "expires -1;", "streams"),
+        ("expires -1;", "expires 1h;", "stalls"),
+        ("expires 1h;", "proxy_hide_header Expires;", "stalls"),
+        ("expires 1h;", "proxy_hide_header Expires; proxy_hide_header Cache-Control;", "streams"),
+    ],
+)
+def test_a_tier_between_may_drop_headers_for_caching(app: str, middle: str, verdict: str) -> None:
+    between = EDGE.replace("listen 443 ssl;", "listen 7000;") % middle
+    edge = (EDGE % "proxy_cache z;").replace("listen 443 ssl;", "listen 80; sendfile on;")
+    edge = edge.replace("http {", "http { proxy_cache_path /c keys_zone=z:1m;")
+    texts = {
+        "app.conf": APP % app,
+        "middle.conf": between,
+        "edge.conf": edge.replace("8080", "7000"),
+    }
+    url = "http://example.com/v1/chat"
+    through = ["middle.conf", "edge.conf"]
+    found = explain(Workspace.in_memory(texts), "app.conf", [url], through=through)
+    assert verdicts(json.loads(explain_json(found))[0]) == {verdict}
+
+
+@pytest.mark.parametrize(
+    ("proxied", "verdict"),
+    [
+        ("", "streams"),
+        ("gzip_proxied off;", "streams"),
+        ("gzip_proxied any;", "stalls"),
+        ("gzip_proxied expired no-cache no-store private auth;", "stalls"),
+    ],
+)
+@pytest.mark.parametrize("via", ["edge", '"1.1 $host"'])
+def test_gzip_for_requests_with_via(proxied: str, verdict: str, via: str) -> None:
+    app = f"gzip on; gzip_types *; {proxied}"
+    one = explained(app, edge=f"proxy_buffering off; proxy_set_header Via {via};")
+    assert verdicts(one, accept_encoding="gzip") == {verdict}
+
+
 @pytest.mark.parametrize("value", ["close", "$connection_upgrade"])
 def test_http2_to_an_inner_nginx_takes_no_connection_header(value: str) -> None:
     table = "map $http_upgrade $connection_upgrade { default upgrade; '' close; }"
@@ -327,3 +403,13 @@ def test_http2_to_an_inner_nginx_takes_no_connection_header(value: str) -> None:
     verdicts = {version: {each.verdict for each in one.deliveries} for version, one in told.items()}
     assert "no-stream" not in verdicts[1, 29, 4]
     assert verdicts[1, 31, 0] == {"no-stream"}
+
+
+def test_upgrade_headers_make_no_websocket_of_a_path_for_events() -> None:
+    rows = 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
+    usual = explained(edge=rows)
+    events = explained(edge=rows, url="https://example.com/v1/events")
+    assert verdicts(usual) == {"stalls"}
+    assert verdicts(events) == {"stalls"}
+    # The nginx behind drops the handshake.
+    assert verdicts(explained(edge=rows, url="https://example.com/v1/ws")) == {"no-stream"}

@@ -63,8 +63,13 @@ Settings = Callable[[str], Effective]
 Asked = Callable[[], RequestState]
 
 
-def response_caching(settings: Settings, family: str, method: str, asked: Asked) -> ResponseCaching:
-    """What nginx caches of responses with status 200 from a handler of this family."""
+def response_caching(
+    settings: Settings, family: str, method: str, asked: Asked, permitted: bool = False
+) -> ResponseCaching:
+    """What nginx caches of responses with status 200 from a handler of this family.
+
+    `permitted`: headers of the response permit caching; otherwise, they are unknown.
+    """
     if family not in _FAMILIES:
         return NOTHING
     if settings(f"{family}_store").text not in ("", "off"):
@@ -72,7 +77,7 @@ def response_caching(settings: Settings, family: str, method: str, asked: Asked)
     cache = settings(f"{family}_cache").text
     if cache in ("", "off"):
         return NOTHING
-    return _Cache(settings, family, asked).recording(cache, method)
+    return _Cache(settings, family, asked, permitted).recording(cache, method)
 
 
 def depends_on_the_request(settings: Settings, family: str) -> bool:
@@ -89,7 +94,8 @@ def depends_on_the_request(settings: Settings, family: str) -> bool:
 class _Cache:
     """A cache's settings, evaluated for one request."""
 
-    def __init__(self, settings: Settings, family: str, asked: Asked) -> None:
+    def __init__(self, settings: Settings, family: str, asked: Asked, permitted: bool) -> None:
+        self._permitted = permitted
         self._settings = settings
         self._family = family
         self._asked = asked
@@ -135,8 +141,10 @@ class _Cache:
     def _is_valid(self) -> Truth:
         """Whether a response may be recorded: the first row for its status decides.
 
-        Without such a row, the app's headers decide.
+        Without such a row, the app's headers decide; those that permit it precede the rows.
         """
+        if self._permitted:
+            return "yes"
         for *codes, time in self._rows("cache_valid"):
             if "200" in (codes or _USUAL) or "any" in codes:
                 return "unknown" if has_placeholder(time) else _truth(bool(parse_time(time)))

@@ -252,7 +252,6 @@ def delivery_path_for(
     `recorded` is what nginx records, `plain` are the clients without TLS.
     """
     unbuffered = family in _UNBUFFERED
-    sends_files = recorded is not NOTHING and settings("sendfile").text.lower() == "on"
     ignored = () if unbuffered else settings(f"{family}_ignore_headers").rows
     return DeliveryPath(
         family=family,
@@ -274,8 +273,9 @@ def delivery_path_for(
             settings("sub_filter"), settings("sub_filter_types"), content_types
         ),
         replaces=_replaces(settings, content_types) or _includes(settings, content_types),
-        sendfile=sends_files and not _includes(settings, content_types),
-        tcp_nopush=sends_files and settings("tcp_nopush").text.lower() == "on",
+        sendfile=settings("sendfile").text.lower() == "on"
+        and not _includes(settings, content_types),
+        tcp_nopush=settings("tcp_nopush").text.lower() == "on",
         plain=plain,
     )
 

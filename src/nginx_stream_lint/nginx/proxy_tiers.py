@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from nginx_stream_lint.nginx.caching import NOTHING, ResponseCaching, response_caching
 from nginx_stream_lint.nginx.delivery import (
     ACCEL_BUFFERINGS,
     AccelBuffering,
@@ -18,7 +19,10 @@ from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.variables import RequestState, variables_in, without_variables
 from nginx_stream_lint.nginx.versions import Version
 
-_FORBIDS = re.compile(r"(?i)no-cache|no-store|private")
+# The response headers that forbid or permit caching, and what permits it in Cache-Control.
+_OF_CACHING = frozenset(("expires", "cache-control"))
+_PERMITS = re.compile(r"(?i)max-?age=0*[1-9]")
+_FORBIDS = re.compile(r"(?i)no-cache|no-store|private|max-?age=0+(?![0-9])")
 # Headers of a connection, which HTTP/2 requests may not have, and the first nginx to refuse them.
 _OF_HOP = ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
 _REFUSES_HOP_HEADERS: Version = (1, 31, 0)
@@ -49,8 +53,11 @@ class NginxTier(Struct, frozen=True):
     uses TLS. `compresses_old`: gzip is on for HTTP/1.0 clients, too; `compresses_proxied`: also for
     requests with a header Via. `sends_via`: it adds (or with False removes) that header; None: it
     sends on what it gets. `sends_hop_headers`: its HTTP/2 requests have headers that HTTP/2
-    forbids; `refuses_hop_headers`: it responds with 400 to such requests. `forbids_caching`: it
-    adds headers with which the next tier caches nothing; `obeys_caching_headers`: it reads those.
+    forbids; `refuses_hop_headers`: it responds with 400 to such requests. `forbids_caching`
+    and `permits_caching` are the headers that it adds with which the next tier caches nothing, or
+    caches; `drops_caching` are those of the next tier that it hides or replaces;
+    `obeys_caching_headers` are those that it reads itself, and `if_permitted` is what it
+    caches if one of them permits that.
     """
 
     path: DeliveryPath
@@ -64,8 +71,11 @@ class NginxTier(Struct, frozen=True):
     sends_via: bool | None = None
     sends_hop_headers: bool = False
     refuses_hop_headers: bool = False
-    forbids_caching: bool = False
-    obeys_caching_headers: bool = True
+    forbids_caching: frozenset[str] = frozenset()
+    permits_caching: frozenset[str] = frozenset()
+    drops_caching: frozenset[str] = frozenset()
+    obeys_caching_headers: frozenset[str] = _OF_CACHING
+    if_permitted: ResponseCaching = NOTHING
 
 
 def tier(
@@ -86,6 +96,7 @@ def tier(
     for row in rows:
         if len(row) == 2 and row[0].lower() == "via":
             sends_via = _is_sent(row[1], state)
+    responded = state.responded(_response("absent"))
     return NginxTier(
         path=path,
         client=client,
@@ -100,8 +111,11 @@ def tier(
         and family == "proxy"
         and any(_is_of_hop(row, state) for row in rows),
         refuses_hop_headers=version >= _REFUSES_HOP_HEADERS,
-        forbids_caching=_forbids_caching(settings, state.responded(_response("absent"))),
+        forbids_caching=_forbids_caching(settings, responded),
+        permits_caching=_permits_caching(settings, responded),
+        drops_caching=_drops_caching(settings, family, responded),
         obeys_caching_headers=_obeys_caching_headers(settings, family),
+        if_permitted=response_caching(settings, family, state.method, lambda: state, True),
     )
 
 
@@ -138,24 +152,55 @@ def _is_zero(quality: str) -> bool:
     return bool(quality) and not quality.strip("0.")
 
 
-def _forbids_caching(settings: Settings, state: RequestState) -> bool:
-    """Whether `expires` or `add_header` adds headers that forbid caching."""
+def _forbids_caching(settings: Settings, state: RequestState) -> frozenset[str]:
+    """The headers with which `expires` or `add_header` forbids caching."""
+    expires, controls = _caching_headers(settings, state)
+    if expires == "epoch" or expires.startswith("-"):
+        return _OF_CACHING
+    # With `expires 0`, the header Expires has the present time, which is not past.
+    forbids = expires == "0" or any(map(_FORBIDS.search, controls))
+    return frozenset({"cache-control"} if forbids else ())
+
+
+def _permits_caching(settings: Settings, state: RequestState) -> frozenset[str]:
+    """The headers with which `expires` or `add_header` permits caching."""
+    expires, controls = _caching_headers(settings, state)
+    forbidden = _forbids_caching(settings, state)
+    if expires == "max" or re.search("[0-9]", expires):
+        return _OF_CACHING - forbidden
+    permits = any(map(_PERMITS.search, controls))
+    return frozenset({"cache-control"} if permits else ()) - forbidden
+
+
+def _drops_caching(settings: Settings, family: str, state: RequestState) -> frozenset[str]:
+    """Which headers for caching nginx does not send on: `expires` replaces both."""
+    expires, _ = _caching_headers(settings, state)
+    if expires not in ("", "off"):
+        return _OF_CACHING
+    if family == "tunnel":
+        return frozenset()
+    hidden, passed = (
+        {arg.lower() for row in settings(f"{family}_{name}_header").rows for arg in row}
+        for name in ("hide", "pass")
+    )
+    return _OF_CACHING & (hidden - passed)
+
+
+def _caching_headers(settings: Settings, state: RequestState) -> tuple[str, list[str]]:
+    """The time of `expires`, and the Cache-Control headers added; unknown values are left out."""
     expires = [state.expand(row[-1]) or "" for row in settings("expires").rows if row]
-    if any(time == "epoch" or time.startswith("-") for time in expires):
-        return True
     rows = (row for row in settings("add_header").rows if len(row) > 1)
-    values = [state.expand(row[1]) or "" for row in rows if row[0].lower() == "cache-control"]
-    return any(map(_FORBIDS.search, values))
+    controls = [state.expand(row[1]) or "" for row in rows if row[0].lower() == "cache-control"]
+    return "".join(expires), controls
 
 
-def _obeys_caching_headers(settings: Settings, family: str) -> bool:
-    """Whether a cache obeys Expires or Cache-Control of the response; `*_store` does not."""
+def _obeys_caching_headers(settings: Settings, family: str) -> frozenset[str]:
+    """Which of Expires and Cache-Control a cache obeys; `*_store` obeys none."""
     if family in ("grpc", "tunnel"):
-        return True
+        return _OF_CACHING
     rows = settings(f"{family}_ignore_headers").rows
-    ignored = {arg.lower() for row in rows for arg in row}
     stores = settings(f"{family}_store").text not in ("", "off")
-    return not stores and not ignored >= {"expires", "cache-control"}
+    return frozenset() if stores else _OF_CACHING - {arg.lower() for row in rows for arg in row}
 
 
 def _is_of_hop(row: Sequence[str], state: RequestState) -> bool:
@@ -170,10 +215,11 @@ def _is_of_hop(row: Sequence[str], state: RequestState) -> bool:
 def _compresses_proxied(settings: Settings) -> bool:
     """Whether gzip is on for requests with a header Via.
 
-    Streams have neither ETag nor Last-Modified. Whether they have other headers is unknown.
+    Every value but `off` compresses a response without Expires, Cache-Control, ETag and
+    Last-Modified (`ngx_http_gzip_ok`). Whether a stream has some of them is unknown.
     """
     said = {arg for row in settings("gzip_proxied").rows for arg in row}
-    return "off" not in said and not said.isdisjoint({"any", "no_etag", "no_last_modified"})
+    return bool(said) and "off" not in said
 
 
 def forwarded_response(settings: Settings, family: str, state: RequestState) -> ForwardedResponse:

@@ -209,10 +209,10 @@ def streams_at(path: str) -> tuple[Stream, ...]:
 
 
 def stream_of_url(streams: Sequence[Stream], target: str) -> Stream | None:
-    """The stream of a URL among those of its location: a WebSocket if its path says so."""
+    """The stream of a URL among those of its location: of the kind that its path suggests."""
     said = streams_at(target.partition("?")[0])
-    if said and said[0].kind == "websocket":
-        return next((one for one in streams if one.kind == "websocket"), said[0])
+    if said:
+        return next((one for one in streams if one.kind == said[0].kind), said[0])
     return streams[0] if streams else None
 
 

@@ -33,7 +33,8 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
     accepted = _accepted(tiers, scenario)
     via = _via(tiers)
     framing, accel = scenario.framing, scenario.x_accel_buffering
-    is_compressed = is_uncacheable = False
+    is_compressed = False
+    forbids = permits = frozenset[str]()
     found: list[Delivery] = []
     for at, one in enumerate(tiers):
         following = tiers[at + 1] if at + 1 < len(tiers) else None
@@ -48,9 +49,12 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
             if isinstance(following, NginxTier):
                 plain = frozenset[Client]() if following.over_tls else frozenset((client,))
                 path = replace(path, plain=plain)
-            if is_uncacheable and one.obeys_caching_headers:
+            if forbids & one.obeys_caching_headers:
                 path = replace(path, recording=NOTHING)
-            is_uncacheable |= one.forbids_caching
+            elif permits & one.obeys_caching_headers:
+                path = replace(path, recording=one.if_permitted)
+            forbids = (forbids - one.drops_caching) | one.forbids_caching
+            permits = (permits - one.drops_caching) | one.permits_caching
             refused = following is not None and _refuses(one, following)
             found.append(
                 Delivery(asked, "no-stream", repeat="no-stream") if refused else path.deliver(asked)
