@@ -249,7 +249,7 @@ def test_one_format_that_fails_does_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "bad.conf").write_text(GOOD)
     formats = ["--format", "json=out.json", "--format", "concise", "--format", "sarif=out.sarif"]
     status, out, err = broken(
-        "nginx_stream_lint.report.json:json_text", "bad.conf", *formats, cwd=tmp_path
+        "nginx_stream_lint.report.json:json_parts", "bad.conf", *formats, cwd=tmp_path
     )
     assert status == 2
     assert "response-buffering" in out

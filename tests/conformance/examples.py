@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from nginx_stream_lint.config import Configuration, Directive, Source, read
 from nginx_stream_lint.fixes.apply import apply_edits
 from nginx_stream_lint.kubernetes.translate import runnable as nginx_text
@@ -88,14 +90,22 @@ def uri(location: Level) -> str:
     return match.pattern
 
 
+def _config_map(manifest: str) -> str:
+    """The nginx text in a manifest's ConfigMap."""
+    documents = yaml.safe_load_all(manifest)
+    [data] = [one["data"] for one in documents if one["kind"] == "ConfigMap"]
+    [text] = data.values()
+    return str(text)
+
+
 def runnable(text: str, folder: Path, upstream: Mapping[str, int]) -> Runnable:
     """An example's text made to run below `folder`; times are shortened by SCALE."""
     path = folder / "example.conf"
     if text.startswith("apiVersion:"):
-        # A manifest: what its (first) controller makes of it.
+        # A manifest: what its (first) controller makes of it, or the text of its ConfigMap.
         made = translate_resources(Source("ingress.yaml", text), text)[0]
-        one = next(one for one in made if "proxy_pass" in one.reading.text)
-        text = nginx_text(one, "certificate.pem", "key.pem")
+        one = next((one for one in made if "proxy_pass" in one.reading.text), None)
+        text = _config_map(text) if one is None else nginx_text(one, "certificate.pem", "key.pem")
     path.write_text(text)
     configuration = read(str(path))
     assert configuration.problems == [], configuration.problems

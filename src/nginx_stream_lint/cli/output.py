@@ -99,13 +99,13 @@ def _write(run: Run, target: Target, color: bool | None) -> str | None:
     try:
         text = parts(target.format, replace(run, width=columns(target.file)))
         if target.guarded and target.file is not None:
-            return _replace_own(text, target.format, target.file)
+            return _replace_own(text, target.format, target.file, are_commands)
         return try_write(text, target.file, color, are_commands)
     except Exception as error:
         return str(unexpected(f"--format {target.format}", error))
 
 
-def _replace_own(text: Iterable[str], name: str, path: str) -> str | None:
+def _replace_own(text: Iterable[str], name: str, path: str, commands: bool) -> str | None:
     """Write a report to a file that the settings name. Returns an error message or None."""
     from nginx_stream_lint.report.report_files import marked
 
@@ -114,7 +114,7 @@ def _replace_own(text: Iterable[str], name: str, path: str) -> str | None:
             f"{path}:1:1: is not a {name} report of nginx-stream-lint, so it is not"
             f" overwritten; remove it, or use --format {name}=FILE"
         )
-    return try_write(marked(name, text), path)
+    return try_write(marked(name, text), path, commands=commands)
 
 
 def _may_replace(path: str, name: str) -> bool:
