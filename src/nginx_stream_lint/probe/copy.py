@@ -2,8 +2,9 @@
 
 The copy is made of the parsed words of `nginx.levels`, never of source text: includes are expanded
 into one text. Directives are kept by an allow list (`permitted`), listening sockets move to free
-ports of loopback, targets become the dripping upstream, paths lead into the sandbox. Whatever
-changes is put on a list. `verify` holds the finished text to the allow list once more.
+ports of loopback, targets become the dripping upstream or the copy of the next nginx, paths lead
+into the sandbox. Whatever changes is put on a list. `verify` holds the finished text to the allow
+list once more.
 """
 
 from __future__ import annotations
@@ -35,10 +36,22 @@ from nginx_stream_lint.probe.allowed_directives import (
     reason_for_omission,
     too_large,
 )
-from nginx_stream_lint.probe.copy_model import CopiedDirective, CopiedPlace, CopiedSocket, Copy
+from nginx_stream_lint.probe.copy_model import (
+    CopiedDirective,
+    CopiedPlace,
+    CopiedSocket,
+    Copy,
+    NextCopy,
+)
 from nginx_stream_lint.probe.launch import NginxError
 from nginx_stream_lint.probe.nginx import free_ports
-from nginx_stream_lint.probe.pass_targets import PROTOCOLS, Groups, renamed_group, rewritten_target
+from nginx_stream_lint.probe.pass_targets import (
+    PROTOCOLS,
+    Groups,
+    rewritten_target,
+    tier_protocol,
+    tier_target,
+)
 from nginx_stream_lint.probe.quoting import UnwritableWord, quoted
 
 MARKER = "X-Nsl-Route"
@@ -99,6 +112,8 @@ def copy_of(
     version: Version,
     upstream: Mapping[str, int],
     folder: Path,
+    next_copies: Mapping[int, NextCopy] | None = None,
+    markers: int = 0,
 ) -> Copy:
     """The copy of a configuration.
 
@@ -107,13 +122,15 @@ def copy_of(
         version: of the nginx that is to run it.
         upstream: protocol to port of the dripping upstream.
         folder: an existing one, which is written into. All paths in the copy are relative to it.
+        next_copies: by the `id` of a `*_pass` directive, where it leads instead of the upstream.
+        markers: how many markers other copies of the chain have.
 
     Raises:
         NginxError: there is nothing to run, or there are no free ports.
     """
     for name in ("tmp", "cache"):
         (folder / WRITABLE / name).mkdir(parents=True, exist_ok=True)
-    return _Copying(configuration, version, upstream, folder).run()
+    return _Copying(configuration, version, upstream, folder, next_copies or {}, markers).run()
 
 
 class _Copying:
@@ -123,10 +140,14 @@ class _Copying:
         version: Version,
         upstream: Mapping[str, int],
         folder: Path,
+        next_copies: Mapping[int, NextCopy],
+        markers: int,
     ) -> None:
         self.configuration = configuration
         self.version = version
-        self.upstream = upstream
+        self.upstream = dict(upstream)
+        self.next_copies = next_copies
+        self.markers = markers
         self.folder = folder
         self.tree = tree_of(configuration.path)
         self.copy = Copy(
@@ -135,6 +156,7 @@ class _Copying:
         self.groups = {"http": Groups(), "stream": Groups()}
         self._group_nodes: list[tuple[str, CopiedDirective, list[CopiedDirective]]] = []
         self._passes: list[tuple[CopiedDirective, str, str]] = []
+        self._passes_on: list[tuple[CopiedDirective, str, NextCopy]] = []
         self._listens: list[tuple[CopiedDirective, str]] = []
         self._asked: list[tuple[CopiedDirective, list[CopiedDirective], Level]] = []
         self._caches = 0
@@ -150,6 +172,7 @@ class _Copying:
         self._work.append((build(self.configuration), self.copy.root))
         while self._work:
             self._fill(*self._work.pop())
+        self._finish_passes_on()
         self._finish_passes()
         self._finish_groups()
         self._finish_asked()
@@ -314,7 +337,7 @@ class _Copying:
 
     def _mark(self, level: Level) -> CopiedDirective:
         """Add a header with a block's number to its responses."""
-        marker = str(len(self.copy.places) + 1)
+        marker = str(self.markers + len(self.copy.places) + 1)
         self._markers[level] = marker
         directive = level.directive
         if directive is None:
@@ -392,14 +415,48 @@ class _Copying:
         if family == "proxy" and self.version >= _HTTP2_UPSTREAM:
             version = level.effective("proxy_http_version", self.version).text
             protocol = "h2c" if version == "2" else "http"
-        if "$" in row.args[0] or has_placeholder(row.args[0]):
+        node = CopiedDirective(row.name, [row.args[0]], row)
+        following = self.next_copies.get(id(row))
+        if following is not None:
+            self._passes_on.append((node, family, following))
+            return node
+        if _is_variable(row.args[0]):
             self._replaced(
                 row, "variables are not evaluated; the target is always the probe's upstream", False
             )
-        node = CopiedDirective(row.name, [row.args[0]], row)
         # Groups may come after the directives that use them.
         self._passes.append((node, family, protocol))
         return node
+
+    def _finish_passes_on(self) -> None:
+        """Lead requests to the copies of the next nginx, with the header Host that they have."""
+        groups, http = self.groups["http"], self.copy.http
+        for node, family, following in self._passes_on:
+            assert http is not None
+            assert http.children is not None
+            target = following.target
+            name = (target.host if NAME.fullmatch(target.host) else "localhost").lower()
+            if name not in groups.names:
+                groups.names.add(name)
+                rows = [CopiedDirective("server", [""])]
+                made = CopiedDirective("upstream", [name], None, rows)
+                self._group_nodes.append(("http", made, http.children))
+            protocol = tier_protocol(following.port)
+            self.upstream[protocol] = following.port
+            self.copy.upstream |= {following.port}
+            self.copy.over_tls |= target.scheme in ("https", "grpcs")
+            uri = target.uri
+            if _is_variable(node.args[0]):
+                assert node.origin is not None
+                self._replaced(
+                    node.origin,
+                    "variables are not evaluated; the next nginx gets the path unchanged",
+                    bool(uri),
+                )
+                uri = ""
+            group = groups.use(name, protocol)
+            assert group is not None
+            node.args = [tier_target(family, target.scheme, group, uri)]
 
     def _finish_passes(self) -> None:
         for node, family, protocol in self._passes:
@@ -417,7 +474,7 @@ class _Copying:
     def _finish_groups(self) -> None:
         for area, node, siblings in self._group_nodes:
             name = node.args[0].lower()
-            protocols = self.groups[area].speaks.get(name, ["http"])
+            variants = self.groups[area].variants.get(name, {"http": name})
             if not any(child.name == "server" for child in node.children or ()):
                 assert node.children is not None
                 node.children.append(CopiedDirective("server", [""]))
@@ -425,10 +482,10 @@ class _Copying:
                     self._replaced(node.origin, "no server in it can be read", True)
             at = next((at for at, one in enumerate(siblings) if one is node), len(siblings))
             clones = []
-            for protocol in protocols:
+            for protocol, variant in variants.items():
                 clone = CopiedDirective(
                     "upstream",
-                    [renamed_group(name, protocol)],
+                    [variant],
                     node.origin,
                     [
                         CopiedDirective(one.name, list(one.args), one.origin)
@@ -438,8 +495,8 @@ class _Copying:
                 for one in clone.children or ():
                     if one.name == "server":
                         one.args[0] = f"127.0.0.1:{self.upstream[protocol]}"
-                    elif one.name == "zone":
-                        one.args[0] = renamed_group(one.args[0], protocol)
+                    elif one.name == "zone" and variant != name:
+                        one.args[0] = f"{one.args[0]}-nsl-{protocol}"
                 clones.append(clone)
             siblings[at : at + 1] = clones
 
@@ -634,6 +691,10 @@ def _is_below(path: str, folder: str) -> bool:
 
 def _has_wildcard(directive: Directive) -> bool:
     return bool(directive.args) and re.search(r"[*?[]", directive.args[0]) is not None
+
+
+def _is_variable(target: str) -> bool:
+    return "$" in target or has_placeholder(target)
 
 
 def _is_flag(arg: str) -> bool:
