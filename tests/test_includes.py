@@ -164,7 +164,7 @@ class TestWhatIsNotThere:
         said = checked(".")
         assert said["status"] == 1  # nothing is unknown: an error stays one
         assert said["notes"] == [
-            'no file matches include "/etc/nginx/locations/*.conf", so it adds nothing'
+            'no file here matches include "/etc/nginx/locations/*.conf", so it counts as empty'
         ]
 
     def test_a_file_may_set_anything_and_is_said_once(self) -> None:

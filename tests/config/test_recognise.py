@@ -75,6 +75,8 @@ NOT = {
     # sources of programs
     "src/App.tsx": "export function App() {\n  return <p>{x}</p>;\n}\n",
     "nginx/App.vue": "<template>\n</template>\n<script>\nif (a) { return; }\n</script>\n",
+    "lib.inc": "check () {\n  if [ -z $a ]; then\n    return 1\n  fi\n}\n",
+    "check.inc": "if [ -z $a ]; then\n  break\nfi\n",
     "nginx.php": "<?php\nif ($a) { return; }\nserver();\n",
     "nginx.rs": "use nginx;\nfn main() { return; }\n",
     "Page.svelte": "<script>\nif (a) { break; }\n</script>\n",
@@ -104,6 +106,7 @@ NOT = {
     "Jenkinsfile": "server { location { return; } }\n",
     "Makefile": "nginx:\n\tnginx;\n",
     "helpers/nginx": "ynh() {\n    local x;\n    if true; then\n        return;\n    fi\n}\n",
+    "checks.inc": "check () {\n    if true; then\n    return 0\n    fi\n    set -f; y=1;\n}\n",
     # other programs
     "jibri.conf": 'jibri {\n    id = ""\n    http {\n        external-api-port = 2222\n    }\n}\n',
     "tmux.conf": "set -g prefix C-a\nbind r source-file ~/.tmux.conf \\; display x\n",

@@ -117,10 +117,12 @@ VALUES = [
     ("{{- /* {{ a }} */ -}}\nlisten {{ .a }};", "\nlisten _;"),
     ("{{ $x := .port }}\n{{ $x = 1 }}\nlisten {{ $x }};", "\n\nlisten _;"),
     ("listen {{port}};", "listen _;"),
+    ('a "{{ printf \\"%s }}\\" .x }}"; b {{ .y }};', 'a "_"; b _;'),
     ("listen [[ .port ]];", "listen _;"),
     # ERB
     ("listen <%= @port %>;", "listen _;"),
     ("<%# a -%>\n<% x = 1 -%>\nlisten <%= x -%>;", "\n\nlisten _;"),
+    ("<%\n=begin\nif a\n=end\n%>\nlisten <%= x %>;", "\n\n\n\n\nlisten _;"),
     # Handlebars
     ("listen {{{env.PORT}}};", "listen _;"),
     ('listen {{{or env.PORT "80"}}};', "listen _;"),
@@ -271,6 +273,7 @@ CONDITIONS = [
     ),
     ("<%\n x = if a\n 1\n end\n def y\n end\n-%>\n<% if x\n-%>b 1;<% end %>", ["b 1;"]),
     ("<%#\n if a\n%><% if b %>b 1;<% end %>", ["b 1;"]),
+    ("<%\n=begin\nif a\nin b\n\n=end\n%>\n<% if b %>b 1;<% end %>", ["b 1;"]),
     ("{% case a %}{% when b %}c 1;{% else %}c 2;{% endcase %}", ["c 1;", "c 2;"]),
     (
         "{% if a %}b 1;{% if c %}d 1;{% endif %}{% endif %}",

@@ -43,6 +43,12 @@ def test_a_plain_service() -> None:
     assert dict(one.environment) == {"A": "1", "B": "on", "C": None}
 
 
+def test_a_stack_of_swarm_is_a_compose_file() -> None:
+    text = "services: {web: {image: 'nginx:1.27.3'}}\n"
+    one = instance(deployment({"docker-stack.prod.yml": text, "stack.yaml": text}))
+    assert (one.project, one.image) == ("docker-stack.prod.yml", "nginx:1.27.3")
+
+
 def test_long_forms() -> None:
     one = service(
         "volumes:\n- {type: bind, source: ./conf.d, target: /etc/nginx/conf.d}\n"

@@ -49,6 +49,44 @@ def test_a_copy_into_a_folder_of_the_image_goes_into_it() -> None:
     assert one.files[-1].is_folder
 
 
+def test_a_copy_into_an_existing_folder_goes_into_it() -> None:
+    one = built(
+        """\
+        FROM nginx
+        RUN mkdir -p /data/sites && touch /data/x
+        WORKDIR /work
+        COPY nginx.conf /data/sites
+        COPY nginx.conf /work
+        COPY nginx.conf /new
+        COPY start.sh /usr/local/bin
+        CMD ["start.sh"]
+        """,
+        **{"start.sh": "nginx -g 'daemon off;'\n"},
+    )
+    assert files(one) == {
+        "/data/sites/nginx.conf": "nginx.conf",
+        "/work/nginx.conf": "nginx.conf",
+        "/new": "nginx.conf",
+        "/usr/local/bin/start.sh": "start.sh",
+    }
+
+
+def test_a_main_file_that_a_variable_names_is_unknown() -> None:
+    script = """\
+        if [ "$TLS" = true ]; then CONFIG=/etc/nginx/tls.conf; else CONFIG=/etc/nginx/nginx.conf; fi
+        sed -i 's/a/b/' "$NGINX_CONFIG"
+        exec nginx -c $CONFIG -g 'daemon off;'
+        """
+    text = 'FROM nginx:1.27.3\nCOPY start.sh /\nENTRYPOINT ["/start.sh"]\n'
+    one = built(text, **{"start.sh": script})
+    assert one.main is None
+    assert not one.is_start_known  # the edited file is unknown, too
+    assert one.versions is not None
+    known = script.replace('if [ "$TLS" = true ]; then ', "").replace("; else", "; #")
+    one = built(text, **{"start.sh": known.replace("NGINX_CONFIG", "CONFIG")})
+    assert one.main == "/etc/nginx/tls.conf"
+
+
 @pytest.mark.parametrize(
     ("commands", "found"),
     [
@@ -93,6 +131,24 @@ def test_the_command_of_sed_is_no_file(command: str) -> None:
     one = built(f"FROM nginx:1.27.3\nWORKDIR /etc/nginx/conf.d\nCOPY conf.d .\nRUN {command}\n")
     changed = [file.inside for file in one.files if file.changed is not None]
     assert changed == ["/etc/nginx/conf.d/site.conf"]
+
+
+def test_a_copy_into_a_folder_of_every_system_goes_into_it() -> None:
+    one = built(
+        """\
+        FROM nginx:1.27.3
+        COPY start.sh /usr/local/bin
+        COPY start.sh /docker-entrypoint.d
+        ENTRYPOINT ["/usr/local/bin/start.sh"]
+        """,
+        **{"start.sh": "cp /a.conf /etc/nginx/nginx.conf\nexec nginx\n"},
+    )
+    assert files(one) == {
+        "/usr/local/bin/start.sh": "start.sh",
+        "/docker-entrypoint.d/start.sh": "start.sh",
+        "/etc/nginx/nginx.conf": None,  # made when it starts
+    }
+    assert one.is_start_known
 
 
 def test_stages_take_from_one_another() -> None:
@@ -172,6 +228,7 @@ def test_heredocs() -> None:
             "1.24.0",
         ),
         ("FROM python:3.12-slim-bookworm\nRUN apt-get install nginx", "1.22.1"),
+        ('ARG MIRROR=\nFROM "${MIRROR}debian:12"\nRUN apt-get install nginx', "1.22.1"),
         ("FROM alpine\nRUN apk add nginx=1.24.0-r6", "1.24.0"),
         ("FROM alpine\nRUN apk add nginx", None),
         # Packages of nginx.org have other versions.
@@ -189,6 +246,11 @@ def test_heredocs() -> None:
         ("FROM alpine:3.20\nRUN apk add --no-cache 'nginx~1.26'", "1.26"),
         ("FROM debian:12\nENV V=1.27.3\nRUN apt-get install -y nginx=${V}-1~bookworm", "1.27.3"),
         ("FROM debian:12\nARG V=1.27.3\nRUN apt-get install -y nginx=$V*", "1.27.3"),
+        (
+            'FROM debian:12\nENV V=1.27.3\nRUN packages=" \\\n  nginx=${V}-1~bookworm \\\n  gettext " \\\n'
+            "  && apt-get install -y $packages",
+            "1.27.3",
+        ),
         ("ARG V=1.27\nFROM nginx:${V}-alpine", "1.27"),
         ("ARG V\nFROM nginx:${V:-1.27}", "1.27"),
         ("ARG BASE=docker.io/library/nginx\nARG V=1.27\nFROM $BASE:$V", "1.27"),
@@ -272,6 +334,30 @@ def test_templates_are_filled_by_the_images_entrypoint() -> None:
         assert not any(file.is_filled for file in one.files), command
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "COPY root /",
+        "COPY root/etc/nginx/ /etc/nginx/\nCOPY root/docker-entrypoint.d /docker-entrypoint.d",
+    ],
+)
+def test_the_entrypoint_sees_files_of_copied_folders(line: str) -> None:
+    others = {
+        "root/etc/nginx/templates/a.conf.template": "",
+        "root/docker-entrypoint.d/50-own.sh": "#!/bin/sh\nrm /etc/nginx/conf.d/default.conf\n",
+    }
+    one = instance(deployment({"Dockerfile": f"FROM nginx:1.27.0\n{line}\n", **others}))
+    filled = {file.inside: file.path for file in one.files if file.is_filled}
+    assert filled == {"/etc/nginx/conf.d/a.conf": "root/etc/nginx/templates/a.conf.template"}
+    assert one.at("/etc/nginx/conf.d/default.conf").how == "removed"  # type: ignore[union-attr]
+    assert one.is_start_known
+
+
+def test_an_unknown_script_of_the_entrypoint_may_write_anything() -> None:
+    one = built("FROM nginx:1.27.0\nCOPY missing.sh /docker-entrypoint.d/\n")
+    assert not one.is_start_known
+
+
 def test_envsubst_in_a_command_and_in_a_script() -> None:
     line = "envsubst '$PORT $HOST' \\\n  < /t.conf > /etc/nginx/nginx.conf"
     for start, script in (
@@ -319,6 +405,39 @@ def test_a_script_gets_arguments_and_exports_variables() -> None:
     assert found["/etc/nginx/nginx.conf"] == ("t/a.template", ("PORT", "API"))
     assert found["/etc/nginx/more.conf"] == (None, None)
     assert "/etc/nginx/mime.types" not in found
+
+
+def test_the_main_file_is_unknown_if_a_condition_chooses_it() -> None:
+    script = """\
+        if [ "$TLS" = true ]; then MAIN=/etc/nginx/tls.conf; else MAIN=/etc/nginx/nginx.conf; fi
+        exec nginx -c $MAIN
+        """
+    text = 'FROM nginx:1.27.0\nCOPY s.sh /s.sh\nENTRYPOINT ["/s.sh"]\n'
+    assert instance(deployment({"Dockerfile": text, "s.sh": script})).main is None
+    script = "MAIN=/etc/nginx/tls.conf\nexec nginx -c $MAIN\n"
+    assert instance(deployment({"Dockerfile": text, "s.sh": script})).main == "/etc/nginx/tls.conf"
+
+
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        ('whoami || echo none\nexec "$@"\n', '["nginx", "-c", "/etc/nginx/own.conf"]'),
+        ('test -e /x && chown x /y\n"${@}"\n', '["nginx", "-c", "/etc/nginx/own.conf"]'),
+        ('shift\nexec "$@"\n', '["web", "nginx", "-c", "/etc/nginx/own.conf"]'),
+        ('set -- nginx "$@"\nexec $*\n', '["-c", "/etc/nginx/own.conf"]'),
+    ],
+)
+def test_an_entrypoint_starts_its_arguments(script: str, command: str) -> None:
+    text = f'FROM nginx:1.27.0\nCOPY start /bin/\nENTRYPOINT ["/bin/start"]\nCMD {command}\n'
+    one = built(text, start=f"#!/bin/sh\n{script}")
+    assert one.main == "/etc/nginx/own.conf"
+    assert one.is_start_known
+
+
+def test_an_entrypoint_without_arguments_starts_nothing() -> None:
+    text = 'FROM nginx:1.27.0\nCOPY start /bin/\nENTRYPOINT ["/bin/start"]\n'
+    one = built(text, start='#!/bin/sh\n"$@"\n')
+    assert not one.is_start_known
 
 
 def test_a_program_may_write_anything() -> None:

@@ -89,3 +89,49 @@ def test_files_that_are_not_read_are_told() -> None:
         "2000.Dockerfile:1:1: there are 2,000 files of this kind before this one;"
         " it was not read, nor those after it"
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "main", "sites"),
+    [
+        ("COPY root /", "/etc/nginx/nginx.conf of nginx:1.27.3", ["default", "a.conf"]),
+        (
+            "COPY root/etc/nginx/ /etc/nginx/",
+            "/etc/nginx/nginx.conf of nginx:1.27.3",
+            ["default", "a.conf"],
+        ),
+        (
+            "COPY root /\nRUN rm /etc/nginx/conf.d/default.conf",
+            "/etc/nginx/nginx.conf of nginx:1.27.3",
+            ["a.conf"],
+        ),
+        ("COPY own /etc/nginx", "own/nginx.conf", ["own/conf.d/default.conf"]),
+    ],
+)
+def test_a_copied_folder_adds_to_the_folder_of_the_image(
+    line: str, main: str, sites: list[str]
+) -> None:
+    paths = ("root/etc/nginx/conf.d/a.conf", "own/nginx.conf", "own/conf.d/default.conf")
+    text = f"FROM nginx:1.27.3\n{line}\n"
+    web = only(Workspace.in_memory({"Dockerfile": text, **dict.fromkeys(paths, "")}), ".")
+    names = {
+        "default": "/etc/nginx/conf.d/default.conf of nginx:1.27.3",
+        "a.conf": "root/etc/nginx/conf.d/a.conf",
+    }
+    assert web.main == main
+    assert sorted(web.paths_of("conf.d/*.conf").paths) == sorted(
+        names.get(one, one) for one in sites
+    )
+
+
+@pytest.mark.parametrize("command", ["ln -s /opt/sites", "cp -r /opt/sites"])
+def test_a_folder_in_place_of_a_removed_one(command: str) -> None:
+    text = f"FROM nginx\nCOPY . /opt\nRUN rm -rf /etc/nginx/conf.d && {command} /etc/nginx/conf.d\n"
+    web = only(Workspace.in_memory({"Dockerfile": text, "sites/a.conf": ""}), ".")
+    assert list(web.paths_of("conf.d/*.conf").paths) == ["sites/a.conf"]
+
+
+def test_a_mounted_folder_hides_that_of_the_image() -> None:
+    web, _ = instance("nginx/conf.d/a.conf")
+    assert web.main is None
+    assert list(web.paths_of("conf.d/*.conf").paths) == ["nginx/conf.d/a.conf"]

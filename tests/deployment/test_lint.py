@@ -591,6 +591,16 @@ def test_explain_names_others_that_read_the_file() -> None:
         assert words in shown
 
 
+def test_explain_names_a_service_with_overrides_once() -> None:
+    override = "services: {web: {environment: {A: b}}}\n"
+    files = {**repository("1.27.3"), "compose.prod.yaml": override}
+    explainer = make_explainer(Workspace.in_memory(files), "b/site.conf", Options())
+    url = "/v1/chat/completions"
+    found = explainer.explain_all([(url, parse_url(url))])
+    shown = " ".join(explain_text(explainer, found, [[]], width=1000).split())
+    assert "(compose.yaml:3) server" in shown
+
+
 @pytest.mark.parametrize("more", ["volumes_from: [elsewhere]", "extends: {service: a, file: b}"])
 def test_unknown_mounts_leave_includes_open(more: str) -> None:
     """They may be mounted at any path, so the include is resolved as without a deployment."""

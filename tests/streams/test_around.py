@@ -159,6 +159,18 @@ def test_an_app_that_the_server_or_file_is_named_after(tmp_path: Path) -> None:
     assert likely(tmp_path, server(other, name="grafana.example.com")) == {"/api/": "sse"}
 
 
+def test_an_app_that_an_included_file_is_named_after(tmp_path: Path) -> None:
+    included = tmp_path / "livekit.conf"
+    included.write_text("location /livekit/ { proxy_pass http://127.0.0.1:7880/; }")
+    text = "server { include livekit.conf; location / { proxy_pass http://pages:3000; } }"
+    assert likely(tmp_path, text) == {}  # what is outside of the file is for something else
+    included.write_text("location / { proxy_pass http://127.0.0.1:7880/; }")
+    assert likely(tmp_path, "server { include livekit.conf; }") == {"/": "websocket"}
+    included.write_text("location /livekit/ { proxy_pass http://127.0.0.1:7880/; }")
+    text = text.replace("server {", "server { server_name livekit.example.com;")
+    assert likely(tmp_path, text) == {"/": "websocket"}
+
+
 def test_an_app_that_another_location_names(tmp_path: Path) -> None:
     def at(path: str, host: str) -> str:
         return f"location {path} {{ proxy_pass http://{host}; }}"

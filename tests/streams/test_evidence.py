@@ -389,6 +389,19 @@ def heartbeat(folder: Path, text: str) -> float | None:
     return stream.heartbeat_s
 
 
+def test_the_recipe_of_an_object_store_is_not_that_of_events(tmp_path: Path) -> None:
+    recipe = (
+        'proxy_http_version 1.1; proxy_set_header Connection ""; chunked_transfer_encoding off;'
+    )
+    assert likely(tmp_path, at("/files/", "http://app:9000", recipe)) == {"/files/": "sse"}
+    for host in ("minio", "acme-minio-1", "s3.example.com"):
+        assert likely(tmp_path, at("/files/", f"http://{host}:9000", recipe)) == {}
+    named = "set $to minio;" + at("/files/", "http://$to:9000", recipe)
+    assert likely(tmp_path, named) == {}
+    certain = recipe + "proxy_buffering off;"
+    assert likely(tmp_path, at("/listen/", "http://minio:9000", certain)) != {}
+
+
 def test_heartbeats_of_what_is_behind(tmp_path: Path) -> None:
     below = f"location /connection {{ proxy_pass http://127.0.0.1:8000; {SOCKETS} }}"
     assert heartbeat(tmp_path, below) == 25.0  # Centrifugo's /connection/websocket

@@ -182,7 +182,17 @@ def test_the_catalogue_is_whole() -> None:
         assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in app.names), app.name
     assert set(evidence_words()) == {
         *("path", "talk", "comment", "upstream", "around", "around_api"),
-        *("pages", "general", "usual", "never", "files", "no_sockets", "media", "beside"),
+        *(
+            "pages",
+            "general",
+            "usual",
+            "never",
+            "files",
+            "no_sockets",
+            "media",
+            "storage",
+            "beside",
+        ),
     }
 
 

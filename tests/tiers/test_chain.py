@@ -105,6 +105,29 @@ def test_the_header_of_the_app_reaches_the_front_or_not(app: str, verdict: str) 
 
 
 @pytest.mark.parametrize(
+    ("added", "sent", "verdict"),
+    [
+        ("$upstream_http_x_accel_buffering", "no", "streams"),
+        ("$upstream_http_x_accel_buffering", "yes", "stalls"),
+        ("$upstream_http_x_accel_buffering", "absent", "stalls"),
+        ("$accel", "absent", "streams"),
+        ("$other", "no", "stalls"),
+        ("$unknown", "no", "stalls"),
+    ],
+)
+def test_the_header_for_the_front_may_come_from_a_variable(
+    added: str, sent: str, verdict: str
+) -> None:
+    maps = (
+        "map $upstream_http_content_type $accel { default yes; ~event-stream no; }"
+        "map $sent_http_content_type $other { default no; text/event-stream yes; }"
+    )
+    app = APP.replace("http {", f"http {{ {maps}") % f"add_header X-Accel-Buffering {added};"
+    one = explained(**{"app.conf": app})
+    assert verdicts(one, x_accel_buffering=sent) == {verdict}
+
+
+@pytest.mark.parametrize(
     ("app", "edge"),
     [("", "proxy_http_version 1.0;"), ("chunked_transfer_encoding off;", "")],
 )
@@ -114,6 +137,16 @@ def test_a_front_without_chunks_holds(app: str, edge: str) -> None:
         text = EDGE.replace("proxy_http_version 1.1;", "proxy_http_version 1.0;")
         one = explained(app, **{"edge.conf": text % ""})
     assert one["tiers"][-1]["held_by"] == "upstream-buffer"
+
+
+@pytest.mark.parametrize("value", ["$coding", "$http_accept_encoding"])
+def test_accept_encoding_may_come_from_a_variable(value: str) -> None:
+    table = "map $http_upgrade $coding { default gzip; '' ''; }"
+    edge = EDGE.replace("http {", f"http {{ {table}")
+    rows = f"proxy_buffering off; proxy_set_header Accept-Encoding {value};"
+    one = explained("gzip on; gzip_types *;", **{"edge.conf": edge % rows})
+    stalls = "streams" if value == "$coding" else "stalls"
+    assert verdicts(one, accept_encoding="gzip") == {stalls}
 
 
 def test_a_front_without_accept_encoding_keeps_gzip_off() -> None:
@@ -278,10 +311,12 @@ def test_headers_of_an_inner_nginx_forbid_caching(app: str, cache: str, repeat: 
     assert found == [repeat]
 
 
-def test_http2_to_an_inner_nginx_takes_no_connection_header() -> None:
+@pytest.mark.parametrize("value", ["close", "$connection_upgrade"])
+def test_http2_to_an_inner_nginx_takes_no_connection_header(value: str) -> None:
+    table = "map $http_upgrade $connection_upgrade { default upgrade; '' close; }"
     app = (APP % "").replace("listen 8080;", "listen 8080; http2 on;")
     text = EDGE.replace("proxy_http_version 1.1;", "proxy_http_version 2;")
-    close = text % "proxy_set_header Connection close;"
+    close = text.replace("http {", f"http {{ {table}") % f"proxy_set_header Connection {value};"
     workspace = Workspace.in_memory({"app.conf": app, "edge.conf": close})
     told = {
         version: explain(

@@ -149,19 +149,140 @@ data:
 """
 
 
+ROUTE = """apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: infra}
+spec:
+  gatewayClassName: nginx
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: front}
+spec:
+  parentRefs: [{name: edge, namespace: infra}]
+  hostnames: [chat.example.com]
+  rules:
+    - backendRefs: [{name: web, port: 80}]
+---
+"""
+GATEWAY, HTTP_ROUTE, _ = ROUTE.split("---\n")
+POD = MANIFEST.partition("---\n")[2] % "http"
+VIRTUAL_SERVER = """apiVersion: k8s.nginx.org/v1
+kind: VirtualServer
+metadata: {name: front}
+spec:
+  host: chat.example.com
+  upstreams: [{name: inner, service: web, port: 80}]
+  routes: [{path: /, action: {pass: inner}}]
+"""
+
+
 @pytest.mark.parametrize(("port", "tiers"), [("http", 2), ("8080", 2), ("9090", 1), ("other", 1)])
-def test_an_ingress_leads_through_its_service_to_a_pod(
-    port: str, tiers: int, tmp_path: Path
+@pytest.mark.parametrize("front", ["Ingress", "Gateway"])
+def test_a_controller_leads_through_a_service_to_a_pod(
+    front: str, port: str, tiers: int, tmp_path: Path
 ) -> None:
-    (tmp_path / "k8s.yaml").write_text(MANIFEST % port, encoding="utf-8")
+    text = MANIFEST if front == "Ingress" else ROUTE + MANIFEST.partition("---\n")[2]
+    (tmp_path / "k8s.yaml").write_text(text % port, encoding="utf-8")
     one = explained(tmp_path, "k8s.yaml", "http://chat.example.com/v1/chat")
     assert len(one["tiers"]) == tiers
-    assert one["tiers"][-1]["line"] == 12
+    assert one["tiers"][-1]["line"] == (12 if front == "Ingress" else 15)
     if tiers == 2:
         assert (one["tiers"][0]["name"], one["tiers"][0]["held_by"]) == (
             "location /v1/",
             "upstream-buffer",
         )
+
+
+def in_namespace(text: str, namespace: str) -> str:
+    return text.replace("metadata: {name", f"metadata: {{namespace: {namespace}, name")
+
+
+def in_template(text: str) -> str:
+    return text.replace("name: web", 'name: "{{ .Release.Name }}-web"', 1)
+
+
+CHAT, IMAGES = (in_namespace(POD, name) for name in ("chat", "images"))
+OF_IMAGES = POD.replace("/v1/", "/v2/")
+
+
+@pytest.mark.parametrize(
+    ("files", "inner"),
+    [
+        # The nearest Service counts, wherever the Gateway is.
+        (
+            {
+                "clusters/eu/gateway.yaml": GATEWAY,
+                "apps/chat/route.yaml": HTTP_ROUTE,
+                "apps/chat/base/pod.yaml": POD,
+                "apps/images/base/pod.yaml": OF_IMAGES,
+            },
+            "apps/chat/base/pod.yaml",
+        ),
+        ({"edge/gateway/all.yaml": ROUTE, "other/pods/web.yaml": POD}, None),
+        (
+            {
+                "gateway.yaml": GATEWAY,
+                "route.yaml": in_namespace(HTTP_ROUTE, "images"),
+                "chat.yaml": CHAT,
+                "images.yaml": IMAGES,
+            },
+            "images.yaml",
+        ),
+        (
+            {
+                "gateway.yaml": GATEWAY,
+                "route.yaml": in_namespace(HTTP_ROUTE, "infra").replace(
+                    "{name: web,", "{name: web, namespace: chat,"
+                ),
+                "chat.yaml": CHAT,
+                "images.yaml": IMAGES,
+            },
+            "chat.yaml",
+        ),
+        ({"all.yaml": in_namespace(ROUTE, "other") + CHAT}, None),
+        ({"all.yaml": ROUTE + POD, "other.yaml": OF_IMAGES}, "all.yaml"),
+        (
+            {
+                "Chart.yaml": "apiVersion: v2\nname: chat\nversion: 1.0.0\n",
+                "templates/route.yaml": ROUTE.replace(
+                    "name: web,", 'name: "{{ .Release.Name }}-web",'
+                ),
+                "templates/pod.yaml": in_template(POD),
+            },
+            "templates/pod.yaml",
+        ),
+        (
+            {
+                "base/kustomization.yaml": "resources: [route.yaml, pod.yaml]\n",
+                "base/route.yaml": ROUTE,
+                "base/pod.yaml": POD,
+                "prod/kustomization.yaml": "resources: [../base]\nnamePrefix: prod-\n",
+            },
+            "base/pod.yaml",
+        ),
+        ({"front.yaml": VIRTUAL_SERVER, "pod.yaml": POD}, "pod.yaml"),
+    ],
+    ids=[
+        "nearest", "elsewhere", "namespace", "of the reference", "other namespace", "same file",
+        "Helm", "kustomize", "VirtualServer",
+    ],
+)  # fmt: skip
+def test_the_service_that_a_manifest_means(
+    files: dict[str, str], inner: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / ".git").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = lint(Workspace.on_disk(str(tmp_path)), [str(tmp_path)]).findings
+    passed = {
+        Path(one.place.source.name).relative_to(tmp_path).as_posix()
+        for one in found
+        if one.instance is not None and any("also passes" in other.message for other in one.related)
+    }
+    assert passed == (set() if inner is None else {inner})
 
 
 def test_lint_checks_the_front_for_the_streams_behind_it(tmp_path: Path) -> None:

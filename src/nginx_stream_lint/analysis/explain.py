@@ -389,7 +389,7 @@ class Explainer:
         named = self._named.find(front, target, peer)
         if named is not None:
             return named
-        found = neighbour(self._by_tier[front]._configuration, target, peer)
+        found = neighbour(self._by_tier[front]._configuration, front.http, target, peer)
         other = None if found is None else self._explainer_of(found[0])
         if found is None or other is None:
             return None

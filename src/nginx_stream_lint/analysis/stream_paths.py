@@ -178,7 +178,8 @@ def _tier(hop: Hop) -> NginxTier:
     def settings(name: str) -> Effective:
         return level.effective(name, version)
 
-    return tier(settings, delivery_path(route, settings, version), scheme, version)
+    assert route.state is not None
+    return tier(settings, delivery_path(route, settings, version), scheme, version, route.state)
 
 
 def delivery_path(route: Route, settings: Settings, version: Version) -> DeliveryPath:

@@ -73,7 +73,7 @@ class _TierFinder:
             if named is not None:
                 return named
         configuration: Configuration = self._configurations[front]
-        found = neighbour(configuration, target, peer)
+        found = neighbour(configuration, front.http, target, peer)
         other = None if found is None else self._by_deployed.get(found[0])
         if found is None or other is None or other is front:
             return None

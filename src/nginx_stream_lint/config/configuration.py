@@ -483,7 +483,10 @@ class _IncludeReader:
                 directive.may_set = frozenset()  # nginx will find no file either
             if directive.may_set is None and not self.provider.reads_as_nginx:
                 self.configuration.missing.append(directive)
-                self._note(directive, f'no file matches include "{name}", so it adds nothing')
+                self._note(
+                    directive,
+                    f'no file here matches include "{name}", so it counts as empty',
+                )
             return []
         directive.unknown = "it was not found"
         if directive.may_set is not None or directive.is_conditional:

@@ -117,13 +117,18 @@ class Deployed(Protocol):
     def app_of(self, host: str) -> str | None:
         """The app in the catalogue for a host name; None if unknown."""
 
-    def neighbour(
-        self, host: str, port: int, project: str | None = None
-    ) -> tuple[Deployed, int] | None:
+    def neighbour(self, host: str, port: int) -> tuple[Deployed, int] | None:
         """The nginx that a host name and port lead to, and the port in its container.
 
-        None if it is none, or unknown. `project` is another place of the deployment from which the
-        name is looked up.
+        None if it is none, or unknown.
+        """
+
+    def behind_service(
+        self, name: str, namespace: str | None, port: int, path: str
+    ) -> tuple[Deployed, int] | None:
+        """The nginx behind a Kubernetes Service that a manifest names; as `neighbour` otherwise.
+
+        `path` is the manifest's. Of several Services of the name, the nearest counts.
         """
 
     @property

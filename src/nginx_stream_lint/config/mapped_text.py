@@ -84,6 +84,12 @@ class Author(Protocol):
     def apart(self) -> str:
         """Advice: how to separate a path so that its settings affect no other path."""
 
+    def service_at(self, offset: int) -> tuple[str, str | None] | None:
+        """Name and namespace of the Kubernetes Service of the upstream that begins at an offset.
+
+        None if none begins there.
+        """
+
 
 class MappedText(Struct, eq=False):
     """The text that nginx sees of a source: of a template, of a block in a YAML file, or all of it.

@@ -105,6 +105,8 @@ _EXTENSIONS = _words(
 
 # The first non-blank line in files of other programs: a section in brackets, markup.
 _OTHER_LINE = r"\[[^\[\]%{}\n]+\]\s*(?:[#;].*)?|<[A-Za-z!?/].*|---\s*"
+# Lines of shell scripts: the start of a function, and the end of a condition.
+_SHELL_LINE = r"(?m)^[ \t]*(?:(?:function[ \t]+)?[A-Za-z_]\w*[ \t]*\(\)\s*\{?|fi)[ \t]*$"
 _FIRST_LINE = r"(?m)^[ \t]*([^\s#;][^\n]*)"
 _ASSIGNMENT = r"(?m)^[ \t]*[\w.-]+[ \t]*="
 # A placeholder in braces opens no block.
@@ -229,6 +231,8 @@ def _is_other(text: str) -> bool:
     """Whether a text contains constructs that nginx configuration never has."""
     begin = text[:_BEGIN]
     if ";" not in begin and re.search(_ASSIGNMENT, begin):
+        return True
+    if re.search(_SHELL_LINE, begin):
         return True
     first = re.search(_FIRST_LINE, begin)
     return first is not None and re.fullmatch(_OTHER_LINE, first[1].rstrip()) is not None

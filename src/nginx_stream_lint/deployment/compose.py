@@ -791,7 +791,8 @@ class _ServiceParser:
             return PlacedFile(target, path, "mount", origin)
         if path is not None and self.workspace.is_folder(path):
             return PlacedFile(target, path, "mount", origin, is_folder=True)
-        is_folder = is_folder_of_nginx(target) or "." not in posixpath.basename(target)
+        name = posixpath.basename(target)
+        is_folder = is_folder_of_nginx(target) or "." not in name or name.endswith(".d")
         return PlacedFile(target, None, "mount", origin, is_folder=is_folder)
 
     def _config(self, made: _Spec, item: Node, section: str, folder: str) -> None:

@@ -28,7 +28,6 @@ from nginx_stream_lint.deployment.shell import (
     Layers,
     installed,
     is_configuration_path,
-    is_folder_of_nginx,
 )
 from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.globbing import is_pattern
@@ -397,7 +396,7 @@ class _Run:
         self.build = build
         self.number = number
         self.start = start
-        self.layers = Layers(start.files)
+        self.layers = Layers(build.workspace, start.files)
         self.environment = dict(start.environment)
         self.environment_at = dict(start.environment_at)
         self.values: dict[str, str | None] = dict(start.environment)
@@ -464,6 +463,7 @@ class _Run:
 
     def _workdir(self, one: Instruction) -> None:
         self.workdir = self._inside(self._text(_unquoted(one.text)))
+        self.layers.folders.add(self.workdir)
 
     def _expose(self, one: Instruction) -> None:
         for word in self._text(one.text).split():
@@ -519,7 +519,7 @@ class _Run:
             return
         target = words[-1]
         inside = self._inside(target)
-        is_folder = target.endswith(("/", "/.")) or target == "." or is_folder_of_nginx(inside)
+        is_folder = target.endswith(("/", "/.")) or target == "."
         is_folder = is_folder or len(words) > 2 or any(map(is_pattern, words[:-1]))
         is_folder = is_folder or self.layers.is_folder(inside)
         if PLACEHOLDER in target:
@@ -546,7 +546,7 @@ class _Run:
         number = self.build._number(name, self.number)
         path = posixpath.normpath(posixpath.join("/", word))
         made = None if number is None else self.build._image(number)
-        known = None if made is None else Layers(made.files).at(path)
+        known = None if made is None else Layers(self.build.workspace, made.files).at(path)
         if known is not None and (known.path is None or not self._exists(known.path)):
             known = None  # a command of the stage created it
         if known is None:

@@ -20,6 +20,8 @@ from nginx_stream_lint.deployment.model import (
     Deployment,
     Instance,
     PlacedFile,
+    Service,
+    ServiceObject,
     is_known,
 )
 from nginx_stream_lint.deployment.shell import is_configuration_path
@@ -109,7 +111,7 @@ class InstanceFiles:
                 known = known and posixpath.dirname(placed.inside) != posixpath.dirname(inside)
                 continue
             for name, here in self._matching(placed, inside):
-                visible = self.instance.at(name)
+                visible = self.instance.at(name, self._workspace.exists)
                 if visible is None:
                     continue
                 # Most files need no second search.
@@ -172,14 +174,21 @@ class InstanceFiles:
         service = self._deployment.service(host, self.instance.project)
         return None if service is None else service.app
 
-    def neighbour(
-        self, host: str, port: int, project: str | None = None
-    ) -> tuple[InstanceFiles, int] | None:
+    def neighbour(self, host: str, port: int) -> tuple[InstanceFiles, int] | None:
         """The nginx that a host name and port lead to, and the port in its container."""
-        service = self._deployment.service(host, project or self.instance.project)
+        return self._nginx_of(self._deployment.service(host, self.instance.project), port)
+
+    def behind_service(
+        self, name: str, namespace: str | None, port: int, path: str
+    ) -> tuple[InstanceFiles, int] | None:
+        """The nginx behind a Kubernetes Service that a manifest names, and the port there."""
+        return self._nginx_of(self._deployment.behind(ServiceObject(name, namespace, path)), port)
+
+    def _nginx_of(self, service: Service | None, port: int) -> tuple[InstanceFiles, int] | None:
         if service is None:
             return None
-        named = service.name, service.project
+        # Pods of several namespaces may have one name.
+        named = service.name, service.project, service.origin
         found = [one for one in self.siblings if one._named == named]
         if len(found) != 1:
             return None
@@ -189,8 +198,8 @@ class InstanceFiles:
         return found[0], port
 
     @property
-    def _named(self) -> tuple[str, str]:
-        return self.instance.name, self.instance.project
+    def _named(self) -> tuple[str, str, DeployedAt]:
+        return self.instance.name, self.instance.project, self.instance.origin
 
     @property
     def in_front(self) -> Sequence[ProxyInFront]:
@@ -240,7 +249,7 @@ class InstanceFiles:
 
     def _at(self, inside: str) -> PlacedFile | None:
         """The file at a path in the container; None if there is none or it is unknown."""
-        found = self.instance.at(inside)
+        found = self.instance.at(inside, self._workspace.exists)
         if found is None or found.how in ("removed", "generated") or found.changed is not None:
             return None
         if found.is_folder and found.path is not None and found.key is None:

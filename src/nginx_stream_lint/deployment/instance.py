@@ -30,6 +30,7 @@ from nginx_stream_lint.deployment.model import (
     PlacedFile,
     PublishedPort,
     Service,
+    ServiceObject,
     is_known,
 )
 from nginx_stream_lint.deployment.shell import (
@@ -66,8 +67,8 @@ class Container(Struct, frozen=True):
     """A container as described: its image, and the settings beside it.
 
     `built` is the image that a Dockerfile of the repository builds. `entrypoint` and `command` are
-    None if those of the image are used. `mounts` are added at start. `addresses` are as in
-    `Service`. `is_rescaled`: it only changes the number of replicas of another container.
+    None if those of the image are used. `mounts` are added at start. `addresses` and `selected_by`
+    are as in `Service`. `is_rescaled`: it only changes the number of replicas of another container.
     `unknown` lists problems: what could not be determined. `are_mounts_complete` False: it may have
     more mounts. `depends_on` are the services that start before it. `in_front` are the
     proxies other than nginx that a manifest puts in front.
@@ -98,6 +99,7 @@ class Container(Struct, frozen=True):
     environment_at: Mapping[str, DeployedAt] = {}
     unknown: tuple[Problem, ...] = ()
     are_mounts_complete: bool = True
+    selected_by: tuple[ServiceObject, ...] = ()
 
 
 def service_of(container: Container) -> Service:
@@ -116,6 +118,7 @@ def service_of(container: Container) -> Service:
         tuple(container.environment.items()),
         container.replicas,
         container.addresses,
+        container.selected_by,
     )
 
 
@@ -137,9 +140,9 @@ class _Assembly:
         self.row = server_image(self.base) if self.base is not None else None
         if built is None:
             row_base = None if self.row is None else self.row.base
-            self.layers = Layers(base_files(row_base, container.image_origin))
+            self.layers = Layers(workspace, base_files(row_base, container.image_origin))
         else:
-            self.layers = Layers(built.files)
+            self.layers = Layers(workspace, built.files)
         self.environment = dict(built.environment) if built is not None else {}
         self.environment.update(container.environment)
         self.layers.files += container.mounts
@@ -267,11 +270,10 @@ class _Assembly:
             rest = words[1:] if words[:1] == [_ENTRYPOINT] else words
             if rest and posixpath.basename(rest[0]) in NGINX:
                 self._fill_templates()
-                for one in list(self.layers.files):
-                    if one.inside.startswith("/docker-entrypoint.d/") and one.inside.endswith(
-                        ".sh"
-                    ):
-                        self._run_script(one)
+                for inside, one in sorted(self._files_below("/docker-entrypoint.d").items()):
+                    is_script = inside.endswith(".sh") and one.how != "removed"
+                    if is_script and not self._run_script(one):
+                        self.layers.programs.append([inside])
         if text is not None:
             self.layers.run(text, "/", origin)
         elif script is not None and (has_own_entrypoint or script != _ENTRYPOINT):
@@ -296,6 +298,7 @@ class _Assembly:
             program = self.layers.programs.pop(0)
             path = posixpath.normpath(posixpath.join(workdir, program[0]))
             known = None if path.endswith(".py") else self.layers.at(path)
+            self.layers.arguments = program[1:]
             self.layers.variables.update({str(at): one for at, one in enumerate(program[1:], 1)})
             if known is None or not self._run_script(known):
                 unknown.append(program)
@@ -325,15 +328,29 @@ class _Assembly:
         target = self._variable("NGINX_ENVSUBST_OUTPUT_DIR", "/etc/nginx/conf.d")
         if folder is None or suffix is None or target is None:
             return
-        found: dict[str, PlacedFile] = {}
-        for one in self.layers.files:
-            if one.inside == folder or one.inside.startswith(f"{folder}/"):
-                for file in self._files_in(one):
-                    found[file.inside] = file
-        for inside, file in found.items():
+        for inside, file in self._files_below(folder).items():
             if inside.endswith(suffix) and file.how != "removed":
                 place = posixpath.join(target, inside[len(folder) + 1 :].removesuffix(suffix))
                 self.layers.add(replace(file, inside=place, is_filled=True))
+
+    def _files_below(self, folder: str) -> dict[str, PlacedFile]:
+        """The files below a folder in the container, by path."""
+        found: dict[str, PlacedFile] = {}
+        for placed in self.layers.files:
+            one = self._part_of(placed, folder)
+            if one.inside == folder or one.inside.startswith(f"{folder}/"):
+                for file in self._files_in(one):
+                    found[file.inside] = file
+        return found
+
+    def _part_of(self, one: PlacedFile, folder: str) -> PlacedFile:
+        """The part of a placed folder that is at a folder within it; otherwise what is placed."""
+        outer = one.inside.rstrip("/")
+        if not one.is_folder or one.path is None or one.key is not None:
+            return one
+        path = os.path.normpath(os.path.join(one.path, folder[len(outer) + 1 :]))
+        is_within = folder.startswith(f"{outer}/") and self.workspace.is_folder(path)
+        return replace(one, inside=folder, path=path) if is_within else one
 
     def _files_in(self, one: PlacedFile) -> list[PlacedFile]:
         """The files of a folder in a container; a file yields itself."""
@@ -379,6 +396,8 @@ class _Assembly:
 
     def _main(self, command: CommandLine | None) -> str | None:
         if command is not None and command.config is not None:
+            if "$" in command.config or not is_known(command.config):
+                return None
             if command.config.startswith("/"):
                 return posixpath.normpath(command.config)
             return posixpath.join("/etc/nginx", command.config)

@@ -26,6 +26,7 @@ from nginx_stream_lint.deployment.model import (
     How,
     PlacedFile,
     PublishedPort,
+    ServiceObject,
     deployed_at,
     is_known,
 )
@@ -277,6 +278,7 @@ class _PodReader:
             in_front=self.in_front,
             addresses=self.addresses,
             environment_at=set_at,
+            selected_by=tuple(self._selected_by(is_alone or not inside, inside)),
         )
 
     def _replicas(self) -> int | None:
@@ -444,8 +446,6 @@ class _PodReader:
         names: list[str] = []
         ports: list[PublishedPort] = []
         for one in self.services:
-            if len({one.namespace, self.object.namespace} - {None}) > 1:
-                continue
             name = one.prefix + one.name + one.suffix
             own = [name]
             if one.namespace is not None:
@@ -471,6 +471,16 @@ class _PodReader:
                     ports.append(PublishedPort(outside.text if outside else None, target.text))
         return tuple(dict.fromkeys(names)), tuple(ports)
 
+    def _selected_by(self, every: bool, inside: set[str]) -> Iterator[ServiceObject]:
+        """The Services for the pod: all, or only those with a port of a container."""
+        for one in self.services:
+            ports = [item for item in one.root.items("spec", "ports") if isinstance(item, Mapping)]
+            targets = [item.word("targetPort") or item.word("port") for item in ports]
+            if every or any(word is not None and word.text in inside for word in targets):
+                written = one.root.word("metadata", "namespace")
+                namespace = None if written is None else name_in(written, one.source)
+                yield ServiceObject(one.name, namespace, one.source.name)
+
     def _service_ports(self, node: Mapping) -> Iterator[tuple[int, int]]:
         """The ports of the Services for the pod, each with the port of this container."""
         by_name = {
@@ -493,7 +503,7 @@ class _PodReader:
 
     def _is_selected_by(self, one: ManifestObject) -> bool:
         """Whether an object is a Service that selects the pod."""
-        if one.kind != "Service":
+        if one.kind != "Service" or len({one.namespace, self.object.namespace} - {None}) > 1:
             return False
         selector = _texts(one.root.mapping("spec", "selector"), one.source)
         return bool(selector) and selector.items() <= self.labels.items()

@@ -5,8 +5,10 @@ Unknown values are None, or texts with a `PLACEHOLDER`; see `is_known`. A note g
 
 from __future__ import annotations
 
+import os
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Literal
 
 from msgspec import Struct
@@ -67,6 +69,29 @@ class PlacedFile(Struct, frozen=True):
     variables: tuple[str, ...] | None = None
 
 
+def file_at(
+    files: Sequence[PlacedFile], inside: str, exists: Callable[[str], bool] | None = None
+) -> PlacedFile | None:
+    """The last of some files that is, or contains, a path in the container; None without one.
+
+    A copied folder adds to the folder at its place, while a mounted one hides it. So a copied one
+    counts only if it has the file: `exists` says whether a path is in the repository.
+    """
+    for one in reversed(files):
+        if inside == one.inside:
+            return one
+        folder = one.inside.rstrip("/")
+        if not inside.startswith(f"{folder}/"):
+            continue
+        is_copy = one.how == "copy" and one.is_folder and one.path is not None and one.key is None
+        if is_copy and exists is not None:
+            here = os.path.join(one.path or "", inside[len(folder) + 1 :])
+            if not exists(os.path.normpath(here)):
+                continue
+        return one
+    return None
+
+
 class CommandLine(Struct, frozen=True):
     """A container's command, with nginx's `-c` (config), `-g` (directives) and `-p` (prefix)."""
 
@@ -84,12 +109,21 @@ class PublishedPort(Struct, frozen=True):
     protocol: str = "tcp"
 
 
+class ServiceObject(Struct, frozen=True):
+    """A Kubernetes Service, or a reference to one: its name as written, and the file."""
+
+    name: str
+    namespace: str | None
+    file: str
+
+
 class Service(Struct, frozen=True):
     """A container, or a set of equal ones, that others reach by the `names`.
 
     `app` is the program's name in the catalogue, from the image. `project` is the file that
     describes it and its neighbours. `replicas` is None if it is unknown. `addresses` counts the
-    addresses that a name resolves to, if that differs from `replicas`.
+    addresses that a name resolves to, if that differs from `replicas`. `selected_by` are the
+    Kubernetes Services that lead to it.
     """
 
     name: str
@@ -104,6 +138,7 @@ class Service(Struct, frozen=True):
     environment: tuple[tuple[str, str | None], ...] = ()
     replicas: int | None = 1
     addresses: Mapping[str, int | None] = {}
+    selected_by: tuple[ServiceObject, ...] = ()
 
 
 class Instance(Struct, frozen=True):
@@ -136,13 +171,12 @@ class Instance(Struct, frozen=True):
     in_front: tuple[ProxyInFront, ...] = ()
     environment_at: Mapping[str, DeployedAt] = {}
 
-    def at(self, inside: str) -> PlacedFile | None:
-        """The file at a path in the container; None if only the image has it."""
-        inside = posixpath.normpath(inside)
-        for one in reversed(self.files):
-            if inside == one.inside or inside.startswith(f"{one.inside.rstrip('/')}/"):
-                return one
-        return None
+    def at(self, inside: str, exists: Callable[[str], bool] | None = None) -> PlacedFile | None:
+        """The file at a path in the container; None if only the image has it.
+
+        `exists` is as in `file_at`.
+        """
+        return file_at(self.files, posixpath.normpath(inside), exists)
 
 
 class Deployment(Struct, frozen=True):
@@ -160,7 +194,25 @@ class Deployment(Struct, frozen=True):
         """
         named = [one for one in self.services if host in one.names]
         found = [one for one in named if one.project == project] or _in_folder(named, project)
-        return found[0] if len({(one.name, one.image, one.build) for one in found}) == 1 else None
+        return _only(found)
+
+    def behind(self, wanted: ServiceObject) -> Service | None:
+        """The service behind a Kubernetes Service; None if it is ambiguous.
+
+        Of several Services of the name, the nearest one counts: in the same file, then in the same
+        folder, otherwise in a folder that shares the most with that of the reference. The folder
+        around that of the reference must contain it.
+        """
+        nearest = 0
+        found: list[Service] = []
+        for one in self.services:
+            for each in one.selected_by:
+                near = _nearness(each, wanted)
+                if near > nearest:
+                    nearest, found = near, []
+                if near and near == nearest:
+                    found.append(one)
+        return _only(found)
 
     def addresses(self, host: str, project: str) -> int | None:
         """The number of addresses that a host name resolves to in a project; None if unknown.
@@ -173,6 +225,24 @@ class Deployment(Struct, frozen=True):
             return None
         numbers = {one.addresses.get(host, one.replicas) for one in found}
         return numbers.pop() if len(numbers) == 1 else None
+
+
+def _only(found: Sequence[Service]) -> Service | None:
+    """The first of some services if they are equal; otherwise None."""
+    return found[0] if len({(one.name, one.image, one.build) for one in found}) == 1 else None
+
+
+def _nearness(one: ServiceObject, wanted: ServiceObject) -> int:
+    """How near a Service is to a reference; 0 if it is another one, or too far."""
+    if one.name != wanted.name or len({one.namespace, wanted.namespace} - {None}) > 1:
+        return 0
+    paths = [posixpath.normpath(each.file.replace(os.sep, "/")) for each in (one, wanted)]
+    there, here = (posixpath.dirname(path).split("/") for path in paths)
+    pairs = zip(["", *there], ["", *here], strict=False)
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    if shared < len(here):
+        return 0
+    return 2 * shared + (there == here) + (paths[0] == paths[1])
 
 
 def _in_folder(services: Iterable[Service], project: str) -> list[Service]:

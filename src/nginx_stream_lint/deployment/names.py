@@ -28,9 +28,9 @@ def may_describe(path: str) -> bool:
 def is_compose(path: str) -> bool:
     """Whether a file's name is that of a compose file."""
     name = os.path.basename(path)
-    if "compose" not in name or not name.endswith((".yaml", ".yml")):
+    if not ("compose" in name or "stack" in name) or not name.endswith((".yaml", ".yml")):
         return False
-    first = r"(?:docker-)?compose(?:[.-][\w.-]*)?\.ya?ml"
+    first = r"(?:(?:docker-)?compose|docker-stack)(?:[.-][\w.-]*)?\.ya?ml"
     return re.fullmatch(rf"{first}|[\w.-]+[.-](?:docker-)?compose\.ya?ml", name) is not None
 
 

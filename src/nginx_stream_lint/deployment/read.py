@@ -59,7 +59,7 @@ def read_deployment(
             beside = [each for each in containers if each.project == one.project]
             in_front = (*one.in_front, *proxies(workspace, one, beside))
             instances.append(replace(found, in_front=in_front))
-    services = tuple(service_of(one) for one in containers if one.names)
+    services = tuple(service_of(one) for one in containers if one.names or one.selected_by)
     return Deployment(tuple(instances), services, tuple(notes))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from msgspec import Struct
@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.deployment.interpolation import MAX_VALUE, interpolated
-from nginx_stream_lint.deployment.model import CommandLine, DeployedAt, PlacedFile
+from nginx_stream_lint.deployment.model import CommandLine, DeployedAt, PlacedFile, file_at
+from nginx_stream_lint.files.workspace import Workspace
 
 _MAX_TEXT = 200_000  # characters of one command that are parsed
 _WORD = r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\[^\n]|[^\s'";&|<>()\\])+"""
@@ -67,6 +68,16 @@ _DOWNLOAD = (
     r"nginx\.org/(?:\S*/)?download/nginx-(\d+\.\d+\.\d+)\.tar|/nginx-(\d+\.\d+\.\d+)\.tar\.gz"
 )
 _OTHER_PACKAGES = r"nginx\.org/(?:packages|keys)|ppa:|add-apt-repository|openresty\.org/package"
+# Folders that images of Linux systems have: `COPY start.sh /usr/local/bin` copies into one.
+_SYSTEM_FOLDERS = frozenset(
+    (
+        *("/", "/bin", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/root", "/run", "/sbin"),
+        *("/srv", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/sbin", "/usr/share", "/usr/src"),
+        *("/usr/local", "/usr/local/bin", "/usr/local/etc", "/usr/local/lib", "/usr/local/sbin"),
+        *("/usr/local/share", "/var", "/var/cache", "/var/lib", "/var/log", "/var/run", "/var/tmp"),
+        *("/etc/init.d", "/etc/cron.d", "/etc/logrotate.d", "/etc/ssl", "/etc/ssl/certs"),
+    )
+)
 # A file below one of these may belong to nginx's configuration.
 _FOLDERS = (
     "/etc/nginx",
@@ -75,6 +86,16 @@ _FOLDERS = (
     "/usr/local/etc/nginx",
     "/etc/angie",
     "/opt/bitnami/nginx/conf",
+)
+# Folders that every image has, and those of nginx's entrypoint and pages.
+_ALWAYS_FOLDERS = frozenset(
+    (
+        *("/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/root"),
+        *("/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/local"),
+        *("/usr/local/bin", "/usr/local/etc", "/usr/local/lib", "/usr/local/sbin", "/usr/sbin"),
+        *("/usr/share", "/var", "/var/cache", "/var/lib", "/var/log", "/var/run", "/var/tmp"),
+        *("/docker-entrypoint.d", "/usr/share/nginx/html", "/var/www/html"),
+    )
 )
 
 
@@ -158,12 +179,14 @@ def command_line(words: Sequence[str]) -> CommandLine:
     config = prefix = None
     directives: list[str] = []
     for flag, value in _options(arguments):
+        # The value of a variable is unknown.
+        path = PLACEHOLDER if re.search(r"[$`]", value) else value
         if flag == "c":
-            config = value
+            config = path
         elif flag == "g":
             directives.append(value)
         elif flag == "p":
-            prefix = value
+            prefix = path
     return CommandLine(tuple(words), config, tuple(directives), prefix)
 
 
@@ -242,13 +265,18 @@ def installed(text: str) -> Installed | None:
     """The nginx that a shell text installs."""
     is_other = re.search(_OTHER_PACKAGES, text) is not None
     found: Installed | None = None
-    for words in map(_started, commands(text)):
+    lists: dict[str, str] = {}  # `packages="nginx=1.27.4 gettext"; apt-get install $packages`
+    for written in commands(text):
+        words = _started(written)
         if not words:
+            lists.update(
+                {name: value for name, _, value in (one.partition("=") for one in written)}
+            )
             continue
         verb = _INSTALLERS.get(posixpath.basename(words[0]))
         if verb is None or verb not in words:
             continue
-        for word in words[words.index(verb) + 1 :]:
+        for word in _listed(words[words.index(verb) + 1 :], lists):
             match = re.fullmatch(_PACKAGE, word)
             if match is not None:
                 found = Installed(match[2], not is_other)
@@ -259,33 +287,39 @@ def installed(text: str) -> Installed | None:
     return found
 
 
+def _listed(words: Iterable[str], lists: Mapping[str, str]) -> Iterator[str]:
+    """The words of a command; a variable yields those of its value."""
+    for word in words:
+        variable = re.fullmatch(_VARIABLE, word)
+        value = None if variable is None else lists.get(variable[1] or variable[2])
+        yield from (word,) if value is None else value.split()
+
+
 class Layers:
     """The files of a container while commands change them."""
 
-    def __init__(self, files: Sequence[PlacedFile] = ()) -> None:
+    def __init__(self, workspace: Workspace, files: Sequence[PlacedFile]) -> None:
         self.files = list(files)
+        self._workspace = workspace
         self.programs: list[list[str]] = []  # started programs with unknown effects
         self.nginx: list[str] | None = None  # nginx's command, once it was started
         self.folders: set[str] = set()  # that a command makes
+        self.arguments: list[str] = []  # of the script
         self.variables: dict[str, str] = {}  # of the shell
         self.exported: dict[str, str | None] = {}
 
     def at(self, inside: str) -> PlacedFile | None:
         """The file at a path, if it is known."""
-        for one in reversed(self.files):
-            if inside == one.inside:
-                return one
-            if one.is_folder and inside.startswith(f"{one.inside.rstrip('/')}/"):
-                if one.path is None or one.key is not None:
-                    return replace(one, inside=inside, is_folder=False)
-                rest = inside[len(one.inside.rstrip("/")) + 1 :]
-                return replace(
-                    one,
-                    inside=inside,
-                    path=posixpath.normpath(posixpath.join(one.path, rest)),
-                    is_folder=False,
-                )
-        return None
+        one = file_at(self.files, inside, self._workspace.exists)
+        if one is None or one.inside == inside:
+            return one
+        if not one.is_folder:
+            return None
+        if one.path is None or one.key is not None:
+            return replace(one, inside=inside, is_folder=False)
+        rest = inside[len(one.inside.rstrip("/")) + 1 :]
+        path = posixpath.normpath(posixpath.join(one.path, rest))
+        return replace(one, inside=inside, path=path, is_folder=self._workspace.is_folder(path))
 
     def add(self, one: PlacedFile) -> None:
         """Add a file, which hides an earlier one at its path."""
@@ -302,16 +336,21 @@ class Layers:
                 return True
             if one.how == "removed" and path.startswith(f"{one.inside}/"):
                 return False
-        return is_folder_of_nginx(path)
+        return path in _SYSTEM_FOLDERS or is_folder_of_nginx(path)
 
     def run(self, text: str, folder: str, origin: DeployedAt) -> None:
         """Apply the certain effects of a shell text."""
         heredocs = re.search(_HEREDOC, text) is not None
         for step, is_certain in _steps(_without_heredocs(text) if heredocs else text):
-            expanded = [
-                word if number and _is_literal(step, number) else self._expanded(word)
-                for number, word in enumerate(step)
-            ]
+            expanded: list[str] = []
+            for number, word in enumerate(step):
+                if word in ("$@", "${@}", "$*"):
+                    expanded += self.arguments
+                else:
+                    is_literal = number > 0 and _is_literal(step, number)
+                    expanded.append(word if is_literal else self._expanded(word))
+            if not expanded:
+                continue
             self._assign(expanded, is_certain)
             words = _started(expanded)
             if words and posixpath.basename(words[0]) == "cd" and len(words) > 1:
@@ -351,9 +390,15 @@ class Layers:
         if program in _INTERPRETERS or (script is not None and program not in _HARMLESS):
             at = plain.index(script) if script in plain else 0
             self.programs.append(plain[at:] or words)
-        targets = [*outputs, *(plain[-1:] if program in ("cp", "mv", "ln", "tee") else ())]
+        is_edited = program in ("sed", "perl") and any(
+            re.match(r"-[A-Za-z]{0,3}i|--in-place", one) for one in words
+        )
+        targets = [
+            *outputs,
+            *(plain[-1:] if is_edited or program in ("cp", "mv", "ln", "tee") else ()),
+        ]
         for path in targets:
-            if "$" in path and ("nginx" in path or ".conf" in path):
+            if "$" in path and re.search(r"(?i)nginx|\.conf", path):
                 self.programs.append([program, path])
 
         def inside(path: str) -> str:
@@ -365,7 +410,11 @@ class Layers:
             return
         for path in outputs if program not in ("sed", "cat") else ():
             self._written(inside(path), origin)
-        if program == "rm" and is_certain:
+        if program == "shift" and is_certain:
+            self.arguments = self.arguments[1:]
+        elif words[:2] == ["set", "--"] and is_certain:
+            self.arguments = words[2:]
+        elif program == "rm" and is_certain:
             for path in arguments:
                 self._removed(inside(path), origin)
         elif program == "mkdir":
@@ -382,10 +431,8 @@ class Layers:
         elif program == "tee":
             for path in arguments:
                 self._written(inside(path), origin)
-        elif program in ("sed", "perl") and any(
-            re.match(r"-[A-Za-z]{0,3}i|--in-place", one) for one in words
-        ):
-            for path in _edited(words):
+        elif is_edited:
+            for path in _edited(plain):
                 self._changed(inside(path), origin)
         elif program in ("curl", "wget"):
             for flag, value in itertools.pairwise(words):
@@ -501,17 +548,21 @@ def _is_literal(words: list[str], number: int) -> bool:
 
 def is_folder_of_nginx(path: str) -> bool:
     """Whether a path is a folder in all images of nginx, or in most, judging by its name."""
-    return path in (*_FOLDERS, "/usr/share/nginx/html", "/var/www/html") or (
-        is_configuration_path(path)
-        and posixpath.basename(path)
-        in (
-            "conf.d",
-            "http.d",
-            "sites-enabled",
-            "sites-available",
-            "snippets",
-            "templates",
-            "stream-conf.d",
+    return (
+        path in _ALWAYS_FOLDERS
+        or path in _FOLDERS
+        or (
+            is_configuration_path(path)
+            and posixpath.basename(path)
+            in (
+                "conf.d",
+                "http.d",
+                "sites-enabled",
+                "sites-available",
+                "snippets",
+                "templates",
+                "stream-conf.d",
+            )
         )
     )
 

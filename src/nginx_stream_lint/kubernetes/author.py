@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from itertools import islice
 from operator import itemgetter
 
 from msgspec import Struct, field
 
 from nginx_stream_lint.kubernetes.controllers import Controller
-from nginx_stream_lint.kubernetes.manifest import Mapping
+from nginx_stream_lint.kubernetes.gateway_api import written
+from nginx_stream_lint.kubernetes.manifest import Mapping, Scalar
 from nginx_stream_lint.kubernetes.nginx_org import (
     paths_by_upstream,
     paths_of_routes,
@@ -131,6 +133,16 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
             self._upstreams.update(upstreams_of(resource))
         return self._upstreams.get(offset)
 
+    def service_at(self, offset: int) -> tuple[str, str | None] | None:
+        """The Service of the path or of the upstream at an offset, and its namespace."""
+        resource = self.resource
+        if isinstance(resource, ControllerSettings):
+            return None
+        for start, service in _services(resource):
+            if start == offset and service is not None:
+                return written(resource.document, service), resource.namespace
+        return None
+
     def has_setting(self, name: str, value: str) -> bool:
         """Whether a directive's value has an annotation or a field; others need a snippet."""
         if isinstance(self.resource, VirtualServer):
@@ -165,6 +177,19 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
         if said is None:
             return None
         return row.field, said.lower() if row.value == "boolean" else said
+
+
+def _services(resource: Ingress | VirtualServer) -> Iterator[tuple[int, Scalar | None]]:
+    """The Services of a resource, each with the offset at which its upstream begins."""
+    if isinstance(resource, VirtualServer):
+        for one in resource.spec.items("upstreams"):
+            if isinstance(one, Mapping):
+                yield one.span.start, one.word("service")
+        return
+    paths = [path for host in resource.hosts for path in host.paths]
+    for path in paths if resource.default is None else [*paths, resource.default]:
+        if path.service is not None:
+            yield path.service.start, path.service
 
 
 def _path_of(path: IngressPath) -> str:

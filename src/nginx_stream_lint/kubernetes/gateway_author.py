@@ -10,8 +10,14 @@ from itertools import islice
 from msgspec import Struct, field
 
 from nginx_stream_lint.kubernetes.controllers import gateway_fabric
-from nginx_stream_lint.kubernetes.gateway_api import ApiObject, Objects, Reference, targets
-from nginx_stream_lint.kubernetes.gateway_fabric import matches
+from nginx_stream_lint.kubernetes.gateway_api import (
+    ApiObject,
+    Objects,
+    Reference,
+    reference,
+    targets,
+)
+from nginx_stream_lint.kubernetes.gateway_fabric import matches, rules_of
 from nginx_stream_lint.kubernetes.manifest import Mapping
 
 
@@ -79,6 +85,15 @@ class GatewayAuthor(Struct, frozen=True, eq=False):
     def apart(self) -> str:
         """Advice: how to separate a path so that its settings affect no other path."""
         return "move it to its own route"
+
+    def service_at(self, offset: int) -> tuple[str, str | None] | None:
+        """The Service of the `backendRefs` entry at an offset, and its namespace."""
+        for rule in rules_of(self.subject) if self.is_route else ():
+            for item in rule.items("backendRefs"):
+                if isinstance(item, Mapping) and item.span.start == offset:
+                    found = reference(self.subject, item, "Service")
+                    return None if found is None else (found.name, found.namespace)
+        return None
 
     def has_setting(self, name: str, value: str) -> bool:
         """Whether a directive's value has a field in a policy; others need a snippet."""

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx, nginx_org
+from nginx_stream_lint.kubernetes.gateway_api import written
 from nginx_stream_lint.kubernetes.manifest import (
     Document,
     Mapping,
@@ -63,6 +64,7 @@ class Ingress(Struct, frozen=True, eq=False):
     default: IngressPath | None
     unknown: Span | None
     is_manifest: bool
+    namespace: str | None = None
 
 
 class VirtualServer(Struct, frozen=True, eq=False):
@@ -73,6 +75,7 @@ class VirtualServer(Struct, frozen=True, eq=False):
     span: Span
     name: str
     spec: Mapping
+    namespace: str | None = None
 
 
 class ControllerSettings(Struct, frozen=True, eq=False):
@@ -129,7 +132,8 @@ def _of(document: Document, node: Mapping) -> Iterator[Resource]:
         spec, api = node.mapping("spec"), node.word("apiVersion")
         if spec is not None and api is not None and api.text.startswith("k8s.nginx.org/"):
             place = node.entries["kind"].span.start
-            yield VirtualServer(document, place, node.span, _name(node), spec)
+            namespace = _namespace(document, node)
+            yield VirtualServer(document, place, node.span, _name(node), spec, namespace)
     elif kind == "ConfigMap":
         data = node.mapping("data")
         name = _name(node)
@@ -150,6 +154,11 @@ def _of(document: Document, node: Mapping) -> Iterator[Resource]:
 def _name(node: Mapping) -> str:
     word = node.word("metadata", "name")
     return word.text if word is not None else ""
+
+
+def _namespace(document: Document, node: Mapping) -> str | None:
+    word = node.word("metadata", "namespace")
+    return None if word is None else written(document, word)
 
 
 def _ingress(document: Document, node: Mapping) -> Ingress:
@@ -187,6 +196,7 @@ def _ingress(document: Document, node: Mapping) -> Ingress:
         default=default,
         unknown=_unknown(document, metadata),
         is_manifest=True,
+        namespace=_namespace(document, node),
     )
 
 

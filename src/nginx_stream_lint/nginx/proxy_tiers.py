@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
-from nginx_stream_lint.nginx.delivery import AccelBuffering, DeliveryPath, Settings
+from nginx_stream_lint.nginx.delivery import (
+    ACCEL_BUFFERINGS,
+    AccelBuffering,
+    DeliveryPath,
+    Settings,
+)
 from nginx_stream_lint.nginx.listeners import Client
+from nginx_stream_lint.nginx.variables import RequestState, variables_in, without_variables
 from nginx_stream_lint.nginx.versions import Version
 
 _FORBIDS = re.compile(r"(?i)no-cache|no-store|private")
@@ -17,6 +23,8 @@ _FORBIDS = re.compile(r"(?i)no-cache|no-store|private")
 _OF_HOP = ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
 _REFUSES_HOP_HEADERS: Version = (1, 31, 0)
 _ACCEL = "x-accel-buffering"
+# Scenarios do not name a content type.
+_CONTENT_TYPE = "text/event-stream"
 # The name of a compression, and its quality.
 _ENCODING = re.compile(r"(?:^|(?<=[, ]))(\w+)(?:\s*;\s*q=([0-9.]+))?(?=[,; ]|$)")
 COMPRESSIONS = frozenset(("gzip", "br"))
@@ -25,19 +33,12 @@ COMPRESSIONS = frozenset(("gzip", "br"))
 class ForwardedResponse(Struct, frozen=True):
     """The properties of a response that one nginx sends to the next.
 
-    `chunks`: it may use chunked encoding; `passes_accel`: it forwards X-Accel-Buffering;
-    `adds_accel`: the X-Accel-Buffering that it adds.
+    `chunks`: it may use chunked encoding; `accel`: the X-Accel-Buffering that the next nginx gets,
+    for each one that this nginx gets.
     """
 
     chunks: bool
-    passes_accel: bool
-    adds_accel: AccelBuffering
-
-    def accel(self, got: AccelBuffering) -> AccelBuffering:
-        """The X-Accel-Buffering header that the next nginx gets."""
-        if self.adds_accel != "absent":
-            return self.adds_accel  # of two, the last counts
-        return got if self.passes_accel else "absent"
+    accel: Mapping[AccelBuffering, AccelBuffering]
 
 
 class NginxTier(Struct, frozen=True):
@@ -67,8 +68,13 @@ class NginxTier(Struct, frozen=True):
     obeys_caching_headers: bool = True
 
 
-def tier(settings: Settings, path: DeliveryPath, scheme: str, version: Version) -> NginxTier:
-    """Build a tier from the settings in force; `scheme` is that of its target."""
+def tier(
+    settings: Settings, path: DeliveryPath, scheme: str, version: Version, state: RequestState
+) -> NginxTier:
+    """Build a tier from the settings in force; `scheme` is that of its target.
+
+    `state` is the request at this tier, which gives variables their values.
+    """
     family = path.family
     protocol = settings("proxy_http_version").text if family == "proxy" else "2"
     client: Client = "h2"
@@ -78,32 +84,47 @@ def tier(settings: Settings, path: DeliveryPath, scheme: str, version: Version) 
     passes = settings(f"{family}_pass_request_headers").text.lower() != "off"
     sends_via: bool | None = None if passes else False
     for row in rows:
-        if len(row) == 2 and row[0].lower() == "via" and "$" not in row[1]:
-            sends_via = bool(row[1])
+        if len(row) == 2 and row[0].lower() == "via":
+            sends_via = _is_sent(row[1], state)
     return NginxTier(
         path=path,
         client=client,
         over_tls=scheme in ("https", "grpcs"),
         asks_old=protocol == "1.0",
-        accepts=accepted_upstream(settings, family),
-        sent=forwarded_response(settings, family),
+        accepts=accepted_upstream(settings, family, state),
+        sent=forwarded_response(settings, family, state),
         compresses_old=settings("gzip_http_version").text == "1.0",
         compresses_proxied=_compresses_proxied(settings),
         sends_via=sends_via,
-        sends_hop_headers=client == "h2" and family == "proxy" and any(map(_is_of_hop, rows)),
+        sends_hop_headers=client == "h2"
+        and family == "proxy"
+        and any(_is_of_hop(row, state) for row in rows),
         refuses_hop_headers=version >= _REFUSES_HOP_HEADERS,
-        forbids_caching=_forbids_caching(settings),
+        forbids_caching=_forbids_caching(settings, state.responded(_response("absent"))),
         obeys_caching_headers=_obeys_caching_headers(settings, family),
     )
 
 
-def accepted_upstream(settings: Settings, family: str) -> frozenset[str] | None:
+def _is_sent(text: str, state: RequestState) -> bool | None:
+    """Whether the header Via with this value is sent; None: nginx sends on what it gets."""
+    if without_variables(text):
+        return True
+    if "http_via" in variables_in(text):
+        return None
+    value = state.expand(text)
+    return None if value is None else bool(value)
+
+
+def accepted_upstream(
+    settings: Settings, family: str, state: RequestState
+) -> frozenset[str] | None:
     """The compressions that nginx accepts from the next tier; None: those of its own client."""
     passes = settings(f"{family}_pass_request_headers").text.lower() != "off"
     accepts: frozenset[str] | None = None if passes else frozenset()
     for row in settings(f"{family}_set_header").rows if family in ("proxy", "grpc") else ():
-        if len(row) == 2 and row[0].lower() == "accept-encoding" and "$" not in row[1]:
-            accepts = accepted_encodings(row[1])
+        if len(row) == 2 and row[0].lower() == "accept-encoding":
+            value = state.expand(row[1])
+            accepts = accepts if value is None else accepted_encodings(value)
     return accepts
 
 
@@ -117,13 +138,14 @@ def _is_zero(quality: str) -> bool:
     return bool(quality) and not quality.strip("0.")
 
 
-def _forbids_caching(settings: Settings) -> bool:
+def _forbids_caching(settings: Settings, state: RequestState) -> bool:
     """Whether `expires` or `add_header` adds headers that forbid caching."""
-    expires = settings("expires").rows
-    if any(row and (row[-1] == "epoch" or row[-1].startswith("-")) for row in expires):
+    expires = [state.expand(row[-1]) or "" for row in settings("expires").rows if row]
+    if any(time == "epoch" or time.startswith("-") for time in expires):
         return True
     rows = (row for row in settings("add_header").rows if len(row) > 1)
-    return any(row[0].lower() == "cache-control" and _FORBIDS.search(row[1]) for row in rows)
+    values = [state.expand(row[1]) or "" for row in rows if row[0].lower() == "cache-control"]
+    return any(map(_FORBIDS.search, values))
 
 
 def _obeys_caching_headers(settings: Settings, family: str) -> bool:
@@ -136,12 +158,13 @@ def _obeys_caching_headers(settings: Settings, family: str) -> bool:
     return not stores and not ignored >= {"expires", "cache-control"}
 
 
-def _is_of_hop(row: Sequence[str]) -> bool:
-    """Whether a header to set may not be in HTTP/2 requests."""
-    if len(row) != 2 or not row[1] or "$" in row[1]:
+def _is_of_hop(row: Sequence[str], state: RequestState) -> bool:
+    """Whether a header to set may not be in HTTP/2 requests; an unknown value is assumed empty."""
+    value = state.expand(row[1]) if len(row) == 2 else None
+    if not value:
         return False
     name = row[0].lower()
-    return name in _OF_HOP or (name == "te" and row[1].lower() != "trailers")
+    return name in _OF_HOP or (name == "te" and value.lower() != "trailers")
 
 
 def _compresses_proxied(settings: Settings) -> bool:
@@ -153,18 +176,30 @@ def _compresses_proxied(settings: Settings) -> bool:
     return "off" not in said and not said.isdisjoint({"any", "no_etag", "no_last_modified"})
 
 
-def forwarded_response(settings: Settings, family: str) -> ForwardedResponse:
-    """How nginx forwards responses with these effective settings."""
-    adds: AccelBuffering = "absent"
-    for row in settings("add_header").rows:
-        if len(row) > 1 and row[0].lower() == _ACCEL:
-            adds = _accel(row[1]) or adds
+def forwarded_response(settings: Settings, family: str, state: RequestState) -> ForwardedResponse:
+    """How nginx forwards responses with these effective settings.
+
+    `state` is the request, which gives variables their values.
+    """
     passed = () if family == "tunnel" else settings(f"{family}_pass_header").rows
-    return ForwardedResponse(
-        chunks=settings("chunked_transfer_encoding").text.lower() != "off",
-        passes_accel=any(arg.lower() == _ACCEL for row in passed for arg in row),
-        adds_accel=adds,
-    )
+    passes = any(arg.lower() == _ACCEL for row in passed for arg in row)
+    rows = [row for row in settings("add_header").rows if len(row) > 1 and row[0].lower() == _ACCEL]
+    sent: dict[AccelBuffering, AccelBuffering] = {}
+    for got in ACCEL_BUFFERINGS:
+        sent[got] = got if passes else "absent"
+        responded = state.responded(_response(got))
+        for row in rows:
+            # Of several, the last counts.
+            sent[got] = _accel(responded.expand(row[1]) or "") or sent[got]
+    return ForwardedResponse(settings("chunked_transfer_encoding").text.lower() != "off", sent)
+
+
+def _response(accel: AccelBuffering) -> dict[str, str]:
+    """The known headers of a response, by their names in variables."""
+    return {
+        "content_type": _CONTENT_TYPE,
+        "x_accel_buffering": "" if accel == "absent" else accel,
+    }
 
 
 def _accel(value: str) -> Literal["no", "yes"] | None:

@@ -7,7 +7,8 @@ empty. Values that depend on the client's address, on time or on modules are unk
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
 
 from msgspec import Struct, field
 
@@ -117,6 +118,22 @@ class RequestState(Struct):
         """Copy the variables that a subrequest assigned."""
         self._lookups = inner._lookups
         self._maps |= {name: value for name, value in inner._maps.items() if value is not None}
+
+    def responded(self, headers: Mapping[str, str]) -> RequestState:
+        """The state of this request after a response with these headers of the upstream.
+
+        The names are those in variables, such as `content_type`.
+        """
+        state = copy(self)
+        state.variables = {
+            **self.variables,
+            **{f"upstream_http_{name}": value for name, value in headers.items()},
+            "sent_http_content_type": headers["content_type"],
+        }
+        # Some maps were unknown without the response.
+        state._maps = {name: value for name, value in self._maps.items() if value is not None}
+        state.unknown = []
+        return state
 
     def matched(self, match: RegexMatch) -> None:
         """Store the captures of a match."""

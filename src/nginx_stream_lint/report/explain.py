@@ -411,6 +411,8 @@ def _nginx(nginx: Deployed, others: Sequence[Deployed]) -> str:
     """Describe the nginx that is explained, and name others that read the same file."""
     words = deployed_words(nginx)
     names = list(dict.fromkeys(f"{one.name} ({one.origin})" for one in others))
+    # Overrides of a compose file make several of one service.
+    names = [one for one in names if one != f"{nginx.name} ({nginx.origin})"]
     if not names:
         return words
     if len(names) > _MOST_OTHERS:

@@ -43,10 +43,14 @@ class RoutedEndpoints(Struct):
 
 
 class _AppHint(Struct, frozen=True):
-    """The reason why a server may serve an app: its surroundings, or another `location`'s path."""
+    """The reason why a server may serve an app: its surroundings, or another `location`'s path.
+
+    A name of the included `file` says nothing about a catch-all that is outside of it.
+    """
 
     because: str
     location: Level | None = None
+    file: File | None = None
 
 
 class EndpointRouter:
@@ -137,8 +141,12 @@ def route_endpoints(
         file = location.directive.file if location.directive is not None else None
         if file not in seen:
             seen.add(file)
-            for of, because in surroundings.apps(file).items():
-                hints.setdefault(of, _AppHint(because))
+            apps = surroundings.apps(file)
+            of_server = surroundings.apps(None) if apps else {}
+            for of, because in apps.items():
+                hint = _AppHint(because, file=None if of in of_server else file)
+                if of not in hints or (hint.file is None and hints[of].file is not None):
+                    hints[of] = hint
     for of, hint in hints.items():
         _follow(hint, of, found, router, upstreams)
     return found
@@ -238,7 +246,9 @@ def _follow(
             # This place also gets requests for other apps.
             if apart and serves_pages(upstreams.behind(location, location.own_handler)):
                 continue
-            if hint.location is None:
+            if hint.file is not None:
+                here = location.directive is not None and location.directive.file is hint.file
+            elif hint.location is None:
                 here = not (app.shared and apart)
             else:
                 here = upstreams.host(location) == upstreams.host(hint.location)

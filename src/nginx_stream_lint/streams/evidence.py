@@ -341,6 +341,9 @@ def _clues(
     if path.at_once:
         return ()
     directives = _directive_clues(place)
+    if _is_called("storage", place):
+        # The recipes of object stores turn chunked encoding off, too.
+        directives = tuple(clue for clue in directives if clue.kind != "sse")
     if path.is_file:
         return directives
     names = path.clues
@@ -560,22 +563,21 @@ def _passes_upgrade(*rows: _Rows) -> bool:
 
 
 def _rows(level: Level, names: frozenset[str]) -> _Rows:
+    """The rows of some directives at a level. Of headers without evidence, only one is left."""
     if names.isdisjoint(level.rows):
         return ()
-    return tuple(
-        [
-            (
-                name,
-                row.args,
-                row.file.reading.author is None or row.is_written,
-                row.file.uses >= _HABIT,
-            )
-            for name, rows in level.rows.items()
-            if name in names
-            for row in rows
-            if name not in _HEADERS or _tells(row.args)
-        ]
-    )
+    found: dict[tuple[object, ...], tuple[str, tuple[str, ...], bool, bool]] = {}
+    for name, rows in level.rows.items():
+        if name not in names:
+            continue
+        for at, row in enumerate(rows):
+            tells = name not in _HEADERS or _tells(row.args)
+            is_written = row.file.reading.author is None or row.is_written
+            is_habit = row.file.uses >= _HABIT
+            # It is left because it keeps the headers of outer levels from being inherited.
+            key = (name, at) if tells else (name, is_written, is_habit, "")
+            found[key] = name, row.args if tells else (), is_written, is_habit
+    return tuple(found.values())
 
 
 def _tells(header: tuple[str, ...]) -> bool:

@@ -27,6 +27,7 @@ from nginx_stream_lint.nginx.proxy_tiers import (
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_route import Route, route_in_server
 from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, may_be_self_proxied, target_peers
+from nginx_stream_lint.nginx.variables import RequestState
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, AccelFix, Stream
 from nginx_stream_lint.tiers.chain import deliver
 from nginx_stream_lint.tiers.hops import Find, Hop, TierConfiguration, next_hops
@@ -257,7 +258,9 @@ class _Links:
         for way in ways:
             accepts = True
             for front, hop in pairwise(way):
-                sent = accepted_upstream(_settings(front), _family(front.route))
+                sent = accepted_upstream(
+                    _settings(front), _family(front.route), _state(front.route)
+                )
                 accepts = accepts if sent is None else bool(sent)
                 place = self._place(hop)
                 if place is not None:
@@ -350,9 +353,8 @@ def _is_broader(location: ProxiedLocation, behind: ProxiedLocation) -> bool:
 
 def _passes_on(hop: Hop) -> bool:
     """Whether an nginx sends an X-Accel-Buffering header to the next tier."""
-    assert hop.route.handler is not None
-    sent = forwarded_response(_settings(hop), hop.route.handler.family)
-    return sent.accel("no") != "absent"
+    sent = forwarded_response(_settings(hop), _family(hop.route), _state(hop.route))
+    return sent.accel["no"] != "absent"
 
 
 def _settings(hop: Hop) -> Settings:
@@ -369,13 +371,14 @@ def _tier(hop: Hop, stream: Stream) -> NginxTier:
     handler, target, settings = hop.route.handler, hop.route.target, _settings(hop)
     assert handler is not None
     path = delivery_path_for(settings, handler.family, CONTENT_TYPES[stream.kind])
-    return tier(settings, path, "" if target is None else target.scheme, hop.nginx.version)
+    scheme = "" if target is None else target.scheme
+    return tier(settings, path, scheme, hop.nginx.version, _state(hop.route))
 
 
 def _sent_by(inner: Route, stream: Stream, nginx: TierConfiguration) -> Stream:
     """A stream with the properties of another server's response."""
-    made = forwarded_response(_settings(Hop(nginx, inner)), _family(inner))
-    accel = made.accel(stream.x_accel_buffering or "absent")
+    made = forwarded_response(_settings(Hop(nginx, inner)), _family(inner), _state(inner))
+    accel = made.accel[stream.x_accel_buffering or "absent"]
     framing = (
         stream.framing if stream.framing == "length" else "chunked" if made.chunks else "close"
     )
@@ -385,3 +388,8 @@ def _sent_by(inner: Route, stream: Stream, nginx: TierConfiguration) -> Stream:
 def _family(route: Route) -> str:
     assert route.handler is not None
     return route.handler.family
+
+
+def _state(route: Route) -> RequestState:
+    assert route.state is not None
+    return route.state

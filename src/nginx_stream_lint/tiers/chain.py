@@ -114,7 +114,7 @@ def _asks_old(tier: Behaviour) -> bool:
 
 def _accel(tier: Behaviour, got: AccelBuffering) -> AccelBuffering:
     """The X-Accel-Buffering header that the next tier gets; products do not know the header."""
-    return tier.sent.accel(got) if isinstance(tier, NginxTier) else got
+    return tier.sent.accel[got] if isinstance(tier, NginxTier) else got
 
 
 def _accepted(tiers: Sequence[Behaviour], scenario: Scenario) -> list[frozenset[str]]:

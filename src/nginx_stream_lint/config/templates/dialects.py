@@ -230,8 +230,12 @@ def _ruby_statements(tag: str) -> list[tuple[int, Kind]]:
     """The statements of a tag, one a line; lines without effect join the next one."""
     statements: list[tuple[int, Kind]] = []
     offset = 0
+    is_comment = False
     for line in tag.splitlines(keepends=True):
         offset += len(line)
+        if is_comment or line.startswith("=begin"):
+            is_comment = not line.startswith("=end")
+            continue
         code = line.strip().removeprefix("<%").removesuffix("%>").strip("- \t")
         code = re.sub(r"\s#\s.*", "", code)
         kind: Kind = "if" if re.search(_RUBY_VALUE, code) else _ruby_kind(code)

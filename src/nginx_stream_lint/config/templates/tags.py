@@ -29,6 +29,8 @@ _STRINGS = {
     "'": re.compile(r"(?:[^'\\\n]|\\.)*'"),
     "`": re.compile(r"[^`]*`"),
 }
+# A string of a tag that is itself in a double-quoted string, such as of YAML.
+_ESCAPED_STRING = re.compile(r'(?:[^"\\\n]|\\[^"])*\\"')
 
 
 class Tag(NamedTuple):
@@ -226,7 +228,8 @@ class _Finder:
                 return offset
             if match.start() < self.open_until[quote]:
                 continue
-            string = _STRINGS[quote].match(text, offset)
+            is_escaped = quote == '"' and text[match.start() - 1 : match.start()] == "\\"
+            string = (_ESCAPED_STRING if is_escaped else _STRINGS[quote]).match(text, offset)
             if string:
                 offset = string.end()
             else:
