@@ -77,12 +77,13 @@ def written(
     target: str = "http://web:8080",
     http: str = "",
     listen: str = "listen 8080;",
+    of_web: str = "",
 ) -> Path:
     """A project with a deployment: edge in front of web, in front of the app."""
     texts = {
         "compose.yaml": COMPOSE,
         "edge.conf": EDGE % {"rows": edge, "target": target, "http": http},
-        "web.conf": WEB % {"rows": web, "listen": listen},
+        "web.conf": WEB % {"rows": web, "listen": f"{listen} {of_web}"},
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -161,6 +162,8 @@ def test_an_outer_nginx_stalls_without_the_header_and_streams_with_the_fix(
         ("proxy_buffering off;", "proxy_buffering off;", {}),
         ("chunked_transfer_encoding off;", "chunked_transfer_encoding off;", {}),
         ("proxy_buffering off;", "gzip on; gzip_types *; gzip_proxied any;", {}),
+        # Blocks inherit a header that the next nginx obeys.
+        ("", "", {"of_web": "add_header X-Accel-Buffering no;"}),
         # The name of a group is the header Host, which chooses the server of the next nginx.
         (
             "proxy_buffering off;",
@@ -191,6 +194,21 @@ def test_a_chain_does_what_explain_says(
     assert len(found) == 4
     assert places(found[0]) == WAY
     assert_agree(found, explained(folder, binary))
+
+
+def test_two_ports_of_a_host_lead_to_two_sockets(binary: NginxBinary, tmp_path: Path) -> None:
+    folder = written(tmp_path, listen="listen 8080; listen 8081;")
+    text = (folder / "edge.conf").read_text()
+    other = "location /v1/b { proxy_pass http://web:8081; } location / {"
+    (folder / "edge.conf").write_text(text.replace("location / {", other))
+    words = ("edge.conf", "/v1/a", "/v1/b", "--client", "h1", "--tokens", "3", "--format", "json")
+    told = run("probe", *words, "--nginx", binary.path, cwd=folder)
+    document = json.loads(told.stdout)
+    assert [places(one)[:1] for one in document["results"]] == [["web.conf:9"]] * 2
+    # Both cannot have the same name. One socket has a single server, which takes any.
+    [row] = [each["text"] for each in document["changes"] if "gets the Host" in each["why"]]
+    assert row == "proxy_pass http://web:8081"
+    assert [one["status"] for one in document["results"]] == [200] * 2
 
 
 @pytest.mark.parametrize("named", ["option", "settings"])

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from nginx_stream_lint.config import Configuration, Directive, File, Problem, has_placeholder
-from nginx_stream_lint.nginx.levels import Level, build
+from nginx_stream_lint.nginx.levels import Level, build, rows_in_force
 from nginx_stream_lint.nginx.listeners import addresses
 from nginx_stream_lint.nginx.location_match import locate_uri
 from nginx_stream_lint.nginx.validity import condition_error
@@ -64,6 +64,8 @@ KEPT_OPTIONS = frozenset({"ssl", "http2", "default_server", "default"})
 
 _HTTP2_DIRECTIVE: Version = (1, 25, 1)  # which took `ssl` away
 _HTTP2_UPSTREAM: Version = (1, 29, 4)
+_HEADER_INHERITANCE: Version = (1, 29, 3)
+_MOST_HEADERS = 50  # that a block inherits: each block repeats them
 
 # Kinds of levels that are written with another name.
 _WRITTEN = {
@@ -204,7 +206,7 @@ class _Copying:
         rows = list(self._statements(level.block))
         assert node.children is not None
         if level.kind in _ANSWERS:
-            node.children.append(self._mark(level))
+            node.children += [*self._inherited_headers(level), self._mark(level)]
         if level.kind in ("server", "stream-server"):
             listens = [row for row in rows if row.name == "listen" and row.args]
             self._listen_rows(level, node.children, listens)
@@ -335,6 +337,27 @@ class _Copying:
 
     # Markers
 
+    def _inherited_headers(self, level: Level) -> Iterator[CopiedDirective]:
+        """Repeat the outer `add_header`, which a block with a marker no longer inherits.
+
+        The next nginx obeys some of these headers.
+        """
+        if "add_header" in level.rows:
+            return
+        inherits = level.effective("add_header_inherit", self.version).text
+        if self.version >= _HEADER_INHERITANCE and inherits in ("merge", "off"):
+            return
+        for number, row in enumerate(rows_in_force(level, "add_header")):
+            name = row.source.name
+            if name != self.configuration.path and not _is_below(name, self.tree):
+                continue  # it is on the list already
+            if number >= _MOST_HEADERS:
+                self._leave_out(row, "the block inherits too many headers", True)
+                continue
+            made = self._written(row, list(row.args))
+            if made is not None:
+                yield made
+
     def _mark(self, level: Level) -> CopiedDirective:
         """Add a header with a block's number to its responses."""
         marker = str(self.markers + len(self.copy.places) + 1)
@@ -456,6 +479,10 @@ class _Copying:
                 uri = ""
             group = groups.use(name, protocol)
             assert group is not None
+            if group != name:
+                assert node.origin is not None
+                why = f"the next nginx gets the Host {group}, because another target has that name"
+                self._replaced(node.origin, why, True)
             node.args = [tier_target(family, target.scheme, group, uri)]
 
     def _finish_passes(self) -> None:
