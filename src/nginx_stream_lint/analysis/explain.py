@@ -235,15 +235,7 @@ def _first_explainer(
         found = read(workspace, [conf], options.around)
         for one in found:
             if one.root is not None:
-                explainer = Explainer(
-                    one,
-                    options,
-                    files,
-                    streams,
-                    workspace.budget,
-                    behind,
-                    lambda nginx: _configuration_of(workspace, nginx, options),
-                )
+                explainer = _explainer(workspace, one, options, files, streams, behind)
                 if explainer.servers:
                     every = dict.fromkeys(each.deployed for each in found)
                     explainer.other_nginx = [
@@ -255,6 +247,44 @@ def _first_explainer(
         advice = "name a file with a server or location"
         problems.append(Problem(conf, 1, 1, "there is no server in it", advice))
     raise NoServer(problems)
+
+
+def _explainer(
+    workspace: Workspace,
+    configuration: Configuration,
+    options: Options,
+    files: DocumentRoot | None,
+    streams: bool,
+    behind: Sequence[Explainer],
+) -> Explainer:
+    def read_other(nginx: Deployed) -> Configuration | None:
+        return _configuration_of(workspace, nginx, options)
+
+    return Explainer(configuration, options, files, streams, workspace.budget, behind, read_other)
+
+
+def explainer_in_front(
+    workspace: Workspace, configuration: Configuration, options: Options, behind: Sequence[str]
+) -> Explainer:
+    """Return an explainer for a configuration in front of other nginx, nearest the app first.
+
+    Raises `NoServer`.
+    """
+    chain: list[Explainer] = []
+    for path in behind:
+        chain.append(_first_explainer(workspace, path, options, None, False, chain))
+    with spending(workspace.budget):
+        return _explainer(workspace, configuration, options, None, False, chain)
+
+
+def named_chain(
+    workspace: Workspace, conf: str, options: Options, through: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The nginx of a named chain, nearest the app first, and the names of its other proxies."""
+    found = _chain(workspace, conf, options, through)
+    others = [one for one in found if not workspace.exists(one) and named_tier(one) is not None]
+    others += [one.product for one in options.proxies if not through]
+    return [one for one in found if one not in others], others
 
 
 def _configuration_of(
@@ -404,6 +434,15 @@ class Explainer:
         found = map(tier_in_front, proxies_in_front(self._configuration, route.location))
         tiers = [one for one in found if one is not None and one.kind not in named]
         return [ProductPosition(one, self.nginx) for one in tiers]
+
+    def behind(self, hop: Hop) -> list[Hop]:
+        """Where a request goes next: in the same nginx, or otherwise in others."""
+        with spending(self.budget):
+            return self._ways.behind(hop)
+
+    def configuration(self, nginx: TierConfiguration) -> Configuration:
+        """The configuration of an nginx that a request passes."""
+        return self._by_tier[nginx]._configuration
 
     @property
     def deployed(self) -> Deployed | None:

@@ -19,6 +19,7 @@ from nginx_stream_lint.cli.options import (
     configuration_options,
     min_read_timeout_option,
     nginx_version_option,
+    through_option,
 )
 from nginx_stream_lint.config import STDIN, Problem
 from nginx_stream_lint.fixes.apply import with_complete_fixes
@@ -77,14 +78,7 @@ def _key(finding: Finding) -> tuple[str, str, int]:
     type=PathOption(exists=True, file_okay=False),
     help="Directory to use as the document root for try_files.  [default: files are unknown]",
 )
-@click.option(
-    "--through",
-    metavar="TIER",
-    multiple=True,
-    help="Configuration of an nginx in front of CONF, which gets the request first, or the name of"
-    " another proxy there, such as cloudflare. Repeatable, nearest to CONF first.  [default:"
-    " `tiers` in the settings]",
-)
+@through_option
 @nginx_version_option
 @min_read_timeout_option
 def explain_command(

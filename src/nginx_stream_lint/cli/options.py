@@ -163,6 +163,14 @@ mount_option = click.option(
     callback=mounts_option,
     help="Read includes of the absolute path PATH from FOLDER (a folder or file); repeatable.",
 )
+through_option = click.option(
+    "--through",
+    metavar="TIER",
+    multiple=True,
+    help="Configuration of an nginx in front of CONF, which gets the request first, or the name of"
+    " another proxy there, such as cloudflare. Repeatable, nearest to CONF first.  [default:"
+    " `tiers` in the settings]",
+)
 min_read_timeout_option = click.option(
     "--min-read-timeout",
     metavar="TIME",

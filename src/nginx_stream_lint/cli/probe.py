@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
+from nginx_stream_lint.analysis.explain import (
+    Explainer,
+    NoServer,
+    explainer_in_front,
+    named_chain,
+)
 from nginx_stream_lint.analysis.lint import Detected, Options, detect, read
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
@@ -23,7 +29,7 @@ from nginx_stream_lint.cli.common import (
 )
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.merged_options import merge_options
-from nginx_stream_lint.cli.options import PathOption, configuration_options
+from nginx_stream_lint.cli.options import PathOption, configuration_options, through_option
 from nginx_stream_lint.config import STDIN, Configuration, InputOptions
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
@@ -36,7 +42,7 @@ from nginx_stream_lint.util.budget import spending
 
 if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
-    from nginx_stream_lint.probe.run import ProbeRequest
+    from nginx_stream_lint.probe.run import PassedOn, ProbeRequest
 
 _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 
@@ -45,7 +51,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
     "probe",
     cls=HelpfulCommand,
     groups={
-        "Requests": ("clients", "method", "gzip"),
+        "Requests": ("clients", "method", "gzip", "through"),
         "App": ("framings", "accels", "tokens", "interval"),
         "Input": ("nginx_path", "env_file", "markdown", "host", "mounts"),
         "Output": ("format_", "output", "plot", "color"),
@@ -55,6 +61,9 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
         "nginx-stream-lint probe nginx.conf": "Measure every location that probably streams:",
         "nginx-stream-lint probe nginx.conf /v1/chat/completions --method POST": "Measure one URL:",
         "nginx-stream-lint probe nginx.conf --plot stream.svg": "Also draw the result:",
+        "nginx-stream-lint probe app.conf --through edge.conf https://example.com/v1/chat": (
+            "Measure a URL of the nginx in front of another one:"
+        ),
     },
     exit_codes={
         0: "All measured streams get through.",
@@ -97,6 +106,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 @click.option(
     "--method", help="HTTP method of the requests.  [default: that of the stream, if known; or GET]"
 )
+@through_option
 @click.option(
     "--tokens",
     type=click.IntRange(2, _MOST_TOKENS),
@@ -120,16 +130,21 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     """Measure a copy of a configuration on a real nginx.
 
     The copy runs in a sandbox. It listens on loopback only, passes every request to a test app that
-    sends tokens one by one, and changes none of your files.
+    sends tokens one by one, and changes none of your files. If it passes requests to other nginx of
+    the deployment, or if you name a chain, a copy of each nginx runs.
 
     CONF is a configuration file, a folder, or - for standard input. A URL is a path of the default
     server, or complete. Without URLs, every location that probably streams is measured.
     """
     names = ("config_file", "isolated", "host", "mounts", "env_file", "markdown")
     files = {key: flags[key] for key in names}
-    workspace = workspace_of([conf], files)
-    options = merge_options(workspace, conf, files).options
-    found = _readable(workspace, STDIN if conf == "-" else conf, options.around)
+    through: tuple[str, ...] = flags["through"]
+    workspace = workspace_of([conf, *filter(os.path.exists, through)], files)
+    options = merge_options(workspace, conf, files | {"through": through}).options
+    chain, others = named_chain(workspace, STDIN if conf == "-" else conf, options, through)
+    if not chain:
+        unusable(f"{conf}:1:1: there is no nginx in the chain; name a configuration, too")
+    found = _readable(workspace, chain[-1], options.around)
     plot: Path | None = flags["plot"]
     if plot is not None and not os.access(plot.absolute().parent, os.W_OK):
         unusable(f"{plot}:1:1: cannot be written (its folder does not exist or is not writable)")
@@ -140,7 +155,12 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
         options = replace(options, nginx_version=binary.version)
         detected = _chosen(found, options, workspace, bool(urls))
         requests, left = _requests(detected, urls, binary, flags)
-        _measure(detected.configuration, requests, left, binary, flags)
+        left += [f"{name} (only nginx is measured)" for name in others]
+        explainer = explainer_in_front(workspace, detected.configuration, options, chain[:-1])
+        tiers = _passed_on(explainer, requests)
+        _measure(detected.configuration, requests, left, binary, flags, tiers)
+    except NoServer as error:
+        unusable(str(error.problems[-1]))
     except NginxError as error:
         unusable(f"cannot measure: {_one_line(str(error))}")
     except ModuleNotFoundError as error:
@@ -243,12 +263,26 @@ def _place(proxied: ProxiedLocation) -> str:
     return f"{where}{proxied.level.label}"
 
 
+def _passed_on(explainer: Explainer, requests: list[ProbeRequest]) -> list[PassedOn]:
+    """The requests that other nginx get; exits with status 2 if one of those cannot be measured."""
+    from nginx_stream_lint.analysis.probe_tiers import passed_on
+    from nginx_stream_lint.probe.copy import first_problem
+
+    found = passed_on(explainer, requests)
+    for one in found:
+        problem = first_problem(one.behind)
+        if problem is not None:
+            unusable(str(problem))
+    return found
+
+
 def _measure(
     configuration: Configuration,
     requests: list[ProbeRequest],
     left: list[str],
     binary: NginxBinary,
     flags: dict[str, Any],
+    tiers: list[PassedOn],
 ) -> None:
     from nginx_stream_lint.probe.run import probe
     from nginx_stream_lint.report.probe import probe_json, probe_svg, probe_text
@@ -264,6 +298,7 @@ def _measure(
                 tokens=flags["tokens"],
                 interval=flags["interval"],
                 on_progress=progress,
+                passed_on=tiers,
             )
         )
     finally:

@@ -119,7 +119,7 @@ def _verified(
 ) -> SandboxLimits:
     """The wall for a text that may run."""
     listens = [socket.port for socket in copy.sockets.values()]
-    bounds = Bounds(frozenset(listens), copy.upstream, frozenset(modules))
+    bounds = Bounds(frozenset(listens), copy.upstream, frozenset(modules), copy.over_tls)
     try:
         found = verify(text, bounds)
     except Forbidden as error:

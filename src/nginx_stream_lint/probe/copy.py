@@ -2,8 +2,9 @@
 
 The copy is made of the parsed words of `nginx.levels`, never of source text: includes are expanded
 into one text. Directives are kept by an allow list (`permitted`), listening sockets move to free
-ports of loopback, targets become the dripping upstream, paths lead into the sandbox. Whatever
-changes is put on a list. `verify` holds the finished text to the allow list once more.
+ports of loopback, targets become the dripping upstream or the copy of the next nginx, paths lead
+into the sandbox. Whatever changes is put on a list. `verify` holds the finished text to the allow
+list once more.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from nginx_stream_lint.config import Configuration, Directive, File, Problem, has_placeholder
-from nginx_stream_lint.nginx.levels import Level, build
+from nginx_stream_lint.nginx.levels import Level, build, rows_in_force
 from nginx_stream_lint.nginx.listeners import addresses
 from nginx_stream_lint.nginx.location_match import locate_uri
 from nginx_stream_lint.nginx.validity import condition_error
@@ -35,10 +36,22 @@ from nginx_stream_lint.probe.allowed_directives import (
     reason_for_omission,
     too_large,
 )
-from nginx_stream_lint.probe.copy_model import CopiedDirective, CopiedPlace, CopiedSocket, Copy
+from nginx_stream_lint.probe.copy_model import (
+    CopiedDirective,
+    CopiedPlace,
+    CopiedSocket,
+    Copy,
+    NextCopy,
+)
 from nginx_stream_lint.probe.launch import NginxError
 from nginx_stream_lint.probe.nginx import free_ports
-from nginx_stream_lint.probe.pass_targets import PROTOCOLS, Groups, renamed_group, rewritten_target
+from nginx_stream_lint.probe.pass_targets import (
+    PROTOCOLS,
+    Groups,
+    rewritten_target,
+    tier_protocol,
+    tier_target,
+)
 from nginx_stream_lint.probe.quoting import UnwritableWord, quoted
 
 MARKER = "X-Nsl-Route"
@@ -51,6 +64,8 @@ KEPT_OPTIONS = frozenset({"ssl", "http2", "default_server", "default"})
 
 _HTTP2_DIRECTIVE: Version = (1, 25, 1)  # which took `ssl` away
 _HTTP2_UPSTREAM: Version = (1, 29, 4)
+_HEADER_INHERITANCE: Version = (1, 29, 3)
+_MOST_HEADERS = 50  # that a block inherits: each block repeats them
 
 # Kinds of levels that are written with another name.
 _WRITTEN = {
@@ -99,6 +114,8 @@ def copy_of(
     version: Version,
     upstream: Mapping[str, int],
     folder: Path,
+    next_copies: Mapping[int, NextCopy] | None = None,
+    markers: int = 0,
 ) -> Copy:
     """The copy of a configuration.
 
@@ -107,13 +124,15 @@ def copy_of(
         version: of the nginx that is to run it.
         upstream: protocol to port of the dripping upstream.
         folder: an existing one, which is written into. All paths in the copy are relative to it.
+        next_copies: by the `id` of a `*_pass` directive, where it leads instead of the upstream.
+        markers: how many markers other copies of the chain have.
 
     Raises:
         NginxError: there is nothing to run, or there are no free ports.
     """
     for name in ("tmp", "cache"):
         (folder / WRITABLE / name).mkdir(parents=True, exist_ok=True)
-    return _Copying(configuration, version, upstream, folder).run()
+    return _Copying(configuration, version, upstream, folder, next_copies or {}, markers).run()
 
 
 class _Copying:
@@ -123,10 +142,14 @@ class _Copying:
         version: Version,
         upstream: Mapping[str, int],
         folder: Path,
+        next_copies: Mapping[int, NextCopy],
+        markers: int,
     ) -> None:
         self.configuration = configuration
         self.version = version
-        self.upstream = upstream
+        self.upstream = dict(upstream)
+        self.next_copies = next_copies
+        self.markers = markers
         self.folder = folder
         self.tree = tree_of(configuration.path)
         self.copy = Copy(
@@ -135,6 +158,7 @@ class _Copying:
         self.groups = {"http": Groups(), "stream": Groups()}
         self._group_nodes: list[tuple[str, CopiedDirective, list[CopiedDirective]]] = []
         self._passes: list[tuple[CopiedDirective, str, str]] = []
+        self._passes_on: list[tuple[CopiedDirective, str, NextCopy]] = []
         self._listens: list[tuple[CopiedDirective, str]] = []
         self._asked: list[tuple[CopiedDirective, list[CopiedDirective], Level]] = []
         self._caches = 0
@@ -150,6 +174,7 @@ class _Copying:
         self._work.append((build(self.configuration), self.copy.root))
         while self._work:
             self._fill(*self._work.pop())
+        self._finish_passes_on()
         self._finish_passes()
         self._finish_groups()
         self._finish_asked()
@@ -181,7 +206,7 @@ class _Copying:
         rows = list(self._statements(level.block))
         assert node.children is not None
         if level.kind in _ANSWERS:
-            node.children.append(self._mark(level))
+            node.children += [*self._inherited_headers(level), self._mark(level)]
         if level.kind in ("server", "stream-server"):
             listens = [row for row in rows if row.name == "listen" and row.args]
             self._listen_rows(level, node.children, listens)
@@ -312,9 +337,30 @@ class _Copying:
 
     # Markers
 
+    def _inherited_headers(self, level: Level) -> Iterator[CopiedDirective]:
+        """Repeat the outer `add_header`, which a block with a marker no longer inherits.
+
+        The next nginx obeys some of these headers.
+        """
+        if "add_header" in level.rows:
+            return
+        inherits = level.effective("add_header_inherit", self.version).text
+        if self.version >= _HEADER_INHERITANCE and inherits in ("merge", "off"):
+            return
+        for number, row in enumerate(rows_in_force(level, "add_header")):
+            name = row.source.name
+            if name != self.configuration.path and not _is_below(name, self.tree):
+                continue  # it is on the list already
+            if number >= _MOST_HEADERS:
+                self._leave_out(row, "the block inherits too many headers", True)
+                continue
+            made = self._written(row, list(row.args))
+            if made is not None:
+                yield made
+
     def _mark(self, level: Level) -> CopiedDirective:
         """Add a header with a block's number to its responses."""
-        marker = str(len(self.copy.places) + 1)
+        marker = str(self.markers + len(self.copy.places) + 1)
         self._markers[level] = marker
         directive = level.directive
         if directive is None:
@@ -392,14 +438,52 @@ class _Copying:
         if family == "proxy" and self.version >= _HTTP2_UPSTREAM:
             version = level.effective("proxy_http_version", self.version).text
             protocol = "h2c" if version == "2" else "http"
-        if "$" in row.args[0] or has_placeholder(row.args[0]):
+        node = CopiedDirective(row.name, [row.args[0]], row)
+        following = self.next_copies.get(id(row))
+        if following is not None:
+            self._passes_on.append((node, family, following))
+            return node
+        if _is_variable(row.args[0]):
             self._replaced(
                 row, "variables are not evaluated; the target is always the probe's upstream", False
             )
-        node = CopiedDirective(row.name, [row.args[0]], row)
         # Groups may come after the directives that use them.
         self._passes.append((node, family, protocol))
         return node
+
+    def _finish_passes_on(self) -> None:
+        """Lead requests to the copies of the next nginx, with the header Host that they have."""
+        groups, http = self.groups["http"], self.copy.http
+        for node, family, following in self._passes_on:
+            assert http is not None
+            assert http.children is not None
+            target = following.target
+            name = (target.host if NAME.fullmatch(target.host) else "localhost").lower()
+            if name not in groups.names:
+                groups.names.add(name)
+                rows = [CopiedDirective("server", [""])]
+                made = CopiedDirective("upstream", [name], None, rows)
+                self._group_nodes.append(("http", made, http.children))
+            protocol = tier_protocol(following.port)
+            self.upstream[protocol] = following.port
+            self.copy.upstream |= {following.port}
+            self.copy.over_tls |= target.scheme in ("https", "grpcs")
+            uri = target.uri
+            if _is_variable(node.args[0]):
+                assert node.origin is not None
+                self._replaced(
+                    node.origin,
+                    "variables are not evaluated; the next nginx gets the path unchanged",
+                    bool(uri),
+                )
+                uri = ""
+            group = groups.use(name, protocol)
+            assert group is not None
+            if group != name:
+                assert node.origin is not None
+                why = f"the next nginx gets the Host {group}, because another target has that name"
+                self._replaced(node.origin, why, True)
+            node.args = [tier_target(family, target.scheme, group, uri)]
 
     def _finish_passes(self) -> None:
         for node, family, protocol in self._passes:
@@ -417,7 +501,7 @@ class _Copying:
     def _finish_groups(self) -> None:
         for area, node, siblings in self._group_nodes:
             name = node.args[0].lower()
-            protocols = self.groups[area].speaks.get(name, ["http"])
+            variants = self.groups[area].variants.get(name, {"http": name})
             if not any(child.name == "server" for child in node.children or ()):
                 assert node.children is not None
                 node.children.append(CopiedDirective("server", [""]))
@@ -425,10 +509,10 @@ class _Copying:
                     self._replaced(node.origin, "no server in it can be read", True)
             at = next((at for at, one in enumerate(siblings) if one is node), len(siblings))
             clones = []
-            for protocol in protocols:
+            for protocol, variant in variants.items():
                 clone = CopiedDirective(
                     "upstream",
-                    [renamed_group(name, protocol)],
+                    [variant],
                     node.origin,
                     [
                         CopiedDirective(one.name, list(one.args), one.origin)
@@ -438,8 +522,8 @@ class _Copying:
                 for one in clone.children or ():
                     if one.name == "server":
                         one.args[0] = f"127.0.0.1:{self.upstream[protocol]}"
-                    elif one.name == "zone":
-                        one.args[0] = renamed_group(one.args[0], protocol)
+                    elif one.name == "zone" and variant != name:
+                        one.args[0] = f"{one.args[0]}-nsl-{protocol}"
                 clones.append(clone)
             siblings[at : at + 1] = clones
 
@@ -634,6 +718,10 @@ def _is_below(path: str, folder: str) -> bool:
 
 def _has_wildcard(directive: Directive) -> bool:
     return bool(directive.args) and re.search(r"[*?[]", directive.args[0]) is not None
+
+
+def _is_variable(target: str) -> bool:
+    return "$" in target or has_placeholder(target)
 
 
 def _is_flag(arg: str) -> bool:

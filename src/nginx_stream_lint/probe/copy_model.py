@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct, field
 
 from nginx_stream_lint.config import Directive
+from nginx_stream_lint.nginx.pass_target import PassTarget
 from nginx_stream_lint.probe.quoting import quoted
 
 _LONGEST_HEAD = 120  # characters of a directive that are shown
@@ -53,6 +54,13 @@ class CopiedSocket(Struct):
     is_stream: bool = False
 
 
+class NextCopy(Struct, frozen=True):
+    """The copy of the next nginx of a chain: its port, and the target in the configuration."""
+
+    port: int
+    target: PassTarget
+
+
 class CopiedDirective(Struct, eq=False):
     """One directive of the copy: decoded words, quoted only when they are written.
 
@@ -81,7 +89,8 @@ class Copy(Struct, eq=False):
     `root` is the main level; `http` and `stream` are its blocks, if it has them. `sockets` has by
     the original listen address (see `nginx.listeners.address`) where the copy listens. `places` has
     by marker (the value of `X-Nsl-Route` in a response) the block. `changes` lists everything that
-    was removed or replaced. `upstream` has the ports of the test upstream, which gets all requests.
+    was removed or replaced. `upstream` has the ports that get all requests: those of the test
+    upstream, and of the copies of the next nginx. `over_tls`: some of the latter get them over TLS.
     """
 
     root: CopiedDirective
@@ -91,6 +100,7 @@ class Copy(Struct, eq=False):
     places: dict[str, CopiedPlace] = field(default_factory=dict)
     changes: list[CopyChange] = field(default_factory=list)
     upstream: frozenset[int] = frozenset()
+    over_tls: bool = False
 
     @property
     def caches(self) -> bool:

@@ -1,4 +1,4 @@
-"""Replace every target of requests by the dripping upstream."""
+"""Replace every target of requests by the dripping upstream, or by the copy of the next nginx."""
 
 from __future__ import annotations
 
@@ -9,30 +9,45 @@ from nginx_stream_lint.config import has_placeholder
 
 # Family of a *_pass directive to the protocol of its upstream.
 PROTOCOLS = {"proxy": "http", "grpc": "h2c", "fastcgi": "fastcgi", "uwsgi": "uwsgi", "scgi": "scgi"}
+_TIER = "tier-"
 _SCHEMES = {"proxy": r"https?://", "grpc": r"(?:grpcs?://)?", "uwsgi": r"(?:s?uwsgi://)?"}
 
 
 class Groups:
-    """The `upstream` blocks of http or stream, and the protocols that they need."""
+    """The `upstream` blocks of http or stream, and the protocols that they need.
+
+    `variants` has, by a group's name, the name of its variant for each protocol. The copy of
+    another nginx is a protocol of its own, see `tier_protocol`.
+    """
 
     def __init__(self) -> None:
         self.names: set[str] = set()
-        self.speaks: dict[str, list[str]] = {}
+        self.variants: dict[str, dict[str, str]] = {}
 
     def use(self, name: str, protocol: str) -> str | None:
         """The name of a group's variant for a protocol; None if there is no such group."""
         key = name.lower()
         if key not in self.names:
             return None
-        protocols = self.speaks.setdefault(key, [])
-        if protocol not in protocols:
-            protocols.append(protocol)
-        return renamed_group(key, protocol)
+        variants = self.variants.setdefault(key, {})
+        if protocol not in variants:
+            # The next nginx chooses its server by the group's name, which is the header Host.
+            is_plain = protocol == "http" or protocol.startswith(_TIER)
+            keeps_name = is_plain and key not in variants.values()
+            variants[protocol] = key if keeps_name else f"{key}-nsl-{protocol}"
+        return variants[protocol]
 
 
-def renamed_group(name: str, protocol: str) -> str:
-    """Return a group's name for a protocol: one upstream cannot use several on one port."""
-    return name if protocol == "http" else f"{name}-nsl-{protocol}"
+def tier_protocol(port: int) -> str:
+    """Return the protocol of requests to the copy of another nginx, which listens on a port."""
+    return f"{_TIER}{port}"
+
+
+def tier_target(family: str, scheme: str, group: str, uri: str) -> str:
+    """Return the argument of a `<family>_pass` that leads to a group with another nginx's copy."""
+    if family == "grpc":
+        return f"grpcs://{group}" if scheme == "grpcs" else group
+    return f"{scheme}://{group}{uri}"
 
 
 def rewritten_target(

@@ -1,9 +1,10 @@
-"""Run a configuration's copy on a real nginx and measure the responses."""
+"""Run a configuration's copy on a real nginx, with those behind it, and measure the responses."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import graphlib
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,13 +13,20 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from nginx_stream_lint.config import Configuration
+from nginx_stream_lint.config import Configuration, Directive
 from nginx_stream_lint.nginx.delivery import Scenario
 from nginx_stream_lint.nginx.listeners import addresses
+from nginx_stream_lint.nginx.pass_target import PassTarget
 from nginx_stream_lint.probe.adapt_copy import adapt_copy
 from nginx_stream_lint.probe.certificate import write_certificate
 from nginx_stream_lint.probe.copy import MARKER, WRITABLE, copy_of
-from nginx_stream_lint.probe.copy_model import CopiedPlace, CopiedSocket, Copy, CopyChange
+from nginx_stream_lint.probe.copy_model import (
+    CopiedPlace,
+    CopiedSocket,
+    Copy,
+    CopyChange,
+    NextCopy,
+)
 from nginx_stream_lint.probe.drip import Drip
 from nginx_stream_lint.probe.folders import temporary_folder
 from nginx_stream_lint.probe.launch import NginxError
@@ -29,6 +37,7 @@ from nginx_stream_lint.probe.upstream import DrippingUpstream
 _AT_ONCE = 24
 _STARTS_APART = 0.005
 _TIMES_ALONE = 2  # unclear measurements are repeated this often
+_MOST_NGINX = 16  # each may use the memory that the sandbox allows
 _STARTS = 3  # another process may take a port between looking and binding
 _SECONDS_TO_CONNECT = 5.0
 _SECONDS_TO_DIE = 0.3
@@ -37,6 +46,20 @@ _LATE = 0.65  # of their duration
 _ACCEPT = {"identity": "identity", "gzip": "gzip, br"}
 
 OnProgress = Callable[[int, int], None]
+
+
+class PassedOn(Struct, frozen=True):
+    """Requests that one nginx passes on to another: by a `*_pass` directive of `front`.
+
+    `target` is the one of the directive, with its variables filled in. `socket` is the listen
+    address of the configuration `behind` that it leads to.
+    """
+
+    front: Configuration
+    directive: Directive
+    target: PassTarget
+    behind: Configuration
+    socket: str
 
 
 class ProbeRequest(Struct, frozen=True):
@@ -66,7 +89,8 @@ class ProbeOutcome(Struct, frozen=True):
     seconds from the emission of the first token to its arrival. `emissions` and `arrivals` have a
     time for each token, in seconds since the request was sent. `error` describes a failed
     connection or a redirect. `upstream` is the request that the upstream received (method, URI,
-    protocol, headers), or None.
+    protocol, headers), or None. `tiers` are the blocks of all nginx that the response passed,
+    nearest the app first; the last one is `place`.
     """
 
     request: ProbeRequest
@@ -82,10 +106,11 @@ class ProbeOutcome(Struct, frozen=True):
     duration: float
     error: str
     upstream: Mapping[str, str] | None
+    tiers: tuple[CopiedPlace, ...] = ()
 
 
 class ProbeResult(Struct):
-    """Everything that was measured, and how the copy differs from the configuration."""
+    """Everything that was measured, and how the copies differ from the configurations."""
 
     binary: NginxBinary
     outcomes: list[ProbeOutcome] = field(default_factory=list)
@@ -101,19 +126,21 @@ async def probe(
     tokens: int = 20,
     interval: float = 0.05,
     on_progress: OnProgress | None = None,
+    passed_on: Sequence[PassedOn] = (),
 ) -> ProbeResult:
     """Measure every request in every scenario whose client it has a socket for.
 
-    Everything happens on loopback and in a temporary folder, which is gone afterwards, as are all
-    processes.
+    Everything happens on loopback and in temporary folders, which are gone afterwards, as are all
+    processes. Each nginx runs in a sandbox of its own.
 
     Args:
-        configuration: as `config.read` gives it.
+        configuration: as `config.read` gives it; its nginx gets the requests.
         tokens, interval: how many tokens the upstream sends, and seconds between two of them.
         on_progress: told how many of how many measurements are done.
+        passed_on: the requests that go on to other nginx. All other requests go to the app.
 
     Raises:
-        NginxError: nginx refuses the copy, does not start, or dies.
+        NginxError: nginx refuses a copy, does not start, or dies; or there are too many.
     """
     pairs = [
         (request, scenario)
@@ -122,24 +149,67 @@ async def probe(
         if scenario.client in request.sockets
     ]
     drip = Drip(tokens=tokens, interval=interval)
-    with temporary_folder() as folder:
-        async with DrippingUpstream() as upstream:
-            copy, nginx = await _started(configuration, binary, upstream, folder)
-            try:
-                run = _ProbeRun(copy, nginx, upstream, folder, drip, on_progress)
-                outcomes = await run.all(pairs)
-            finally:
-                await nginx.__aexit__(None, None, None)
-    files = {file.source.name: at for at, file in enumerate(configuration.files)}
-    changes = sorted(copy.changes, key=lambda one: (files.get(one.file, 0), one.line))
+    order = _start_order(configuration, passed_on)
+    async with contextlib.AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(DrippingUpstream())
+        running: list[_RunningCopy] = []
+        for one in order:
+            folder = stack.enter_context(temporary_folder())
+            made = await _started(one, binary, upstream, folder, running, passed_on)
+            stack.push_async_exit(made.nginx)
+            running.append(made)
+        run = _ProbeRun(running, upstream, drip, on_progress)
+        outcomes = await run.all(pairs)
+    changes = [change for one in reversed(running) for change in one.changes()]
     return ProbeResult(binary, outcomes, changes)
 
 
+def _start_order(
+    configuration: Configuration, passed_on: Sequence[PassedOn]
+) -> list[Configuration]:
+    """The nginx to run, each after all those to which it passes requests."""
+    every = {id(configuration): configuration}
+    behind: dict[int, list[int]] = {id(configuration): []}
+    for one in passed_on:
+        every |= {id(one.front): one.front, id(one.behind): one.behind}
+        behind.setdefault(id(one.front), []).append(id(one.behind))
+    if len(every) > _MOST_NGINX:
+        raise NginxError(f"the requests pass {len(every)} nginx; at most {_MOST_NGINX} are run")
+    try:
+        return [every[one] for one in graphlib.TopologicalSorter(behind).static_order()]
+    except graphlib.CycleError:
+        raise NginxError("a request returns to an nginx that it has passed") from None
+
+
+class _RunningCopy(Struct):
+    configuration: Configuration
+    copy: Copy
+    nginx: Nginx
+    folder: Path
+
+    def changes(self) -> list[CopyChange]:
+        """The changes of the copy in the order of the configuration."""
+        files = {file.source.name: at for at, file in enumerate(self.configuration.files)}
+        return sorted(self.copy.changes, key=lambda one: (files.get(one.file, 0), one.line))
+
+
 async def _started(
-    configuration: Configuration, binary: NginxBinary, upstream: DrippingUpstream, folder: Path
-) -> tuple[Copy, Nginx]:
+    configuration: Configuration,
+    binary: NginxBinary,
+    upstream: DrippingUpstream,
+    folder: Path,
+    running: Sequence[_RunningCopy],
+    passed_on: Sequence[PassedOn],
+) -> _RunningCopy:
+    copies = {id(one.configuration): one.copy for one in running}
+    next_copies = {
+        id(one.directive): NextCopy(socket_at(copies[id(one.behind)], one.socket).port, one.target)
+        for one in passed_on
+        if one.front is configuration
+    }
+    markers = sum(len(one.copy.places) for one in running)
     for attempt in range(_STARTS):
-        copy = copy_of(configuration, binary.version, upstream.ports, folder)
+        copy = copy_of(configuration, binary.version, upstream.ports, folder, next_copies, markers)
         if any(one.tls for one in copy.sockets.values()):
             write_certificate(folder)
         text, wall = await adapt_copy(copy, binary, folder)
@@ -150,15 +220,15 @@ async def _started(
             if attempt + 1 < _STARTS and "Address already in use" in str(error):
                 continue
             raise
-        return copy, nginx
+        return _RunningCopy(configuration, copy, nginx, folder)
     raise AssertionError("unreachable")
 
 
 class _ProbeRun(Struct):
-    copy: Copy
-    nginx: Nginx
+    """Measures through running copies, of which the last one gets the requests."""
+
+    running: Sequence[_RunningCopy]
     upstream: DrippingUpstream
-    folder: Path
     drip: Drip
     on_progress: OnProgress | None
 
@@ -166,7 +236,8 @@ class _ProbeRun(Struct):
         """The outcomes, in the order of the pairs."""
         jobs = [self._job(request, scenario) for request, scenario in pairs]
         results: list[Measurement | None] = [None] * len(jobs)
-        alone = await self._recorded(jobs) if self.copy.caches else set()
+        caches = any(one.copy.caches for one in self.running)
+        alone = await self._recorded(jobs) if caches else set()
         done = 0
 
         def finished(offset: int, result: Measurement) -> None:
@@ -204,17 +275,18 @@ class _ProbeRun(Struct):
 
     def _must_run(self) -> None:
         # A supervisor needs a moment to notice that nginx has ended; connections fail at once.
-        ports = [one.port for one in self.copy.sockets.values()]
-        if not self.nginx.is_running or not all(map(_accepts, ports[:1])):
-            said = self.nginx.error_log.strip().splitlines()[-3:]
-            raise NginxError(f"{self.nginx.binary} died during the measurement: {' '.join(said)}")
+        for one in self.running:
+            ports = [socket.port for socket in one.copy.sockets.values()]
+            if not one.nginx.is_running or not all(map(_accepts, ports[:1])):
+                said = " ".join(one.nginx.error_log.strip().splitlines()[-3:])
+                raise NginxError(f"{one.nginx.binary} died during the measurement: {said}")
 
     @staticmethod
     def _doubtful(result: Measurement) -> bool:
         return result.verdict == UNCLEAR or result.arrivals.ended == "refused"
 
     def _job(self, request: ProbeRequest, scenario: Scenario) -> Job:
-        target = socket_at(self.copy, request.sockets[scenario.client], request.stream)
+        target = socket_at(self.running[-1].copy, request.sockets[scenario.client], request.stream)
         accel = scenario.x_accel_buffering
         client = "h2c" if scenario.client == "h2" and not target.tls else scenario.client
         return Job(
@@ -246,8 +318,8 @@ class _ProbeRun(Struct):
             if key not in places:
                 headers = (("Cache-Control", "no-store"), ("X-Accel-Expires", "0"))
                 quick = replace(job, drip=replace(_quick(job.drip), headers=headers))
-                place = self._place(await quick.run())
-                places[key] = place is None or place.cached
+                passed = self._passed(await quick.run())
+                places[key] = not passed or any(place.cached for place, _ in passed)
             if places[key]:
                 found.add(at)
         self._forget()
@@ -267,34 +339,42 @@ class _ProbeRun(Struct):
 
     def _forget(self) -> None:
         """Empty all caches: nginx requests responses again that are no longer on disk."""
-        top = str(self.folder / WRITABLE / "cache")
-        # By descriptors of open folders, so that links made by nginx cannot lead elsewhere.
-        for path, folders, files, number in os.fwalk(top, topdown=False):
-            for name in files:
-                with contextlib.suppress(OSError):
-                    os.unlink(name, dir_fd=number)
-            for name in folders if path != top else ():
-                with contextlib.suppress(OSError):
-                    os.rmdir(name, dir_fd=number)
+        for one in self.running:
+            top = str(one.folder / WRITABLE / "cache")
+            # By descriptors of open folders, so that links made by nginx cannot lead elsewhere.
+            for path, folders, files, number in os.fwalk(top, topdown=False):
+                for name in files:
+                    with contextlib.suppress(OSError):
+                        os.unlink(name, dir_fd=number)
+                for name in folders if path != top else ():
+                    with contextlib.suppress(OSError):
+                        os.rmdir(name, dir_fd=number)
 
     # Results
 
-    def _place(self, result: Measurement) -> CopiedPlace | None:
-        marker = result.arrivals.headers.get(MARKER.lower(), "")
-        return self.copy.places.get(marker)
+    def _passed(self, result: Measurement) -> list[tuple[CopiedPlace, CopiedPlace]]:
+        """The blocks that a response passed, each with its server, nearest the app first."""
+        markers = result.arrivals.headers.get(MARKER.lower(), "").split(", ")
+        return [
+            (one.copy.places[marker], one.copy.places[one.copy.places[marker].server])
+            for marker in markers
+            for one in self.running
+            if marker in one.copy.places
+        ]
 
     def _outcome(
         self, request: ProbeRequest, scenario: Scenario, result: Measurement
     ) -> ProbeOutcome:
         arrivals, seen = result.arrivals, result.seen
-        place = self._place(result)
+        passed = self._passed(result)
+        place, server = passed[-1] if passed else (None, None)
         return ProbeOutcome(
             request,
             scenario,
             _verdict(result),
             result.status,
             place,
-            None if place is None else self.copy.places[place.server],
+            server,
             result.first_delay,
             tuple(result.bursts),
             () if seen is None else tuple(at - arrivals.started for at in seen.emitted),
@@ -310,6 +390,7 @@ class _ProbeRun(Struct):
                 "http_version": seen.http_version,
                 **dict(_plain(seen.headers)),
             },
+            tuple(one for one, _ in passed),
         )
 
 

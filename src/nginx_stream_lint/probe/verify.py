@@ -37,12 +37,14 @@ class Forbidden(Exception):
 class Bounds(Struct, frozen=True):
     """The ports of loopback and the modules that a copy may use.
 
-    It may listen on `listens`, pass requests to `upstream`, and load `modules` (absolute paths).
+    It may listen on `listens`, pass requests to `upstream` (also over TLS if `over_tls`), and load
+    `modules` (absolute paths).
     """
 
     listens: frozenset[int]
     upstream: frozenset[int]
     modules: frozenset[str] = frozenset()
+    over_tls: bool = False
 
 
 # Blocks that hold directives, by the kind of block they stand in.
@@ -88,7 +90,7 @@ _CACHE_PATHS = frozenset(f"{one}_cache_path" for one in ("fastcgi", "proxy", "sc
 _CACHE = re.compile(r"run/cache/[0-9]{1,6}")
 _CACHE_OPTION = re.compile(r"levels=[12](:[12]){0,2}|inactive=[0-9]{1,6}[smhd]?")
 _ADDRESS = re.compile(r"127\.0\.0\.1:([1-9][0-9]{0,4})")
-_HTTP_TARGET = re.compile(r"http://([^/?]+)([/?].*)?", re.DOTALL)
+_HTTP_TARGET = re.compile(r"http(?P<tls>s)?://(?P<host>[^/?]+)([/?].*)?", re.DOTALL)
 _TEST = re.compile(r"!?-[fdex]")
 _OPERATORS = frozenset({"=", "!=", "~", "~*", "!~", "!~*"})
 _CONTROL = re.compile("[\0\ufdd0-\ufdef]")
@@ -221,7 +223,7 @@ class _Verifier:
         if in_http and name == "proxy_pass":
             return self._proxy_pass
         if in_http and name in _PASSES:
-            return lambda one: len(one.args) == 1 and self._target(one.args[0], "http")
+            return self._other_pass
         if kind == "http" and name in _CACHE_PATHS:
             return self._cache_path
         if in_http and name == "alias":
@@ -248,10 +250,18 @@ class _Verifier:
             return True
         return NAME.fullmatch(host) is not None and host.lower() in self.groups[area]
 
+    def _other_pass(self, directive: Directive) -> bool:
+        target = directive.args[0] if len(directive.args) == 1 else ""
+        if self.bounds.over_tls and directive.name == "grpc_pass":
+            target = target.removeprefix("grpcs://")
+        return self._target(target, "http")
+
     def _proxy_pass(self, directive: Directive) -> bool:
         found = _HTTP_TARGET.fullmatch(directive.args[0]) if len(directive.args) == 1 else None
+        if found is None or (found["tls"] and not self.bounds.over_tls):
+            return False
         # With a variable, nginx would put the whole target together for each request.
-        return found is not None and "$" not in found[0] and self._target(found[1], "http")
+        return "$" not in found[0] and self._target(found["host"], "http")
 
     def _cache_path(self, directive: Directive) -> bool:
         zones = [arg for arg in directive.args if arg.startswith("keys_zone=")]

@@ -61,21 +61,25 @@ def _by_request(outcomes: Sequence[ProbeOutcome]) -> list[list[ProbeOutcome]]:
 def _request_lines(outcomes: Sequence[ProbeOutcome], width: int) -> Iterator[str]:
     request = outcomes[0].request
     yield click.style(printable(request.name), bold=True)
-    places = {one.place for one in outcomes}
+    places = {(one.place, one.tiers) for one in outcomes}
     if len(places) == 1:
-        yield f"  {_where(outcomes[0])}"
+        yield from _where(outcomes[0])
     for one in outcomes:
         if len(places) > 1:
-            yield f"  {_where(one)}"
+            yield from _where(one)
         yield from _outcome_lines(one, width)
     yield ""
 
 
-def _where(outcome: ProbeOutcome) -> str:
-    place = outcome.place
-    if place is None:
-        return "response of a stream {} server" if outcome.request.stream else "no response"
-    return printable(f"{place.file}:{place.line}: {place.label}")
+def _where(outcome: ProbeOutcome) -> Iterator[str]:
+    """The blocks that a request passed, from the client to the app."""
+    if outcome.place is None:
+        is_stream = outcome.request.stream
+        yield "  response of a stream {} server" if is_stream else "  no response"
+        return
+    for place in outcome.tiers[::-1] or (outcome.place,):
+        passes = "" if place is outcome.place else "  passes to "
+        yield printable(f"  {passes}{place.file}:{place.line}: {place.label}")
 
 
 def _outcome_lines(outcome: ProbeOutcome, width: int) -> Iterator[str]:
@@ -223,6 +227,7 @@ class ProbeMeasurement(Struct):
     duration_s: float | None
     upstream: Mapping[str, str] | None
     error: str | None
+    tiers: list[ProbePlace]
 
 
 class ProbeChange(Struct):
@@ -303,6 +308,7 @@ def _measurement(outcome: ProbeOutcome) -> ProbeMeasurement:
         duration_s=rounded(outcome.duration),
         upstream=outcome.upstream,
         error=outcome.error or None,
+        tiers=[ProbePlace(one.label, one.file, one.line) for one in outcome.tiers],
     )
 
 

@@ -46,12 +46,14 @@ class TierConfiguration(Struct, eq=False):
 class Hop(Struct, frozen=True):
     """One nginx on the way of a request, and the request's route in it.
 
-    `doubt` says why it is not certain that the request gets here; empty if it is.
+    `doubt` says why it is not certain that the request gets here; empty if it is. `socket` is the
+    listen address where another nginx sends it to; empty if it comes from a client or this nginx.
     """
 
     nginx: TierConfiguration
     route: Route
     doubt: str = ""
+    socket: str = ""
 
 
 class Reached(Struct, frozen=True):
@@ -129,7 +131,7 @@ def hops_behind(hop: Hop, find: Find) -> list[Hop]:
         route = route_on_socket(socket, request, nginx.version, name)
         ends = (route.server, route.location)
         if ends not in [(one.route.server, one.route.location) for one in found]:
-            found.append(Hop(nginx, route, doubt))
+            found.append(Hop(nginx, route, doubt, socket.address))
     return found
 
 
