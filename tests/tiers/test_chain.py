@@ -413,3 +413,25 @@ def test_upgrade_headers_make_no_websocket_of_a_path_for_events() -> None:
     assert verdicts(events) == {"stalls"}
     # The nginx behind drops the handshake.
     assert verdicts(explained(edge=rows, url="https://example.com/v1/ws")) == {"no-stream"}
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        "proxy_pass http://127.0.0.1:9000;",
+        "grpc_pass grpc://127.0.0.1:9000;",
+        "fastcgi_pass 127.0.0.1:9000;",
+        "uwsgi_pass 127.0.0.1:9000;",
+        "scgi_pass 127.0.0.1:9000;",
+        "memcached_pass 127.0.0.1:9000; set $memcached_key k;",
+        "return 204;",
+        "root /srv;",
+    ],
+)
+def test_the_inner_nginx_may_pass_to_any_kind_of_app(handler: str) -> None:
+    inner = f"events {{}}\nhttp {{ server {{ listen 8080; location /v1/ {{ {handler} }} }} }}\n"
+    one = explained(**{"app.conf": inner})
+    assert one["tiers"][-1]["file"] == "edge.conf"
+    workspace = Workspace.in_memory({"app.conf": inner, "edge.conf": EDGE % ""})
+    options = Options(tiers=("app.conf", "edge.conf"), all_streams=True)
+    assert lint(workspace, ["app.conf", "edge.conf"], options).problems == []

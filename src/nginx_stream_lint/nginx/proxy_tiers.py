@@ -91,7 +91,7 @@ def tier(
     if protocol != "2":
         client = "h1-tls" if scheme == "https" else "h1"
     rows = settings(f"{family}_set_header").rows if family in ("proxy", "grpc") else ()
-    passes = settings(f"{family}_pass_request_headers").text.lower() != "off"
+    passes = _passes_request_headers(settings, family)
     sends_via: bool | None = None if passes else False
     for row in rows:
         if len(row) == 2 and row[0].lower() == "via":
@@ -119,6 +119,11 @@ def tier(
     )
 
 
+def _passes_request_headers(settings: Settings, family: str) -> bool:
+    """Whether nginx passes the client's headers on; with gRPC it always does."""
+    return family == "grpc" or settings(f"{family}_pass_request_headers").text.lower() != "off"
+
+
 def _is_sent(text: str, state: RequestState) -> bool | None:
     """Whether the header Via with this value is sent; None: nginx sends on what it gets."""
     if without_variables(text):
@@ -133,7 +138,7 @@ def accepted_upstream(
     settings: Settings, family: str, state: RequestState
 ) -> frozenset[str] | None:
     """The compressions that nginx accepts from the next tier; None: those of its own client."""
-    passes = settings(f"{family}_pass_request_headers").text.lower() != "off"
+    passes = _passes_request_headers(settings, family)
     accepts: frozenset[str] | None = None if passes else frozenset()
     for row in settings(f"{family}_set_header").rows if family in ("proxy", "grpc") else ():
         if len(row) == 2 and row[0].lower() == "accept-encoding":
