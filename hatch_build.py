@@ -50,7 +50,7 @@ def write_tables(folder: Path) -> None:
         "products": products,
     }
     for name, module in tables.items():
-        (folder / f"{name}.json").write_bytes(json.encode(module.read(), order="deterministic"))
+        (folder / f"{name}.json").write_bytes(json.encode(module.read()))
 
 
 class ReadmeHook(MetadataHookInterface):

@@ -127,7 +127,7 @@ def _reads_of_condition(condition: Condition | None) -> list[Read]:
 def _reads_of_template(template: Template) -> list[Read]:
     used = template.uses
     found: list[Read] = [name for name in used.names if name in FACTS]
-    for name in used.names & PHRASES.keys():
+    for name in PHRASES.keys() & set(used.names):
         found += PHRASES[name].reads
     for name in used.values:
         found += _reads_of_directive(name)

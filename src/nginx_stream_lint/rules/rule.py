@@ -16,16 +16,16 @@ class RuleMistake(Exception):
 
 
 class NamesInTemplate(Struct, frozen=True):
-    """The names in a template.
+    """The names in a template, each list sorted, so that equal rules make equal tables.
 
     `names` may be facts or phrases. `values` and `origins` are the directives that `value` and
     `origin` are called with. `compares_origins`: the template does more with an origin than print
     it.
     """
 
-    names: frozenset[str] = frozenset()
-    values: frozenset[str] = frozenset()
-    origins: frozenset[str] = frozenset()
+    names: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     compares_origins: bool = False
 
 

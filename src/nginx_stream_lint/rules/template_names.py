@@ -37,6 +37,5 @@ def _names_in(text: str) -> NamesInTemplate:
         if number:
             says = kind == "{" and number == 1 and _SAYS_ORIGIN.fullmatch(code)
             compares_origins = compares_origins or not says
-    return NamesInTemplate(
-        frozenset(names), frozenset(calls["value"]), frozenset(calls["origin"]), compares_origins
-    )
+    values, origins = sorted(calls["value"]), sorted(calls["origin"])
+    return NamesInTemplate(tuple(sorted(names)), tuple(values), tuple(origins), compares_origins)

@@ -230,9 +230,9 @@ def _compare_names(template: Template) -> None:
         used[name].add(call.args[0].value)  # type: ignore[attr-defined]
         compares_origins = compares_origins or (name == "origin" and id(call) not in said)
     if (
-        not names(template.text) <= found.names
-        or not used["value"] <= found.values
-        or not used["origin"] <= found.origins
+        not names(template.text).issubset(found.names)
+        or not used["value"].issubset(found.values)
+        or not used["origin"].issubset(found.origins)
         or (compares_origins and not found.compares_origins)
     ):
         raise _Refused("write names and directives without braces, escapes or comments in them")
