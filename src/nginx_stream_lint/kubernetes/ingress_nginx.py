@@ -24,7 +24,7 @@ from nginx_stream_lint.kubernetes.conversion import (
 )
 from nginx_stream_lint.kubernetes.manifest import MappingEntry, Scalar, Span
 from nginx_stream_lint.kubernetes.nginx_text import Arg, Part, Stretch, in_quotes, quoted
-from nginx_stream_lint.kubernetes.resources import Host, Ingress, IngressPath
+from nginx_stream_lint.kubernetes.resources import Host, Ingress, IngressPath, host_name
 from nginx_stream_lint.util.numbers import whole_number
 
 _HTTP = """
@@ -129,7 +129,7 @@ class IngressNginxConverter(Converter):
         self.others(lambda one: _of(one)._http_part(seen), self.followers)
         known: set[str] = set()
         for same in self.servers(self._hosts):
-            known.add(_host_name(same))
+            known.add(host_name(same))
             self._server(same)
         self.others(lambda one: _of(one)._other_servers(known), self.followers)
 
@@ -140,7 +140,7 @@ class IngressNginxConverter(Converter):
     @cached_property
     def by_host(self) -> dict[str, list[Host]]:
         """The hosts that form one server, by their name."""
-        return {_host_name(same): same for same in self.servers(self._hosts)}
+        return {host_name(same): same for same in self.servers(self._hosts)}
 
     def _http_part(self, seen: set[str]) -> None:
         """Write what is outside of servers; upstreams that were not `seen` before."""
@@ -154,8 +154,8 @@ class IngressNginxConverter(Converter):
     def _other_servers(self, known: set[str]) -> None:
         """Write the servers for hosts that no other resource has."""
         for same in self.servers(self._hosts):
-            if _host_name(same) not in known:
-                known.add(_host_name(same))
+            if host_name(same) not in known:
+                known.add(host_name(same))
                 self._server(same)
 
     def _upstreams(self, paths: list[IngressPath], seen: set[str]) -> None:
@@ -196,7 +196,7 @@ class IngressNginxConverter(Converter):
             text.line("return", "302", target, at=root.span)
             text.close(root.span)
         with_host = [
-            (one, own) for one in self.followers if (own := _of(one).by_host.get(_host_name(hosts)))
+            (one, own) for one in self.followers if (own := _of(one).by_host.get(host_name(hosts)))
         ]
         every = [path for one in (hosts, *(own for _, own in with_host)) for path in self._all(one)]
         exact = {one.path.text for one in every if one.path is not None and one.type == "Exact"}
@@ -610,9 +610,3 @@ class IngressNginxConverter(Converter):
 def _of(one: Converter) -> IngressNginxConverter:
     assert isinstance(one, IngressNginxConverter)
     return one
-
-
-def _host_name(hosts: list[Host]) -> str:
-    """The name that one server has for some hosts; empty for any host."""
-    name = hosts[0].name
-    return "" if name is None else name.text

@@ -34,7 +34,13 @@ from nginx_stream_lint.kubernetes.manifest import (
 )
 from nginx_stream_lint.kubernetes.nginx_org_policies import policies_of, write_policy, write_zone
 from nginx_stream_lint.kubernetes.nginx_text import Arg, Part, escaped, in_quotes, quoted
-from nginx_stream_lint.kubernetes.resources import Host, Ingress, IngressPath, VirtualServer
+from nginx_stream_lint.kubernetes.resources import (
+    Host,
+    Ingress,
+    IngressPath,
+    VirtualServer,
+    host_name,
+)
 
 _HTTP = """
 sendfile on;
@@ -144,7 +150,7 @@ class NginxOrgConverter(Converter):
     @cached_property
     def by_host(self) -> dict[str, list[Host]]:
         """The hosts that form one server, by their name."""
-        return {_host_name(same): same for same in self.servers(self._hosts)}
+        return {host_name(same): same for same in self.servers(self._hosts)}
 
     @property
     def _is_master(self) -> bool:
@@ -226,7 +232,7 @@ class NginxOrgConverter(Converter):
         if not self._is_master:
             self._locations(hosts, seen)
         for other in self.followers:
-            own = _of(other).by_host.get(_host_name(hosts), [])
+            own = _of(other).by_host.get(host_name(hosts), [])
 
             def write(one: Converter, own: list[Host] = own) -> None:
                 _of(one)._locations(own, seen)
@@ -610,12 +616,6 @@ class NginxOrgConverter(Converter):
 def _of(one: Converter) -> NginxOrgConverter:
     assert isinstance(one, NginxOrgConverter)
     return one
-
-
-def _host_name(hosts: list[Host]) -> str:
-    """The name that one server has for some hosts; empty for any host."""
-    name = hosts[0].name
-    return "" if name is None else name.text
 
 
 def _names(nodes: tuple[Node, ...]) -> list[Scalar]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
@@ -41,6 +41,12 @@ class Host(Struct, frozen=True, eq=False):
     name: Scalar | None
     paths: tuple[IngressPath, ...]
     span: Span
+
+
+def host_name(hosts: Sequence[Host]) -> str:
+    """The name of the server that controllers make of some hosts; empty for any host."""
+    name = hosts[0].name
+    return "" if name is None else name.text
 
 
 class Ingress(Struct, frozen=True, eq=False):
