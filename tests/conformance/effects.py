@@ -121,7 +121,7 @@ def _streams(
         return []  # no path is at hand for it; random ones are in test_delivery.py
     facts = Facts(one, stream, binary.version, 300)
     app = (one.detected or one.streams)[0]
-    # What a location gets from the next one is told by that one's comment on the app.
+    # If another nginx is behind the location, its comment says which header the app sends.
     accel = app.x_accel_buffering or stream.x_accel_buffering
     if stream.accel_fix in ("stop-buffering", "elsewhere"):
         accel = "no"

@@ -9,7 +9,7 @@ from nginx_stream_lint.config import Source
 from nginx_stream_lint.fixes.apply import apply_edits, compatible
 from nginx_stream_lint.rules.finding import Edit, Finding
 
-# Few files have so many locations of one kind, so most are checked as they are.
+# What the fixes of ten equal locations lead to, those of more lead to as well.
 _MOST_OF_A_KIND = 10
 
 

@@ -1,8 +1,9 @@
 """Read YAML of the form in which most people write compose files, without PyYAML.
 
-PyYAML needs 12 ms to load, as long as Python itself: more than all else that reading a deployment
-takes. Here are mappings and lists in blocks, words on one line with or without quotes, lists of
-words in brackets, anchors and aliases, merge keys and comments. All other texts are for PyYAML.
+PyYAML needs 12 ms to load, as long as Python itself, and longer than the rest of reading a
+deployment. This module reads mappings and lists in blocks, words on one line with or without
+quotes, lists of words in brackets, anchors and aliases, merge keys and comments. It leaves all
+other texts to PyYAML.
 """
 
 from __future__ import annotations

@@ -270,10 +270,9 @@ class EvidenceWord(Struct, frozen=True):
 class RegexFinder:
     """A regular expression for text in any case; each match contains one of `parts`.
 
-    `parts` and the expression are in lower case. Compiling an expression takes longer than
-    everything that a small configuration needs it for, so it is delayed until a text contains one
-    of the parts. The text is converted to lower case, because compiling for any case takes four
-    times as long.
+    `parts` and the expression are in lower case. It is compiled when a text first contains one of
+    the parts, because compiling takes longer than all searches in a small configuration. The text
+    is converted to lower case, because compiling for any case takes four times as long.
     """
 
     def __init__(self, expression: str, parts: Collection[str]) -> None:
