@@ -38,7 +38,7 @@ FOR_EVER = {
     "kubernetes/controllers.py": {"_load"},
     "rules/facts/base.py": {"directives_meant"},
     "rules/patterns.py": {"_compiled"},
-    "rules/templates.py": {"_compiled"},
+    "rules/templates.py": {"compiled"},
     "streams/endpoint_names.py": {"_others"},
     "streams/evidence.py": {"_known"},
     "streams/catalogue.py": {"app_by_name", "example_path", "pattern_regex", "_in_any_case"},
