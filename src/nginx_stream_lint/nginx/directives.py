@@ -1,7 +1,5 @@
 """The table of directives that matter to streams (`directives.yaml`)."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -16,7 +14,7 @@ FILE = os.path.join(os.path.dirname(__file__), "directives.yaml")
 FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi", "grpc", "tunnel")
 
 
-class DirectiveEntry(Struct, frozen=True):
+class DirectiveEntry(Struct, frozen=True, omit_defaults=True):
     """A directive: its `contexts`, how values `merge`, the type of its `value`.
 
     `defaults` are (since, arguments) pairs, oldest first; arguments are None if the default has no
