@@ -17,9 +17,9 @@ MARKS = "\ufdd0\ufdd1"
 _BEHIND_ESCAPE = r"\[(?:[01]|22|[39][0-7])m"
 _STYLE = rf"\x1b{_BEHIND_ESCAPE}"
 _STYLES = rf"(?:{_STYLE})*"
-_ODD = re.compile(rf"[^\n\t\x1b -~]|\x1b(?!{_BEHIND_ESCAPE})")
+_ODD = rf"[^\n\t\x1b -~]|\x1b(?!{_BEHIND_ESCAPE})"
 _PART = 1024 * 1024  # characters
-_NEVER_SHOWN = re.compile(r"[^\n -~]")
+_NEVER_SHOWN = r"[^\n -~]"
 # GitHub's runner looks for `::` at the start of a line, and GitHub's and Azure's for `##[` and
 # `##vso[` anywhere. A later program may remove colours.
 _COMMAND = rf"(?m)^((?:{_STYLE}|[^\x21-\x7e\n])*):(?={_STYLES}:)"
@@ -46,7 +46,7 @@ def terminal(text: str, commands: bool = False) -> str:
     `commands`: the lines are workflow commands, made of escaped parts.
     """
     if not _is_plain(text):
-        text = _ODD.sub(lambda one: _shown(one[0]), text)
+        text = re.sub(_ODD, lambda one: _shown(one[0]), text)
     return text if commands else without_commands(text)
 
 
@@ -87,7 +87,7 @@ def workflow_property(text: str) -> str:
 def in_json(text: str) -> str:
     """Escape invisible characters in a JSON document without changing its value."""
     if not (text.isascii() and "##" not in text and "\x7f" not in text):
-        text = _NEVER_SHOWN.sub(_in_json, text)
+        text = re.sub(_NEVER_SHOWN, _in_json, text)
         text = re.sub(_OLD_COMMAND_JSON, r"\\u0023", text)
     return text
 
@@ -102,7 +102,8 @@ def _in_json(one: re.Match[str]) -> str:
 
 def in_xml(text: str) -> str:
     """Escape invisible characters in an XML document without changing its value."""
-    return _NEVER_SHOWN.sub(
+    return re.sub(
+        _NEVER_SHOWN,
         lambda one: one[0] if one[0].isprintable() or one[0] in MARKS else f"&#{ord(one[0])};",
         text,
     )
