@@ -54,8 +54,6 @@ from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.rules.verdict import VerdictCache
 from nginx_stream_lint.streams.declarations import Declaration, DeclaredProxy
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
-from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
-from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
@@ -463,6 +461,7 @@ def _answers(
     """nginx's responses to declared streams that it does not proxy."""
     if not declarations:
         return {}
+    from nginx_stream_lint.streams.unproxied import unproxied_reasons
 
     return unproxied_reasons(root, version or OLD, declarations, configuration.missing)
 
@@ -574,6 +573,7 @@ def suppress(
     """
     if options.isolated or not any(SIGN in file.source.text for file in files):
         return list(findings)
+    from nginx_stream_lint.suppress.comments import without_ignored
 
     kept, result.suppressed = without_ignored(
         findings, files, result.files, options.rules, options.known_rules

@@ -14,7 +14,6 @@ from nginx_stream_lint.nginx.request_route import Route, route_on_socket
 from nginx_stream_lint.nginx.self_proxying import (
     self_proxied_routes,
     sent_server_name,
-    target_peers,
     upstream_request,
 )
 from nginx_stream_lint.nginx.servers import (
@@ -24,6 +23,7 @@ from nginx_stream_lint.nginx.servers import (
     sockets_with_port,
     tcp_sockets,
 )
+from nginx_stream_lint.nginx.target_sockets import target_peers
 from nginx_stream_lint.nginx.versions import Version
 
 _LOOPBACKS = ("127.0.0.1", "[::1]")
