@@ -32,7 +32,7 @@ FEW = {
     "text: str",
 }  # fmt: skip
 FOR_EVER = {
-    "nginx/pcre.py": {"_property"},
+    "nginx/pcre_syntax.py": {"_property"},
     "report/explain.py": {"_always"},
     "analysis/explain.py": {"_names"},
     "kubernetes/controllers.py": {"_load"},
