@@ -34,7 +34,6 @@ from nginx_stream_lint.config import (
 )
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.config.mapped_text import MappedText
-from nginx_stream_lint.config.repository import Repository
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.levels import Level, build, take_apart
 from nginx_stream_lint.nginx.validity import refusals
@@ -549,6 +548,8 @@ def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: 
     folders = (path for path in paths if workspace.is_folder(path))
     if any(workspace.is_below(settings, folder) for folder in folders):
         return True
+    from nginx_stream_lint.config.repository import Repository
+
     repository = Repository(workspace, workspace.root_of(settings))
     known = repository.mains() or [path for path, _ in repository.candidates(documents=False)]
     return {workspace.key(path) for path in known} <= whole
