@@ -42,7 +42,6 @@ from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
 from nginx_stream_lint.nginx.listeners import Client, clients, idle_timeout_s
-from nginx_stream_lint.nginx.pass_target import PassTarget
 from nginx_stream_lint.nginx.request import Request, parse_url
 from nginx_stream_lint.nginx.request_body import client_silence_s
 from nginx_stream_lint.nginx.request_route import Route, route_request
@@ -57,19 +56,9 @@ from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
 from nginx_stream_lint.streams.stream import ASKED, Stream
 from nginx_stream_lint.streams.upstreams import deployed_app
-from nginx_stream_lint.tiers.deployment import neighbour
-from nginx_stream_lint.tiers.hops import (
-    Hop,
-    NamedChain,
-    Reached,
-    TierConfiguration,
-    socket_of,
-)
-from nginx_stream_lint.tiers.in_front import (
-    named_tier,
-    proxies_in_front,
-    tier_in_front,
-)
+from nginx_stream_lint.tiers.finder import TierFinder
+from nginx_stream_lint.tiers.hops import Hop, TierConfiguration
+from nginx_stream_lint.tiers.in_front import named_tier, proxies_in_front, tier_in_front
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.remembering import remembered
@@ -335,18 +324,15 @@ class Explainer:
         self._files = files
         http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
-        generated = configuration.author is not None
-        self.nginx = TierConfiguration(
-            configuration.path, http, self.version, generated, version is not None
-        )
+        self.nginx = TierConfiguration(configuration, http, self.version, version is not None)
         self._chain = (*behind, self)
         self._by_tier = {one.nginx: one for one in self._chain}
-        self._named = NamedChain(tuple(self._by_tier))
         self._read_other = read_other
         # Proxies other than nginx that the user names.
         self.products: Sequence[ProductPosition] = ()
-        self._others: dict[Deployed, Explainer | None] = {}
-        self._ways = StreamPaths(self._find)
+        self._others: dict[Deployed, TierConfiguration | None] = {}
+        self._finder = TierFinder(tuple(self._by_tier), self._tier_of)
+        self._ways = StreamPaths(self._finder.find)
         self._streams = streams
         # The requested places, and the streams there. New ones are examined on demand, many at
         # once, and do not affect the results of others.
@@ -382,22 +368,8 @@ class Explainer:
                 explainer._asked[asked] = None
         return explanation
 
-    def _find(
-        self, front: TierConfiguration, target: PassTarget, peer: PassTarget
-    ) -> Reached | None:
-        """The nginx behind an address: of the named chain, or otherwise of the deployment."""
-        named = self._named.find(front, target, peer)
-        if named is not None:
-            return named
-        found = neighbour(self._by_tier[front]._configuration, front.http, target, peer)
-        other = None if found is None else self._explainer_of(found[0])
-        if found is None or other is None:
-            return None
-        socket = socket_of(other.nginx, found[1])
-        return None if socket is None else Reached(other.nginx, socket)
-
-    def _explainer_of(self, nginx: Deployed) -> Explainer | None:
-        """The explainer of another nginx of the deployment; None if it cannot be read."""
+    def _tier_of(self, nginx: Deployed) -> TierConfiguration | None:
+        """Another nginx of the deployment; None if its configuration cannot be read."""
         if nginx not in self._others:
             known = (one for one in self._by_tier.values() if one.deployed is nginx)
             made = next(known, None)
@@ -409,7 +381,7 @@ class Explainer:
                     configuration, self._given, self._files, self._streams, self.budget
                 )
                 self._by_tier[made.nginx] = made
-            self._others[nginx] = made
+            self._others[nginx] = None if made is None else made.nginx
         return self._others[nginx]
 
     def _with_tiers(self, explanation: Explanation) -> Explanation:
@@ -439,10 +411,6 @@ class Explainer:
         """Where a request goes next: in the same nginx, or otherwise in others."""
         with spending(self.budget):
             return self._ways.behind(hop)
-
-    def configuration(self, nginx: TierConfiguration) -> Configuration:
-        """The configuration of an nginx that a request passes."""
-        return self._by_tier[nginx]._configuration
 
     @property
     def deployed(self) -> Deployed | None:
@@ -550,9 +518,9 @@ class Explainer:
         with spending(self.budget):
             found: list[Finding] = []
             by_explainer = _by_explainer(self._at(explanation))
-            tiers = [TierLocations(one._configuration, one.nginx, at) for one, at in by_explainer]
+            tiers = [TierLocations(one.nginx, at) for one, at in by_explainer]
             if len(tiers) > 1:
-                link_streams(tiers, self._find, spread=False)
+                link_streams(tiers, self._finder.find, spread=False)
             for explainer, places in by_explainer:
                 found += explainer._findings_at(places)
             return found

@@ -61,7 +61,6 @@ from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.streams.unproxied import UnproxiedReason
     from nginx_stream_lint.suppress.baseline import Baseline, BaselineEntry
 
 MIN_READ_TIMEOUT_S = 300.0
@@ -708,13 +707,13 @@ def detect_streams(
         options.isolated,
     )
     http = root.first("http")
-    is_generated = configuration.author is not None
-    if http is not None and not is_generated and passes_to_itself(root, found, version):
+    is_written = configuration.author is None
+    if http is not None and is_written and passes_to_itself(root, found, version):
         from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
         from nginx_stream_lint.tiers.hops import TierConfiguration
 
-        nginx = TierConfiguration(configuration.path, http, version)
-        link_streams([TierLocations(configuration, nginx, found)], spread=asked is None)
+        nginx = TierConfiguration(configuration, http, version)
+        link_streams([TierLocations(nginx, found)], spread=asked is None)
     return found, mistakes
 
 

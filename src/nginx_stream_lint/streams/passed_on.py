@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.nginx.delivery import Scenario, Settings, delivery_path_for
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.location_match import match_of
@@ -41,7 +40,6 @@ _MOST_STREAMS = 10  # that a location gets from those behind it
 class TierLocations(Struct, eq=False):
     """One nginx with its proxied locations."""
 
-    configuration: Configuration
     nginx: TierConfiguration
     locations: Sequence[ProxiedLocation]
 
