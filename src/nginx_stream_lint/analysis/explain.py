@@ -596,7 +596,7 @@ class Explainer:
         def in_force(name: str) -> Effective:
             return explanation.settings.get(name) or level.effective(name, self.version)
 
-        way = delivery_path(route, in_force, self.version)
+        way = delivery_path(Hop(self.nginx, route), in_force)
         reach = self._clients.get(route.server, ())
         if (way, reach) not in self._deliveries:
             self._deliveries[way, reach] = [

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from nginx_stream_lint.config.configuration import Configuration
+from nginx_stream_lint.nginx.delivery import DeliveryPath
 from nginx_stream_lint.nginx.hostnames import lower
-from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.listeners import shortest
 from nginx_stream_lint.nginx.pass_target import PassTarget
+from nginx_stream_lint.nginx.proxy_tiers import NginxTier, tier
 from nginx_stream_lint.nginx.request_route import Route, route_on_socket
 from nginx_stream_lint.nginx.self_proxying import (
     self_proxied_routes,
@@ -25,6 +27,7 @@ from nginx_stream_lint.nginx.servers import (
     sockets_with_port,
     tcp_sockets,
 )
+from nginx_stream_lint.nginx.variables import RequestState
 from nginx_stream_lint.nginx.versions import Version
 
 _LOOPBACKS = ("127.0.0.1", "[::1]")
@@ -63,6 +66,36 @@ class Hop(Struct, frozen=True):
     route: Route
     doubt: str = ""
     socket: str = ""
+
+    # What follows is of a hop that passes the request on.
+
+    @property
+    def place(self) -> Level:
+        """The location where the route ends."""
+        assert self.route.location is not None
+        return self.route.location
+
+    @property
+    def handler(self) -> Handler:
+        """The handler of that location."""
+        assert self.route.handler is not None
+        return self.route.handler
+
+    @property
+    def state(self) -> RequestState:
+        """The request as it is there."""
+        assert self.route.state is not None
+        return self.route.state
+
+    def effective(self, name: str) -> Effective:
+        """The effective value of a directive there."""
+        return self.place.effective(name, self.nginx.version)
+
+    def tier(self, path: DeliveryPath) -> NginxTier:
+        """Its behaviour as a tier that delivers on a path."""
+        target = self.route.target
+        scheme = "" if target is None else target.scheme
+        return tier(self.effective, path, scheme, self.nginx.version, self.state)
 
 
 class Reached(Struct, frozen=True):
