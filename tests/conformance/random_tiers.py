@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nginx_stream_lint.analysis.explain import Explainer, Explanation
+from nginx_stream_lint.analysis.explainer import Explainer, Explanation
 from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.delivery import TOKEN_BYTES, Scenario

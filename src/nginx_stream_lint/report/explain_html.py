@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.analysis.explain import Explainer, Explanation
+from nginx_stream_lint.analysis.explainer import Explainer, Explanation
 from nginx_stream_lint.report.explain import (
     TierWords,
     client_lines,
