@@ -125,7 +125,6 @@ def objects(workspace: Workspace, path: str, notes: list[Problem]) -> list[Manif
             _add(notes, Problem(path, 1, 1, "is too long for a manifest", "split it"))
             return []
         text = yaml_reading(source).text if "{{" in source.text else source.text
-        text = re.sub("[\ud800-\udfff]", "?", text)
         found, problems = manifest.documents(source, text)
     except Unreadable as error:
         _add(notes, error.problem)

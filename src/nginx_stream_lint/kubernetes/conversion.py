@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 from nginx_stream_lint.config.mapped_text import (
     PLACEHOLDER,
@@ -22,6 +23,7 @@ from nginx_stream_lint.kubernetes.resources import (
     Ingress,
     IngressPath,
     Resource,
+    host_name,
 )
 from nginx_stream_lint.util.budget import in_force
 from nginx_stream_lint.util.problems import Problem, Unreadable
@@ -264,25 +266,38 @@ class Converter(Writer):
 
     @property
     def head(self) -> Span:
-        """Write a comment that names the resource."""
+        """The first line of the resource."""
         end = self.document.text.find("\n", self.resource.place)
         end = len(self.document.text) if end < 0 else end
         line = self.document.text[self.resource.place : end]
         return Span(self.resource.place, self.resource.place + len(line.rstrip()))
 
-    def servers(self, hosts: Sequence[Host]) -> list[list[Host]]:
-        """Group hosts with equal names, because they form one server."""
+    @property
+    def hosts(self) -> Sequence[Host]:
+        """The hosts of the Ingress; if it has none, one that stands for all."""
+        return self.ingress.hosts or (Host(None, (), self.head),)
+
+    def servers(self) -> list[list[Host]]:
+        """The hosts, grouped by their names as written: equal ones form one server."""
         found: dict[str, list[Host]] = {}
-        for host in hosts:
+        for host in self.hosts:
             name = host.name
             text = self.document.source.text[name.start : name.end] if name is not None else ""
             found.setdefault(text, []).append(host)
         return list(found.values())
 
-    def paths(self, host: Host) -> list[IngressPath]:
-        """The paths of a host; without any, all of it goes to the default backend."""
+    @cached_property
+    def by_host(self) -> dict[str, list[Host]]:
+        """The hosts that form one server, by their name."""
+        return {host_name(same): same for same in self.servers()}
+
+    def paths(self, hosts: Iterable[Host]) -> list[IngressPath]:
+        """The paths of hosts; without any, all of a host goes to the default backend."""
+        return [path for host in hosts for path in self._paths(host)]
+
+    def _paths(self, host: Host) -> Sequence[IngressPath]:
         if host.paths:
-            return list(host.paths)
+            return host.paths
         resource = self.resource
         default = resource.default if isinstance(resource, Ingress) else None
         span = host.name.span if host.name is not None else host.span

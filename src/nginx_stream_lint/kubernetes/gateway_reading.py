@@ -76,8 +76,7 @@ def gateway_configurations(
 
 def read_objects(reading: MappedText) -> list[ApiObject]:
     """The objects of a YAML text; invalid documents are problems of its other readings."""
-    text = re.sub("[\ud800-\udfff]", "?", reading.text)
-    return objects(documents(reading.source, text)[0])
+    return objects(documents(reading.source, reading.text)[0])
 
 
 def _around(own: Sequence[MappedText], keys: set[str], files: IncludeResolver) -> list[MappedText]:

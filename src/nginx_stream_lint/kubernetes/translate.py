@@ -72,8 +72,6 @@ def translate_resources(
     """
     if not _CONCERNS.search(text):
         return [], []
-    # A lone surrogate represents a byte that is not UTF-8; YAML has none.
-    text = re.sub("[\ud800-\udfff]", "?", text)
     found, problems = documents(source, text)
     class_controllers = dict(pair for document in found for pair in classes(document))
     every = [one for document in found for one in resources(document)]
