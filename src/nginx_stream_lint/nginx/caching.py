@@ -14,12 +14,12 @@ from typing import Literal
 from msgspec import Struct
 
 from nginx_stream_lint.config import has_placeholder
+from nginx_stream_lint.nginx.directives import BUFFERING_FAMILIES
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.variables import RequestState, variables_in, without_variables
 from nginx_stream_lint.util.numbers import whole_number
 
-_FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi")
 Truth = Literal["no", "yes", "unknown"]
 
 # Variables that are never empty after the app's response has begun, and empty before.
@@ -70,7 +70,7 @@ def response_caching(
 
     `permitted`: headers of the response permit caching; otherwise, they are unknown.
     """
-    if family not in _FAMILIES:
+    if family not in BUFFERING_FAMILIES:
         return NOTHING
     if settings(f"{family}_store").text not in ("", "off"):
         return _STORED
@@ -82,7 +82,7 @@ def response_caching(
 
 def depends_on_the_request(settings: Settings, family: str) -> bool:
     """Whether the result of `response_caching` depends on the request."""
-    if family not in _FAMILIES or settings(f"{family}_cache").text in ("", "off"):
+    if family not in BUFFERING_FAMILIES or settings(f"{family}_cache").text in ("", "off"):
         return False
     key = settings(f"{family}_cache_key")
     names = ("cache", "no_cache", "cache_bypass")

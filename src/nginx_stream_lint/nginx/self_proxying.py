@@ -17,6 +17,7 @@ from nginx_stream_lint.nginx.pass_target import PassTarget, parse_target
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_route import Route, route_on_socket
 from nginx_stream_lint.nginx.servers import (
+    LOOPBACKS,
     ListenSocket,
     is_address,
     reached_sockets,
@@ -30,7 +31,6 @@ from nginx_stream_lint.util.numbers import whole_number
 
 _PATH_VARIABLE = re.compile(r"\$\{?(?:request_uri|uri)\b")
 _PROXY_HOST = re.compile(r"\$proxy_host\b|\$\{proxy_host\}")
-_LOOPBACKS = ("127.0.0.1", "[::1]")
 MOST_TIERS = 10  # servers of one configuration on a request's route
 _MOST_PEERS = 20  # of an upstream
 
@@ -99,7 +99,7 @@ def _sockets(http: Level, peer: PassTarget, version: Version) -> list[ListenSock
         found = [socket for socket in sockets(http, version) if socket.address == peer.host]
     else:
         here = sockets_with_port(http, version, peer.port)
-        names = _LOOPBACKS if lower(peer.host) == "localhost" else (shortest(peer.host),)
+        names = LOOPBACKS if lower(peer.host) == "localhost" else (shortest(peer.host),)
         found = []
         for name in names:
             at = reached_sockets(name, here)

@@ -21,6 +21,7 @@ from nginx_stream_lint.nginx.self_proxying import (
     upstream_request,
 )
 from nginx_stream_lint.nginx.servers import (
+    LOOPBACKS,
     ListenSocket,
     is_address,
     reached_sockets,
@@ -29,8 +30,6 @@ from nginx_stream_lint.nginx.servers import (
 )
 from nginx_stream_lint.nginx.variables import RequestState
 from nginx_stream_lint.nginx.versions import Version
-
-_LOOPBACKS = ("127.0.0.1", "[::1]")
 
 
 class TierConfiguration(Struct, eq=False):
@@ -164,7 +163,7 @@ def socket_of(nginx: TierConfiguration, peer: PassTarget) -> ListenSocket | None
     here = sockets_with_port(nginx.http, nginx.version, peer.port)
     here = [each for each in here if not each.quic and each.tls == tls]
     host = lower(peer.host)
-    names = _LOOPBACKS if host == "localhost" else (shortest(host),)
+    names = LOOPBACKS if host == "localhost" else (shortest(host),)
     found = [each for name in names if is_address(name) for each in reached_sockets(name, here)]
     # The address of a name is unknown: probably the one that takes every address.
     every = [each for name in ("*", "[::]") for each in here if each.host == name]
