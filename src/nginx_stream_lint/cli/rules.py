@@ -23,7 +23,7 @@ from nginx_stream_lint.report.words import SEVERITY_COLOURS
 from nginx_stream_lint.rules.measured import measured
 from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
-from nginx_stream_lint.streams.declarations import nearest_words
+from nginx_stream_lint.util.problems import nearest_words
 
 # seconds of processor time; the shipped examples take 0.1 s at most
 _EXAMPLE_S = 1.0

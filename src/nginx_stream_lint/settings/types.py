@@ -17,7 +17,7 @@ from msgspec.json import schema_components
 
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.settings.node import Misplaced, Node
-from nginx_stream_lint.streams.declarations import nearest_words
+from nginx_stream_lint.util.problems import nearest_words
 
 _YAML_1_1 = {"on": True, "yes": True, "off": False, "no": False}
 
