@@ -9,9 +9,10 @@ import pytest
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.kubernetes.controllers import Controller, ingress_nginx, nginx_org
-from nginx_stream_lint.kubernetes.translate import Translation, runnable
+from nginx_stream_lint.kubernetes.translate import Translation
 from nginx_stream_lint.probe import NginxBinary, check, write_certificate
 from tests.kubernetes.manifests import every_annotation, ingress, translate, value_of
+from tests.kubernetes.on_nginx import runnable
 
 BOTH = [ingress_nginx(), nginx_org()]
 EVERY = [(controller, name) for controller in BOTH for name in every_annotation(controller)]
@@ -55,7 +56,7 @@ def accept(
 ) -> None:
     assert made
     for one in made:
-        text = runnable(one, *map(str, certificate))
+        text = runnable(one.reading.text, certificate)
         assert PLACEHOLDER not in text
         ok, said = check(binary, text, folder)
         assert ok, f"{said}\n{text}"

@@ -246,7 +246,7 @@ class IngressNginxConverter(Converter):
         found: list[tuple[IngressPath, list[Arg]]] = []
 
         def add(path: IngressPath, head: list[Arg], key: str) -> None:
-            if key not in seen or (has_placeholder(key) and not self.runs):
+            if key not in seen or has_placeholder(key):
                 seen.add(key)
                 found.append((path, head))
 
@@ -344,7 +344,7 @@ class IngressNginxConverter(Converter):
                 entry = self._given(row, None)
                 if entry is not None:
                     self.row(other, row, entry)
-                elif self.unknown is None or self.runs:
+                elif self.unknown is None:
                     self.default(other, row, None)
 
     @property

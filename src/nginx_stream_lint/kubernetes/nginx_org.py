@@ -341,7 +341,7 @@ class NginxOrgConverter(Converter):
         plain = own if isinstance(own, str) else path.path.text if path.path is not None else "/"
         exact = path.type == "Exact"
         key = f"{regex or exact}{plain}"
-        if key in seen and (self.runs or not has_placeholder(key)):
+        if key in seen and not has_placeholder(key):
             return
         seen.add(key)
         head: list[Arg]
@@ -480,7 +480,7 @@ class NginxOrgConverter(Converter):
         text.close(at)
 
     def _policy_part(self, policy: ApiObject) -> Writer:
-        return Writer(self.controller.name, policy.document, policy.place, self.runs)
+        return Writer(self.controller.name, policy.document, policy.place)
 
     def _policies(self, node: Mapping) -> None:
         """Include the settings of the policies of a VirtualServer or of one of its routes."""
@@ -502,7 +502,7 @@ class NginxOrgConverter(Converter):
         path = node.word("path")
         if path is None or node.word("route") is not None:
             return
-        if path.text in seen and (self.runs or not has_placeholder(path.text)):
+        if path.text in seen and not has_placeholder(path.text):
             return
         seen.add(path.text)
         text = self.text

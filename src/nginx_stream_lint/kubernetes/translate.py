@@ -18,7 +18,7 @@ from nginx_stream_lint.kubernetes.controllers import (
     is_true,
     nginx_org,
 )
-from nginx_stream_lint.kubernetes.conversion import CERTIFICATE, KEY, Converter, without_modules
+from nginx_stream_lint.kubernetes.conversion import Converter
 from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginxConverter
 from nginx_stream_lint.kubernetes.manifest import Scalar, documents
 from nginx_stream_lint.kubernetes.nginx_org import NginxOrgConverter
@@ -107,21 +107,12 @@ def configurations(
     return found
 
 
-def runnable(translation: Translation, certificate: str, key: str) -> str:
-    """Convert a translation for a real nginx: no placeholders, modules of others, or includes.
-
-    `certificate` and `key` are paths of a certificate chain and its key, PEM.
-    """
-    maker = _made(translation.controller, translation.resource, translation.settings, True)
-    text = without_modules(maker.text.text)
-    return text.replace(CERTIFICATE, certificate).replace(KEY, key)
-
-
-def _made(
-    controller: Controller, resource: Resource, settings: ControllerSettings | None, runs: bool
+def converter(
+    controller: Controller, resource: Resource, settings: ControllerSettings | None
 ) -> Converter:
+    """The converter of a controller for a resource."""
     kind = IngressNginxConverter if controller is ingress_nginx() else NginxOrgConverter
-    return written(kind(controller, resource, settings, runs))
+    return kind(controller, resource, settings)
 
 
 def written(maker: Converter) -> Converter:
@@ -196,7 +187,7 @@ def _translation(
 ) -> Translation:
     if isinstance(resource, ControllerSettings):
         settings = resource
-    maker = _made(controller, resource, settings, False)
+    maker = written(converter(controller, resource, settings))
     author = ControllerAuthor(controller, resource, how == "class", how == "", settings)
     reading = MappedText(
         resource.document.source,
