@@ -104,11 +104,11 @@ def runnable(text: str, folder: Path, upstream: Mapping[str, int]) -> Runnable:
     if text.startswith("apiVersion:"):
         # A manifest: what its (first) controller makes of it, or the text of its ConfigMap.
         made = translate_resources(Source("ingress.yaml", text), text)[0]
-        one = next((one for one in made if "proxy_pass" in one.reading.text), None)
+        one = next((one for one in made if "proxy_pass" in one.text), None)
         text = (
             _config_map(text)
             if one is None
-            else on_nginx.runnable(one.reading.text, ("certificate.pem", "key.pem"))
+            else on_nginx.runnable(one.text, ("certificate.pem", "key.pem"))
         )
     path.write_text(text)
     configuration = read(str(path))

@@ -220,7 +220,7 @@ def test_both_configurations_on_a_real_nginx(binary: NginxBinary, tmp_path: Path
     (old,) = translate(OLD)
     route = fixed(tmp_path / "repository")["route.yaml"]
     texts = {
-        "ingress-nginx": runnable(old.reading.text, certificate),
+        "ingress-nginx": runnable(old.text, certificate),
         "NGINX Gateway Fabric": runnable_gateway(plans_of(GATEWAY, ROUTE)[0], certificate),
         "fixed": runnable_gateway(plans_of(GATEWAY, route)[0], certificate),
     }
