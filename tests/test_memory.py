@@ -34,7 +34,7 @@ FEW = {
 FOR_EVER = {
     "nginx/pcre_syntax.py": {"_property"},
     "report/explain.py": {"_always"},
-    "analysis/explain.py": {"_names"},
+    "analysis/explainer.py": {"_names"},
     "kubernetes/controllers.py": {"_load"},
     "rules/facts/base.py": {"directives_meant"},
     "rules/patterns.py": {"_compiled"},

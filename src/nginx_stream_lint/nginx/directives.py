@@ -11,7 +11,9 @@ from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.data import table as data_table
 
 FILE = os.path.join(os.path.dirname(__file__), "directives.yaml")
-FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi", "grpc", "tunnel")
+# Those that buffer, cache and store responses.
+BUFFERING_FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi")
+FAMILIES = (*BUFFERING_FAMILIES, "grpc", "tunnel")
 
 
 class DirectiveEntry(Struct, frozen=True, omit_defaults=True):

@@ -10,6 +10,7 @@ from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.listeners import shortest
 from nginx_stream_lint.nginx.pass_target import PassTarget, parse_target
 from nginx_stream_lint.nginx.servers import (
+    LOOPBACKS,
     ListenSocket,
     reached_sockets,
     sockets,
@@ -19,7 +20,6 @@ from nginx_stream_lint.nginx.upstreams import upstream_block
 from nginx_stream_lint.nginx.versions import Version
 
 _PATH_VARIABLE = re.compile(r"\$\{?(?:request_uri|uri)\b")
-_LOOPBACKS = ("127.0.0.1", "[::1]")
 _MOST_PEERS = 20  # of an upstream
 
 
@@ -65,7 +65,7 @@ def sockets_of(http: Level, peer: PassTarget, version: Version) -> list[ListenSo
         found = [socket for socket in sockets(http, version) if socket.address == peer.host]
     else:
         here = sockets_with_port(http, version, peer.port)
-        names = _LOOPBACKS if lower(peer.host) == "localhost" else (shortest(peer.host),)
+        names = LOOPBACKS if lower(peer.host) == "localhost" else (shortest(peer.host),)
         found = []
         for name in names:
             at = reached_sockets(name, here)

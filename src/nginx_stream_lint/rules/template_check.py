@@ -7,7 +7,7 @@ names, and it can read only facts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from nginx_stream_lint.nginx.directives import table
@@ -17,7 +17,7 @@ from nginx_stream_lint.rules.filters import FILTERS
 from nginx_stream_lint.rules.messages import PHRASES
 from nginx_stream_lint.rules.rule import Template
 from nginx_stream_lint.rules.templates import Origin, compiled, environment, parts
-from nginx_stream_lint.streams.declarations import nearest_words
+from nginx_stream_lint.util.problems import nearest_words, short_word
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -180,8 +180,8 @@ def _check_call(node: Any, is_directive: Callable[[str], bool]) -> None:
     if len(words) != 1 or not isinstance(words[0], str) or others:
         raise _Refused(f'{name} needs the name of one directive: {name}("proxy_buffering")')
     if not is_directive(words[0]):
-        near = _near(words[0], sorted(table()))
-        raise _Refused(f'{name}: unknown directive "{_short(words[0])}"{near}')
+        near = nearest_words(words[0], sorted(table()))
+        raise _Refused(f'{name}: unknown directive "{short_word(words[0])}"{near}')
 
 
 def _check_name(node: Any) -> None:
@@ -189,18 +189,20 @@ def _check_name(node: Any) -> None:
         raise _Refused(f'{node.name} needs a directive: {node.name}("proxy_buffering")')
     known = [*FACTS, *PHRASES]
     if node.name not in known:
-        near = _near(node.name, [*known, *_CALLS])
-        raise _Refused(f'unknown name "{_short(node.name)}" in a template{near}')
+        near = nearest_words(node.name, [*known, *_CALLS])
+        raise _Refused(f'unknown name "{short_word(node.name)}" in a template{near}')
 
 
 def _check_filter(node: Any) -> None:
     if node.name not in FILTERS:
-        raise _Refused(f'unknown filter "{_short(node.name)}"{_near(node.name, list(FILTERS))}')
+        raise _Refused(
+            f'unknown filter "{short_word(node.name)}"{nearest_words(node.name, list(FILTERS))}'
+        )
 
 
 def _check_test(node: Any) -> None:
     if node.name != "none":
-        raise _Refused(f'unknown test "{_short(node.name)}"; one of: none')
+        raise _Refused(f'unknown test "{short_word(node.name)}"; one of: none')
 
 
 def _check_const(node: Any) -> None:
@@ -214,14 +216,6 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
     "Test": _check_test,
     "Const": _check_const,
 }
-
-
-def _short(word: str) -> str:
-    return word if len(word) < 60 else f"{word[:57]}..."
-
-
-def _near(word: str, words: Sequence[str]) -> str:
-    return nearest_words(_short(word), list(words))
 
 
 # A sample value for each type of fact, by annotation.

@@ -1,4 +1,4 @@
-"""Escape untrusted text for each output: terminal, log, JSON, XML.
+"""Escape untrusted text for each output: terminal, log, JSON, HTML, XML.
 
 File names, location names and quoted lines are untrusted. Each output has one function, called when
 the text is written: afterwards no character can move a cursor, reorder a line or start a command of
@@ -98,6 +98,13 @@ def _in_json(one: re.Match[str]) -> str:
         return character
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def in_html(text: str) -> str:
+    """Escape a text for HTML, with invisible characters as `printable` shows them."""
+    from html import escape
+
+    return escape(printable(text))
 
 
 def in_xml(text: str) -> str:
