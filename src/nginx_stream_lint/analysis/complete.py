@@ -50,7 +50,7 @@ def complete_fixes(result: Result, workspace: Workspace, options: Options) -> No
         """Whether a sample of the fixed files has nothing more to fix."""
         if applicable(result.findings) != {"safe"}:
             return False  # unsafe fixes follow when no safe ones are left
-        texts = sample(result.findings)
+        texts = sample(result.findings, set(map(workspace.key, result.inputs)))
         if not texts:
             return False
         after = lint_again(texts)

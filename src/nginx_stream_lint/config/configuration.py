@@ -426,6 +426,11 @@ class _IncludeReader:
             directive.unknown = "it was not looked for"
             return []
         found = [file for one in paths for file in self._parsed(one, directive)]
+        is_there = bool(paths) if is_pattern(path) else not self._is_gone(path)
+        templates = [] if is_there else self.provider.templates_of(path)
+        if templates:
+            paths = templates
+            found = [file for one in paths for file in self._parsed(one, directive)]
         if is_pattern(path):
             for one in paths:
                 absent = self._absent.get(self.provider.key(one))
@@ -443,6 +448,11 @@ class _IncludeReader:
         return self._meant(directive) or self._missing(
             directive, absent, is_refused=isinstance(absent, LeadsOut)
         )
+
+    def _is_gone(self, path: str) -> bool:
+        """Whether there was no such file to parse, as far as this run can see."""
+        absent = self._absent.get(self.provider.key(path))
+        return absent is not None and not isinstance(absent, LeadsOut)
 
     @property
     def _is_at_home(self) -> bool:
