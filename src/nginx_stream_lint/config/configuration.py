@@ -521,6 +521,8 @@ class _IncludeReader:
         key = self.provider.key(path)
         if key in self.files:
             return self.files[key]
+        if key in self.provider.workspace.left_out:
+            return []
         parsed: list[File] = []
         try:
             for reading in self.provider.readings(path):

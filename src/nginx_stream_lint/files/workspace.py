@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -82,6 +82,7 @@ class Workspace:
         self.is_dump = False
         self.notes: dict[str, str] = {}  # notes about a folder, by its path
         self.kept: dict[object, object] = {}  # cached results about these files
+        self.left_out: frozenset[str] = frozenset()  # keys of files that nothing includes
         self._storage = storage
         self._named = named
         self._prefix = ""  # prefix of keys: separates the files of a dump from others
@@ -145,10 +146,11 @@ class Workspace:
         made.is_dump = True
         return made
 
-    def overlaid(self, texts: Mapping[str, str]) -> Workspace:
+    def overlaid(self, texts: Mapping[str, str], without: Collection[str] = ()) -> Workspace:
         """The same files, but some with other texts: unsaved ones, or fixes to be tried.
 
-        Paths may be keys (see `key`). What was read stays read, and counts on.
+        Paths may be keys (see `key`). What was read stays read, and counts on. `without` are keys
+        of files that nothing includes, as if they were empty.
 
         >>> before = Workspace.in_memory({"a.conf": "a", "b.conf": "b"})
         >>> after = before.overlaid({"a.conf": "new"})
@@ -159,6 +161,7 @@ class Workspace:
         new = {self.key(path): _encoded(path, text) for path, text in texts.items()}
         made._texts = self._texts | new
         made._sources = {key: one for key, one in self._sources.items() if key not in new}
+        made.left_out = frozenset(without)
         made.budget = self.budget.renewed()
         return made
 

@@ -15,24 +15,25 @@ _MOST_OF_A_KIND = 10
 _COMMENT = re.compile(r"#[^\n]*")
 
 
-def sample(findings: Sequence[Finding], named: Collection[str] = ()) -> dict[str, str]:
+def sample(
+    findings: Sequence[Finding], named: Collection[str] = ()
+) -> tuple[dict[str, str], set[str]]:
     """Return texts by key: with all fixes, and without the locations that repeat others.
 
     Locations are of one kind if the same rules report them, and their fixes write the same text.
-    After the first `_MOST_OF_A_KIND`, more are left out. Empty if none can be. A file of which only
-    comments are left is empty, and quickly read, unless it is `named`: nobody checks an empty file.
+    After the first `_MOST_OF_A_KIND`, more are left out. Empty if none can be. The second value has
+    the keys of files of which only comments are left. Those that the user `named` are not among
+    them: on its own, such a file is refused.
     """
     left_out, kept = _divided(findings)
     if not left_out:
-        return {}
+        return {}, set()
     edits: dict[Source, list[Edit]] = {}
     for edit in (*compatible(one.fix for one in kept if one.fix is not None), *left_out):
         edits.setdefault(edit.source, []).append(edit)
     texts = {source.key: apply_edits(source.text, own) for source, own in edits.items()}
-    return {
-        key: text if key in named or _COMMENT.sub("", text).strip() else ""
-        for key, text in texts.items()
-    }
+    without_rest = {key for key, text in texts.items() if not _COMMENT.sub("", text).strip()}
+    return texts, without_rest.difference(named)
 
 
 def _divided(findings: Iterable[Finding]) -> tuple[list[Edit], list[Finding]]:

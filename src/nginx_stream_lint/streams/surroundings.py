@@ -165,16 +165,24 @@ def _names(file: str, top: str) -> tuple[tuple[str, str], ...]:
 
     Generic folders for configuration are no evidence either, nor are `top` and those above it.
     """
-    inside = os.path.join(top, "")
-    parts = re.split(r"[/\\\0]", file.removeprefix(inside))
-    if not file.startswith(inside):
-        parts = parts[-1:]
-    found = [(parts[-1], f'its file is called "{parts[-1]}"')]
-    if all(map(_usual, re.findall(r"[a-z]+", parts[-1].lower()))):
-        folder = next((one for one in parts[-2::-1] if not _usual(one.lower())), None)
-        if folder is not None:
+    end = max(map(file.rfind, "/\\\0")) + 1
+    name = file[end:]
+    found = [(name, f'its file is called "{name}"')]
+    if all(map(_usual, _WORD.findall(name.lower()))):
+        folder = _telling_folder(file[:end], top)
+        if folder:
             found.append((folder, f'its file is in "{folder}"'))
     return tuple(found)
+
+
+@latest_remembered(256)
+def _telling_folder(folder: str, top: str) -> str:
+    """The innermost name of a folder below `top` that is not generic; empty if there is none."""
+    inside = os.path.join(top, "")
+    if not folder.startswith(inside):
+        return ""
+    names = re.split(r"[/\\\0]", folder.removeprefix(inside))[:-1]
+    return next((one for one in reversed(names) if not _usual(one.lower())), "")
 
 
 @remembered

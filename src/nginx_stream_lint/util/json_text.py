@@ -10,7 +10,7 @@ import msgspec
 
 from nginx_stream_lint.util.sinks import in_json
 
-_MANY = 1000  # records that are encoded at once
+_MANY = 100  # records that are encoded at once: fresh memory for 1,000 takes 5 ms
 
 
 def json_parts(document: msgspec.Struct) -> Iterator[str]:
