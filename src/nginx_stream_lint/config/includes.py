@@ -151,13 +151,6 @@ class IncludeResolver:
             and self.deployed.texts[path].source.is_from_image
         )
 
-    def here(self, path: str) -> list[str]:
-        """The files at a path or pattern; a path without wildcards need not exist.
-
-        Raises as `Workspace.matching` does.
-        """
-        return self.workspace.matching(path) if is_pattern(path) else [path]
-
     def templates_of(self, path: str) -> list[str]:
         """The templates from which the files at a path or pattern are made, if none is there."""
         return [] if self.reads_as_nginx else self.repository_of(path).templates_of(path)

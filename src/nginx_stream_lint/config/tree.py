@@ -181,8 +181,6 @@ def parse(source: Source | MappedText) -> File:
     `File.problems` has what nginx would refuse. Raises `Unreadable` if blocks nest too deep.
     """
     reading = source if isinstance(source, MappedText) else MappedText(source, source.text)
-    if not reading.text:
-        return File(reading)
     tokens = _Tokens(reading)
     payload = _parser.parse(
         tokens, onerror=_raise, single=True, strict=False, check_ctx=False, check_args=False

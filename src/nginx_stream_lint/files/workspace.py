@@ -85,6 +85,7 @@ class Workspace:
         self.left_out: frozenset[str] = frozenset()  # keys of files that nothing includes
         self._storage = storage
         self._named = named
+        self._readable = tuple(map(_inside, (*roots, *named)))
         self._prefix = ""  # prefix of keys: separates the files of a dump from others
         self._texts: dict[str, bytes] = {}  # by key, in place of stored texts
         self._given: dict[str, str] = {}  # keys of texts that are no files, by name
@@ -301,11 +302,7 @@ class Workspace:
         return key not in self._texts and not self._may_read(key.removeprefix(self._prefix))
 
     def _may_read(self, real: str) -> bool:
-        return (
-            self.host
-            or any(_is_below(real, root) for root in self.roots)
-            or any(_is_below(real, one) for one in self._named)
-        )
+        return self.host or f"{real}{os.sep}".startswith(self._readable)
 
     def is_file(self, path: str) -> bool:
         """Whether a regular file is there."""
@@ -417,8 +414,12 @@ def _encoded(path: str, text: str) -> bytes:
 
 def _is_below(real: str, folder: str) -> bool:
     """Whether a real path is a folder's, or below it."""
-    inside = folder if folder.endswith(("/", os.sep)) else folder + os.sep
-    return real == folder or real.startswith(inside)
+    return real == folder or real.startswith(_inside(folder))
+
+
+def _inside(folder: str) -> str:
+    """What all real paths in a folder begin with."""
+    return folder if folder.endswith(("/", os.sep)) else folder + os.sep
 
 
 def _root_of(path: str, storage: Storage) -> str:

@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import accumulate
 from operator import attrgetter
 from typing import NamedTuple, Protocol
@@ -163,12 +164,14 @@ def with_complete_fixes(
     for edit in dict.fromkeys(edit for own in done.safe_edits.values() for edit in own):
         safe.setdefault(edit.start, []).append(edit)
 
-    # Two nginx of a deployment may have findings with the same fix, which counts for the first.
-    written: dict[bool, dict[tuple[int, int], list[tuple[Edit, ...]]]] = {True: {}, False: {}}
-    for is_safe, found in ((True, done.safe_edits), (False, done.edits)):
-        for own in found.values():
+    @cache
+    def written(is_safe: bool) -> Mapping[tuple[int, int], Sequence[tuple[Edit, ...]]]:
+        """The edits of all fixes of a kind, by the source and start of each."""
+        found: dict[tuple[int, int], list[tuple[Edit, ...]]] = {}
+        for own in (done.safe_edits if is_safe else done.edits).values():
             for edit in own:
-                written[is_safe].setdefault((id(edit.source), edit.start), []).append(own)
+                found.setdefault((id(edit.source), edit.start), []).append(own)
+        return found
 
     def complete(number: int, finding: Finding) -> Finding:
         fix = finding.fix
@@ -177,7 +180,9 @@ def with_complete_fixes(
         is_safe = fix.applicability == "safe"
         edits = (done.safe_edits if is_safe else done.edits).get(number, ())
         if not edits:
-            edits = _including(fix, written[is_safe])
+            # Two nginx of a deployment may have findings with the same fix, which counts for the
+            # first.
+            edits = _including(fix, written(is_safe))
         if not edits:
             return finding.with_fix(replace(fix, applicability="manual", edits=()))
         title = fix.title if is_safe else f"{fix.title}{_safe_part(edits, safe)}"
