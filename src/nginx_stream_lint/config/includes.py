@@ -123,6 +123,8 @@ class IncludeResolver:
 
     def mounted(self, argument: str) -> str | None:
         """The repository path of a path in production; None without a mount for it."""
+        if not self._mounts:
+            return None
         path = posixpath.normpath(argument)
         for inside, here in self._mounts:
             if path == inside:
@@ -152,24 +154,9 @@ class IncludeResolver:
             and self.deployed.texts[path].source.is_from_image
         )
 
-    def here(self, path: str) -> list[str]:
-        """The files at a path or pattern; if there are none, those in a templates folder beside it.
-
-        A path without wildcards is returned whether or not it exists. Raises as
-        `Workspace.matching` does.
-        """
-        found = self.workspace.matching(path) if is_pattern(path) else [path]
-        is_there = bool(found) if is_pattern(path) else self._is_there(path)
-        if is_there or self.reads_as_nginx:
-            return found
-        return self._templates_of(path) or found
-
-    def _is_there(self, path: str) -> bool:
-        is_block = bool(self._blocks) and plain_name(path) in self._blocks
-        return is_block or not self.workspace.is_gone(path)
-
-    def _templates_of(self, path: str) -> list[str]:
-        return self.repository_of(path).templates_of(path)
+    def templates_of(self, path: str) -> list[str]:
+        """The templates from which the files at a path or pattern are made, if none is there."""
+        return [] if self.reads_as_nginx else self.repository_of(path).templates_of(path)
 
     def meant(self, argument: str, near: str, main: str) -> IncludeCandidates:
         """The files that an include in `near` most likely means, by the end of its path.

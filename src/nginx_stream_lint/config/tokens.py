@@ -133,7 +133,7 @@ class Statements:
     def __iter__(self) -> Iterator[tuple[str, tuple[str, ...], int, int, str]]:
         # Plain tuples in the form of Statement: named ones take as long as everything else.
         text, opened = self._reading.text, self._opened
-        has_unseen = _UNSEEN.search(text) is not None
+        has_unseen = not text.isascii() and _UNSEEN.search(text) is not None
         known = _known
         at = 0
         while not self._is_over:

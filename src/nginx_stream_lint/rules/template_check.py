@@ -195,9 +195,8 @@ def _check_name(node: Any) -> None:
 
 def _check_filter(node: Any) -> None:
     if node.name not in FILTERS:
-        raise _Refused(
-            f'unknown filter "{short_word(node.name)}"{nearest_words(node.name, list(FILTERS))}'
-        )
+        near = nearest_words(node.name, list(FILTERS))
+        raise _Refused(f'unknown filter "{short_word(node.name)}"{near}')
 
 
 def _check_test(node: Any) -> None:

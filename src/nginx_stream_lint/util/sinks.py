@@ -18,6 +18,7 @@ _BEHIND_ESCAPE = r"\[(?:[01]|22|[39][0-7])m"
 _STYLE = rf"\x1b{_BEHIND_ESCAPE}"
 _STYLES = rf"(?:{_STYLE})*"
 _ODD = rf"[^\n\t\x1b -~]|\x1b(?!{_BEHIND_ESCAPE})"
+_PLAIN = bytes([*b"\t\n", *range(ord(" "), ord("~") + 1)])
 _PART = 1024 * 1024  # characters
 _NEVER_SHOWN = r"[^\n -~]"
 # GitHub's runner looks for `::` at the start of a line, and GitHub's and Azure's for `##[` and
@@ -53,13 +54,12 @@ def terminal(text: str, commands: bool = False) -> str:
 def _is_plain(text: str) -> bool:
     """Whether a text has only printable ASCII, tabs and line ends.
 
-    A regular expression takes ten times as long: 0.25 s for 26,000 findings as JSON. The text is
-    checked in parts, so that no large text is copied as a whole.
+    Deleting these bytes is five times as quick as looking at characters, and ten times as quick as
+    a regular expression: 1 ms for 1,300 findings as JSON. The text is checked in parts, so that no
+    large text is copied as a whole.
     """
     parts = (text[at : at + _PART] for at in range(0, len(text), _PART))
-    return text.isascii() and all(
-        part.replace("\n", "").replace("\t", "").isprintable() for part in parts
-    )
+    return text.isascii() and not any(part.encode().translate(None, _PLAIN) for part in parts)
 
 
 def without_commands(text: str) -> str:
@@ -86,7 +86,9 @@ def workflow_property(text: str) -> str:
 
 def in_json(text: str) -> str:
     """Escape invisible characters in a JSON document without changing its value."""
-    if not (text.isascii() and "##" not in text and "\x7f" not in text):
+    # A search for two characters takes fifty times as long as one for a single one.
+    has_command = "#" in text and "##" in text
+    if not text.isascii() or has_command or "\x7f" in text:
         text = re.sub(_NEVER_SHOWN, _in_json, text)
         text = re.sub(_OLD_COMMAND_JSON, r"\\u0023", text)
     return text
