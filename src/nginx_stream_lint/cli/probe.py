@@ -18,7 +18,6 @@ from nginx_stream_lint.analysis.explain import (
 )
 from nginx_stream_lint.analysis.lint import Detected, Options, detect, read
 from nginx_stream_lint.cli.common import (
-    EXIT_FINDINGS,
     columns,
     missing_package,
     nginx_binary,
@@ -27,6 +26,7 @@ from nginx_stream_lint.cli.common import (
     workspace_of,
     write,
 )
+from nginx_stream_lint.cli.exit_codes import EXIT_FINDINGS
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import PathOption, configuration_options, through_option
