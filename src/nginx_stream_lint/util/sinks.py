@@ -20,6 +20,7 @@ _STYLES = rf"(?:{_STYLE})*"
 _ODD = re.compile(rf"[^\n\t\x1b -~]|\x1b(?!{_BEHIND_ESCAPE})")
 _PART = 1024 * 1024  # characters
 _NEVER_SHOWN = re.compile(r"[^\n -~]")
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # GitHub's runner looks for `::` at the start of a line, and GitHub's and Azure's for `##[` and
 # `##vso[` anywhere. A later program may remove colours.
 _COMMAND = rf"(?m)^((?:{_STYLE}|[^\x21-\x7e\n])*):(?={_STYLES}:)"
@@ -101,11 +102,18 @@ def _in_json(one: re.Match[str]) -> str:
 
 
 def in_xml(text: str) -> str:
-    """Escape invisible characters in an XML document without changing its value."""
-    return _NEVER_SHOWN.sub(
-        lambda one: one[0] if one[0].isprintable() or one[0] in MARKS else f"&#{ord(one[0])};",
-        text,
-    )
+    """Escape invisible characters in an XML document without changing its value.
+
+    Those that XML 1.0 cannot hold become replacement characters, so that the document is valid.
+    """
+    return _NEVER_SHOWN.sub(_in_xml, text)
+
+
+def _in_xml(one: re.Match[str]) -> str:
+    character = one[0]
+    if character.isprintable() or character in MARKS:
+        return character
+    return "\N{REPLACEMENT CHARACTER}" if _NOT_XML.match(character) else f"&#{ord(character)};"
 
 
 def _shown(character: str) -> str:
