@@ -40,8 +40,9 @@ AWKWARD = (
 
 def test_schemas_refuse_what_is_wrong() -> None:
     """A check that takes everything would prove nothing."""
-    assert set(CHECKS) == set(READ) == set(FORMATS)
-    assert set(WRONG) == set(FORMATS) - {"text", "concise"}
+    where = "tests/report/schemas.py has an entry for each format"
+    assert set(CHECKS) == set(READ) == set(FORMATS), where
+    assert set(WRONG) == set(FORMATS) - {"text", "concise"}, where
     for name, text in WRONG.items():
         with pytest.raises(REFUSALS):
             CHECKS[name](text)
