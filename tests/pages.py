@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nginx_stream_lint.report.blocks import Block, Code, Heading, Paragraph, Table, markdown
 from nginx_stream_lint.report.rule import rule_page
+from nginx_stream_lint.rules.facts import FACTS
 from nginx_stream_lint.rules.measured import measured
 from nginx_stream_lint.rules.rule_form import schema as rule_schema
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
@@ -54,8 +55,20 @@ def pages() -> dict[str, str]:
     found["settings.md"] = markdown(settings_page())
     found["json.md"] = markdown(json_page())
     found["proxies.md"] = markdown(proxies_page())
-    found["architecture.md"] = _with_modules((DOCS / "architecture.md").read_text("utf-8"))
+    architecture = (DOCS / "architecture.md").read_text("utf-8")
+    found["architecture.md"] = _with_facts(_with_modules(architecture))
     return found
+
+
+def _with_facts(text: str) -> str:
+    """The page with one row for each fact, by subject: its docstring."""
+    by_subject = sorted(FACTS.items(), key=lambda row: row[1].value.__module__)
+    rows = [
+        f"| `{name}` | {' '.join(fact.documentation.split()).removesuffix('.')} |\n"
+        for name, fact in by_subject
+    ]
+    start = text.index("| --- | --- |\n", text.index("\n### Facts\n")) + len("| --- | --- |\n")
+    return text[:start] + "".join(rows) + text[text.index("\n\n", start) + 1 :]
 
 
 def _with_modules(text: str) -> str:

@@ -1,4 +1,4 @@
-"""docs/architecture.md against the code: folders, facts, rule keys, operators."""
+"""docs/architecture.md against the code: folders, rule keys, operators."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 from nginx_stream_lint.config.tree import MAX_DEPTH
 from nginx_stream_lint.rules.conditions import OPERATORS
-from nginx_stream_lint.rules.facts import FACTS
 from nginx_stream_lint.rules.filters import FILTERS
 from nginx_stream_lint.rules.rule import Example, FixPlan, Rule, Step
 from tests.test_architecture import ORDER
@@ -30,10 +29,6 @@ def _section(heading: str) -> str:
 
 def _first_column(section: str) -> list[str]:
     return re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
-
-
-def test_facts_are_those_of_the_code() -> None:
-    assert sorted(_first_column(_section("### Facts"))) == sorted(FACTS)
 
 
 def test_the_parts_are_in_the_order_of_imports() -> None:
