@@ -21,6 +21,7 @@ _ODD = rf"[^\n\t\x1b -~]|\x1b(?!{_BEHIND_ESCAPE})"
 _PLAIN = bytes([*b"\t\n", *range(ord(" "), ord("~") + 1)])
 _PART = 1024 * 1024  # characters
 _NEVER_SHOWN = r"[^\n -~]"
+_NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 # GitHub's runner looks for `::` at the start of a line, and GitHub's and Azure's for `##[` and
 # `##vso[` anywhere. A later program may remove colours.
 _COMMAND = rf"(?m)^((?:{_STYLE}|[^\x21-\x7e\n])*):(?={_STYLES}:)"
@@ -110,12 +111,18 @@ def in_html(text: str) -> str:
 
 
 def in_xml(text: str) -> str:
-    """Escape invisible characters in an XML document without changing its value."""
-    return re.sub(
-        _NEVER_SHOWN,
-        lambda one: one[0] if one[0].isprintable() or one[0] in MARKS else f"&#{ord(one[0])};",
-        text,
-    )
+    """Escape invisible characters in an XML document without changing its value.
+
+    Those that XML 1.0 cannot hold become replacement characters, so that the document is valid.
+    """
+    return re.sub(_NEVER_SHOWN, _in_xml, text)
+
+
+def _in_xml(one: re.Match[str]) -> str:
+    character = one[0]
+    if character.isprintable() or character in MARKS:
+        return character
+    return "\N{REPLACEMENT CHARACTER}" if re.match(_NOT_XML, character) else f"&#{ord(character)};"
 
 
 def _shown(character: str) -> str:

@@ -196,14 +196,14 @@ def holds(facts: Facts) -> list[str]:
 
 @fact(reads=[*DELIVERY])
 def held_bytes(facts: Facts) -> int | None:
-    """Number of bytes that the worst usual hold collects; None: the whole response, or no hold."""
+    """Number of bytes that the worst usual hold collects; none: the whole response, or no hold."""
     held = [one.held_bytes for one in usual_deliveries(facts) if one.worst == "stalls"]
     return None if None in held else max((one for one in held if one is not None), default=None)
 
 
 @fact(reads=[*DELIVERY])
 def first_text_s(facts: Facts) -> float | None:
-    """Seconds until the first text in the worst usual case; None: after the whole response."""
+    """Seconds until the first text in the worst usual case; none: after the whole response."""
     waits = [one.first_text_s for one in usual_deliveries(facts)]
     return None if None in waits else max((one for one in waits if one is not None), default=0)
 
@@ -252,7 +252,10 @@ def misplaced_accel(facts: Facts) -> str | None:
 
 @fact()
 def accel_fix(facts: Facts) -> str | None:
-    """Where to fix that an nginx consumes the X-Accel-Buffering that the next one needs."""
+    """Where to fix that an nginx consumes the X-Accel-Buffering that the next one needs.
+
+    `pass-on` and `stop-buffering` are in this location, `elsewhere` is not.
+    """
     return facts.stream.accel_fix
 
 

@@ -65,7 +65,7 @@ def http_version(facts: Facts) -> str | Unknown | None:
 
 @fact(reads=[Headers("proxy_set_header")])
 def connection_row(facts: Facts) -> str | None:
-    """The Connection row in force for the app, as written; None if there is none."""
+    """The Connection row in force for the app, as written; none if there is none."""
     return sent_header(facts, "connection") if proxies_http(facts) else None
 
 
