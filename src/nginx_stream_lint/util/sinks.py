@@ -122,7 +122,7 @@ def _in_xml(one: re.Match[str]) -> str:
     character = one[0]
     if character.isprintable() or character in MARKS:
         return character
-    return "\N{REPLACEMENT CHARACTER}" if re.match(_NOT_XML, character) else f"&#{ord(character)};"
+    return "\ufffd" if re.match(_NOT_XML, character) else f"&#{ord(character)};"
 
 
 def _shown(character: str) -> str:
