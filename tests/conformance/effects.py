@@ -104,8 +104,8 @@ def proxied(run: Runnable, binary: NginxBinary) -> list[ProxiedLocation]:
     """The proxied locations of an example, which may pass their streams to one another."""
     found, problems = find_proxied(run.configuration, run.root, binary.version)
     assert problems == []
-    nginx = TierConfiguration("", run.root.first("http"), binary.version)
-    link_streams([TierLocations(run.configuration, nginx, found)])
+    nginx = TierConfiguration(run.configuration, run.root.first("http"), binary.version)
+    link_streams([TierLocations(nginx, found)])
     return found
 
 

@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
-from nginx_stream_lint.analysis.explain import (
-    Explainer,
-    NoServer,
-    explainer_in_front,
-    named_chain,
-)
+from nginx_stream_lint.analysis.explain import NoServer, explainer_in_front, named_chain
+from nginx_stream_lint.analysis.explainer import Explainer
 from nginx_stream_lint.analysis.lint import Detected, Options, detect, read
 from nginx_stream_lint.cli.common import (
     columns,

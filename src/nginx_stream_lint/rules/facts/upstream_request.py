@@ -19,7 +19,7 @@ COLLECTING = (
     "proxy_http_version",
 )
 # Headers that are set for a reason: the app needs them if they are dropped.
-_MISSED = re.compile(r"(?i)connection|upgrade|host|x-forwarded-.*")
+_MISSED = r"(?i)connection|upgrade|host|x-forwarded-.*"
 
 
 def proxies_http(facts: Facts) -> bool:
@@ -122,7 +122,7 @@ def dropped_headers(facts: Facts) -> list[str]:
     here = {name.lower() for name in levels[0]}
     if "connection" in here:
         here.add("upgrade")  # both belong together, and this level already sets one
-    return [name for name in levels[1] if _MISSED.fullmatch(name) and name.lower() not in here]
+    return [name for name in levels[1] if re.fullmatch(_MISSED, name) and name.lower() not in here]
 
 
 @fact(
