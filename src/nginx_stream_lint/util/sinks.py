@@ -21,6 +21,8 @@ _ODD = rf"[^\n\t\x1b -~]|\x1b(?!{_BEHIND_ESCAPE})"
 _PLAIN = bytes([*b"\t\n", *range(ord(" "), ord("~") + 1)])
 _PART = 1024 * 1024  # characters
 _NEVER_SHOWN = r"[^\n -~]"
+# Its name would make Python load the names of all characters when it compiles this module.
+_REPLACEMENT = "\ufffd"
 _NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 # GitHub's runner looks for `::` at the start of a line, and GitHub's and Azure's for `##[` and
 # `##vso[` anywhere. A later program may remove colours.
@@ -122,7 +124,7 @@ def _in_xml(one: re.Match[str]) -> str:
     character = one[0]
     if character.isprintable() or character in MARKS:
         return character
-    return "\ufffd" if re.match(_NOT_XML, character) else f"&#{ord(character)};"
+    return _REPLACEMENT if re.match(_NOT_XML, character) else f"&#{ord(character)};"
 
 
 def _shown(character: str) -> str:
