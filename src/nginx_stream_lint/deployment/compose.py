@@ -68,15 +68,13 @@ _SCALING = frozenset(("deploy", "scale"))
 _DECIDING = _OF_SERVICE - {"ports"} | {"entrypoint", "env_file", "configs", "secrets", "networks"}
 
 
-def projects(
-    workspace: Workspace, paths: Items[str], notes: list[Problem], root: str
-) -> list[Container]:
+def projects(workspace: Workspace, paths: Items[str], notes: list[Problem]) -> list[Container]:
     """The containers that compose files describe."""
     found: list[Container] = []
     folders: dict[str, list[str]] = {}
     for path in paths:
         folders.setdefault(os.path.dirname(path), []).append(path)
-    reader = _ComposeReader(workspace, notes, root)
+    reader = _ComposeReader(workspace, notes)
     included: set[str] = set()
     made: list[tuple[str, list[Container]]] = []
     for folder, files in folders.items():
@@ -125,10 +123,9 @@ def projects(
 class _ComposeReader:
     """Reads each compose file of a run once."""
 
-    def __init__(self, workspace: Workspace, notes: list[Problem], root: str) -> None:
+    def __init__(self, workspace: Workspace, notes: list[Problem]) -> None:
         self.workspace = workspace
         self.notes = notes
-        self.root = root
         self._read: dict[str, ComposeFile | None] = {}
 
     def note(self, origin: DeployedAt, message: str, advice: str) -> None:
@@ -192,8 +189,7 @@ class _ComposeReader:
             and one.tag != RESET
         }
         removed = frozenset(name for name, one in services.entries.items() if one.tag == RESET)
-        folder = os.path.dirname(path) or os.curdir
-        return ComposeFile(source, folder, root, entries, twice, removed)
+        return ComposeFile(source, root, entries, twice, removed)
 
     def stands_alone(self, path: str) -> bool:
         """Whether every service of a file has an image or a build."""
@@ -404,11 +400,9 @@ class _Project:
             path,
             tuple(mounts.values()),
             environment,
-            spec.is_complete,
             spec.entrypoint,
             spec.command,
             tuple(dict.fromkeys([spec.name, *spec.names])),
-            tuple(spec.ports),
             spec.replicas,
             labels=spec.labels,
             depends_on=spec.depends_on,

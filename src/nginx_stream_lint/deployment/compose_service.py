@@ -16,7 +16,6 @@ from nginx_stream_lint.deployment.interpolation import interpolated, read_variab
 from nginx_stream_lint.deployment.model import (
     DeployedAt,
     PlacedFile,
-    PublishedPort,
     deployed_at,
     is_known,
 )
@@ -45,9 +44,8 @@ _FIELDS = {
     "entrypoint": ("entrypoint",),
     "command": ("command",),
     "environment": ("environment", "set_at"),
-    "env_file": ("from_files", "from_files_at", "is_complete", "unknown"),
+    "env_file": ("from_files", "from_files_at", "unknown"),
     "volumes_from": ("volumes_from",),
-    "ports": ("ports",),
     "deploy": ("replicas",),
     "scale": ("replicas",),
 }
@@ -57,7 +55,6 @@ class ComposeFile(Struct, frozen=True, eq=False):
     """A parsed compose file: its services and other parts by name."""
 
     source: Source
-    folder: str
     root: Mapping
     services: dict[str, MappingEntry]
     twice: frozenset[str]
@@ -121,9 +118,7 @@ class ComposeService(Struct):
     from_files: dict[str, str | None] = field(default_factory=dict)
     set_at: dict[str, DeployedAt] = field(default_factory=dict)  # of `environment`
     from_files_at: dict[str, DeployedAt] = field(default_factory=dict)
-    is_complete: bool = True
     mounts: dict[str, PlacedFile] = field(default_factory=dict)
-    ports: list[PublishedPort] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     replicas: int | None = 1
     keys: frozenset[str] = frozenset()
@@ -176,8 +171,6 @@ class ServiceParser:
         for section, folder in (("configs", "/"), ("secrets", "/run/secrets/")):
             for item in self._each(node.at(section)):
                 self._config(made, item, section, folder)
-        for item in self._each(node.at("ports")):
-            made.ports += self._ports(item)
         for key in ("container_name", "hostname"):
             word = node.word(key)
             if word is not None:
@@ -294,7 +287,6 @@ class ServiceParser:
             raw = kind is not None and kind.text == "raw"
         here = None if path is None else self._path(self._text(path))
         if here is None or not self.workspace.is_file(here):
-            made.is_complete = False
             where = self._at(item)
             shown = "an environment file" if here is None else here
             message = f"{shown} is not in the repository"
@@ -374,30 +366,6 @@ class ServiceParser:
         else:
             made.mounts[target] = PlacedFile(target, None, "config", origin)
 
-    def _ports(self, item: Node) -> list[PublishedPort]:
-        if isinstance(item, Scalar):
-            text, _, protocol = self._text(item).partition("/")
-            outside, _, inside = text.rpartition(":")
-            outside = re.sub(r".*[:\]]", "", outside) if ":" in outside else outside
-            if outside.count(".") == 3:  # an address without a port
-                outside = ""
-            if not is_known(inside) or not inside:
-                return []
-            return [PublishedPort(_known(outside) or None, inside, protocol or "tcp")]
-        if isinstance(item, Mapping):
-            target, published = item.word("target"), item.word("published")
-            kind = item.word("protocol")
-            if target is None:
-                return []
-            return [
-                PublishedPort(
-                    _known(self._text(published)) if published is not None else None,
-                    self._text(target),
-                    kind.text if kind is not None else "tcp",
-                )
-            ]
-        return []
-
     def _replicas(self, node: Mapping) -> int | None:
         word = node.word("deploy", "replicas") or node.word("scale")
         if word is None:
@@ -434,9 +402,7 @@ def merged(before: ComposeService, after: ComposeService) -> ComposeService:
         {**before.from_files, **after.from_files},
         {**before.set_at, **after.set_at},
         {**before.from_files_at, **after.from_files_at},
-        before.is_complete and after.is_complete,
         {**before.mounts, **after.mounts},
-        [*before.ports, *(one for one in after.ports if one not in before.ports)],
         [*before.names, *after.names],
         after.replicas if has_replicas else before.replicas,
         keys=before.keys | after.keys,
@@ -456,7 +422,7 @@ def _kept(values: dict[str, str | None], unset: frozenset[str]) -> dict[str, str
 
 def incomplete(spec: ComposeService) -> ComposeService:
     """A service of which only a part is known."""
-    return replace(spec, is_complete=False, are_mounts_complete=False)
+    return replace(spec, are_mounts_complete=False)
 
 
 def _without(spec: ComposeService, keys: frozenset[str]) -> ComposeService:
