@@ -73,13 +73,15 @@ docs: $(VENV)/.test
 	$(BIN)/python -m tests.pages
 	$(BIN)/python -m tests.manpage
 	$(BIN)/python -m tests.shown
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Draw the README's picture of the HTML report; needs Chromium.
 picture: $(VENV)/.test
 	$(BIN)/python -m tests.picture
 
+# The first run wraps the long lines that the check would refuse, the last one formats what it fixed.
 format: $(VENV)/.test
+	$(BIN)/ruff format src tests benchmarks fuzz
 	$(BIN)/ruff check --fix src tests benchmarks fuzz
 	$(BIN)/ruff format src tests benchmarks fuzz
 

@@ -55,4 +55,5 @@ def _why_not(gateway: ApiObject) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1])))
+    chosen = Path(sys.argv[1])
+    raise SystemExit(main(chosen) if chosen.is_dir() else f"{chosen}: there is no such folder")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from nginx_stream_lint.config import Source
@@ -53,6 +55,13 @@ def test_who_reads_an_ingress(
     annotations: dict[str, str], class_name: str, expected: list[tuple[str, bool, bool]]
 ) -> None:
     assert who(ingress(annotations, class_name=class_name)) == expected
+
+
+@pytest.mark.parametrize("controller", [ingress_nginx(), nginx_org()], ids=lambda one: one.name)
+def test_an_annotation_stands_in_one_place(controller: Controller) -> None:
+    rows = [row.annotation for level in LEVELS for row in controller.settings[level]]
+    places = Counter([*filter(None, rows), *controller.code, *controller.left_out])
+    assert [name for name, count in places.items() if count > 1] == [], "remove all but one"
 
 
 CLASS = """\

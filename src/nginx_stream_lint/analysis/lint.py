@@ -60,13 +60,12 @@ from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.rules.verdict import VerdictCache
 from nginx_stream_lint.streams.declarations import Declaration, DeclaredProxy
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
-from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
-from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
 
 if TYPE_CHECKING:
+    from nginx_stream_lint.streams.unproxied import UnproxiedReason
     from nginx_stream_lint.suppress.baseline import Baseline, BaselineEntry
 
 MIN_READ_TIMEOUT_S = 300.0
@@ -385,7 +384,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     root = build(configuration)
     about = configuration.about
     known = options.policy.nginx_version(configuration.path, options.nginx_version)
-    declared = unproxied_reasons(root, known or OLD, options.streams, configuration.missing)
+    declared = _unproxied(configuration, root, known, options.streams)
     if about is None:
         found, mistakes = detect_streams(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]
@@ -412,6 +411,20 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     problems = [*configuration.problems, *refusals(root, known), *mistakes]
     problems = [one for one in problems if workspace.key(one.file) in about]
     return Detected(configuration, root, found, problems, declared)
+
+
+def _unproxied(
+    configuration: Configuration,
+    root: Level,
+    version: Version | None,
+    declarations: Sequence[Declaration],
+) -> dict[Declaration, list[UnproxiedReason]]:
+    """The reasons why nginx does not proxy declared streams."""
+    if not declarations:
+        return {}
+    from nginx_stream_lint.streams.unproxied import unproxied_reasons
+
+    return unproxied_reasons(root, version or OLD, declarations, configuration.missing)
 
 
 def _asked_for(configuration: Configuration) -> list[File]:
@@ -483,6 +496,7 @@ def suppress(
     """
     if options.isolated or not any(SIGN in file.source.text for file in files):
         return list(findings)
+    from nginx_stream_lint.suppress.comments import without_ignored
 
     kept, result.suppressed = without_ignored(
         findings, files, result.files, options.rules, options.known_rules

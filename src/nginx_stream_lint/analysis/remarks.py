@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config import SIGN, Configuration, Source
-from nginx_stream_lint.config.repository import Repository
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.location_match import match_of
@@ -96,6 +95,8 @@ def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: 
     folders = (path for path in paths if workspace.is_folder(path))
     if any(workspace.is_below(settings, folder) for folder in folders):
         return True
+    from nginx_stream_lint.config.repository import Repository
+
     repository = Repository(workspace, workspace.root_of(settings))
     known = repository.mains() or [path for path, _ in repository.candidates(documents=False)]
     return {workspace.key(path) for path in known} <= whole

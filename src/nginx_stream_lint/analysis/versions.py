@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.self_proxying import may_be_self_proxied
+from nginx_stream_lint.nginx.target_sockets import may_be_self_proxied
 from nginx_stream_lint.nginx.versions import LAST_OLD, Version
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Identity, Severity
 from nginx_stream_lint.rules.judge import FindingWithContext, message

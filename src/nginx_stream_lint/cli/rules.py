@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from nginx_stream_lint.analysis.rule_examples import cases, failures
-from nginx_stream_lint.cli.common import EXIT_FINDINGS, columns, known_rules, unusable, write
+from nginx_stream_lint.cli.common import columns, known_rules, unusable, write
+from nginx_stream_lint.cli.exit_codes import EXIT_FINDINGS
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.options import (
     PathOption,

@@ -13,7 +13,7 @@ from nginx_stream_lint.config.mapped_text import (
     without_marks,
 )
 from nginx_stream_lint.config.tree import parse
-from nginx_stream_lint.kubernetes.controllers import Controller, Setting, is_true
+from nginx_stream_lint.kubernetes.controllers import BlockName, Controller, Setting, is_true
 from nginx_stream_lint.kubernetes.manifest import Document, MappingEntry, Scalar, Span
 from nginx_stream_lint.kubernetes.nginx_text import Arg, NginxText, quoted
 from nginx_stream_lint.kubernetes.resources import (
@@ -218,7 +218,7 @@ class Converter(Writer):
     # Rows
 
     def rows(
-        self, level: str, fields: Mapping[str, MappingEntry] | None = None, grpc: bool = False
+        self, level: BlockName, fields: Mapping[str, MappingEntry] | None = None, grpc: bool = False
     ) -> None:
         """Write the directives of a level that have a setting in the controller's table.
 

@@ -1,5 +1,6 @@
 """The nginx configuration that NGINX Gateway Fabric generates for a Gateway and its routes.
 
+`annotations/gateway-fabric.yaml` has the fields of policies, this module everything else.
 Follows internal/controller/nginx/config/*_template.go and the generators in its policies/ folder
 of release 2.6.7. As there, the settings of a policy are a file that the blocks include. njs code of
 the controller is replaced by nginx directives: matches of methods, headers and parameters by `if`,

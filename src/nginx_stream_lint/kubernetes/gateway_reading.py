@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from nginx_stream_lint.config.configuration import Configuration, read_from
+from nginx_stream_lint.config.documents import is_yaml
 from nginx_stream_lint.config.includes import IncludeResolver
 from nginx_stream_lint.config.mapped_text import MappedText
-from nginx_stream_lint.config.repository import is_yaml
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.kubernetes.controllers import gateway_fabric

@@ -1,5 +1,6 @@
 """The nginx configuration that ingress-nginx generates from an Ingress.
 
+`annotations/ingress-nginx.yaml` has the annotations that set one directive, this module all others.
 Follows rootfs/etc/nginx/template/nginx.tmpl of release 1.15.1. Lua code of the controller is
 replaced by nginx directives: the balancer by an upstream for each service, the redirect to HTTPS by
 `if`.

@@ -1,5 +1,6 @@
 """The nginx configuration that the NGINX Ingress Controller generates.
 
+`annotations/nginx-org.yaml` has the annotations that set one directive, this module all others.
 Follows internal/configs/version1/nginx.ingress.tmpl and version2/nginx.virtualserver.tmpl of
 release 5.6.0.
 """

@@ -120,9 +120,9 @@ def _is_for(resource: ControllerSettings, controller: Controller) -> bool:
     if controller is other:
         own, other = other, own
     keys = set(resource.data.entries)
-    if own.config_maps.fullmatch(resource.name) and not other.config_maps.fullmatch(resource.name):
+    if own.may_read(resource.name) and not other.may_read(resource.name):
         return True
-    if other.config_maps.fullmatch(resource.name) and not own.config_maps.fullmatch(resource.name):
+    if other.may_read(resource.name) and not own.may_read(resource.name):
         return False
     if resource.name == "controller.config":
         return controller is ingress_nginx()

@@ -9,7 +9,7 @@ real nginx.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -17,8 +17,11 @@ from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.nginx.directives import BUFFERING_FAMILIES
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.values import parse_time
-from nginx_stream_lint.nginx.variables import RequestState, variables_in, without_variables
+from nginx_stream_lint.nginx.variable_syntax import variables_in, without_variables
 from nginx_stream_lint.util.numbers import whole_number
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.nginx.variables import RequestState
 
 Truth = Literal["no", "yes", "unknown"]
 
@@ -60,7 +63,7 @@ _STORED = ResponseCaching("yes", "yes")
 # Returns the effective value of a directive.
 Settings = Callable[[str], Effective]
 # Returns the request that gives variables their values; called only if there are variables.
-Asked = Callable[[], RequestState]
+Asked: TypeAlias = "Callable[[], RequestState]"
 
 
 def response_caching(

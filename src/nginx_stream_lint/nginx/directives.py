@@ -1,7 +1,5 @@
 """The table of directives that matter to streams (`directives.yaml`)."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -18,7 +16,7 @@ BUFFERING_FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi")
 FAMILIES = (*BUFFERING_FAMILIES, "grpc", "tunnel")
 
 
-class DirectiveEntry(Struct, frozen=True):
+class DirectiveEntry(Struct, frozen=True, omit_defaults=True):
     """A directive: its `contexts`, how values `merge`, the type of its `value`.
 
     `defaults` are (since, arguments) pairs, oldest first; arguments are None if the default has no

@@ -239,7 +239,7 @@ class _Reader:
 
     def only_about(self, group: str, raw: Mapping[str, yaml.Node], rule: Rule) -> None:
         """Refuse stream facts in a rule that is not about streams, such as one about comments."""
-        from nginx_stream_lint.rules.templates import names
+        from nginx_stream_lint.rules.template_check import names
 
         texts = [] if rule.fix is None else [rule.fix.title, *rule.fix.snippet]
         asked = {
@@ -454,7 +454,7 @@ class _Reader:
     def checked(self, text: str, node: yaml.Node) -> Template:
         made = template_of(text, (self.name, *place(node)))
         if self.check_texts:
-            from nginx_stream_lint.rules.templates import mistake
+            from nginx_stream_lint.rules.template_check import mistake
 
             message = mistake(made, _known_directive)
             if message is not None:
@@ -465,7 +465,7 @@ class _Reader:
         """Parse a template of arguments, which must not end the directive."""
         template = self.template(node)
         if self.check_texts:
-            from nginx_stream_lint.rules.templates import literal_text
+            from nginx_stream_lint.rules.template_check import literal_text
 
             if re.search(r"[;{}#]", literal_text(template.text)):
                 raise self.fail(node, "the arguments of a directive must not contain ; { } or #")

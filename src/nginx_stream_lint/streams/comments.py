@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import accumulate
 
 from nginx_stream_lint.config import File
@@ -65,18 +66,24 @@ class Comments:
         return found
 
 
+@cache
+def _parts() -> frozenset[str]:
+    """The words and parts of words, at least one of which is in each telling comment."""
+    return frozenset(part for word in evidence_words()["comment"] for part in word.parts)
+
+
 def _told(file: File) -> list[int] | None:
     """For each comment, how many comments before it may be evidence; None if none may."""
     if not file.comments:
         return None
-    parts = {part for word in evidence_words()["comment"] for part in word.parts}
+    parts = _parts()
     text = file.source.text
     texts = [text[start:end] for start, end in file.comments]
     together = "\0".join(texts)  # no source contains this character
     lower = together.lower()
     # Case-insensitive matching maps a few other letters to ASCII.
     if together.isascii():
-        parts = {part for part in parts if part in lower}
+        parts = frozenset(part for part in parts if part in lower)
         if not parts:
             return None
     tells = (

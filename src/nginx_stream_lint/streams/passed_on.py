@@ -23,7 +23,8 @@ from nginx_stream_lint.nginx.proxy_tiers import (
 )
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_route import route_in_server
-from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, may_be_self_proxied, target_peers
+from nginx_stream_lint.nginx.self_proxying import MOST_TIERS
+from nginx_stream_lint.nginx.target_sockets import may_be_self_proxied, target_peers
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, AccelFix, Stream
 from nginx_stream_lint.tiers.chain import deliver
 from nginx_stream_lint.tiers.hops import Find, Hop, TierConfiguration, next_hops

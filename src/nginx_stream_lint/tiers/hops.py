@@ -17,7 +17,6 @@ from nginx_stream_lint.nginx.request_route import Route, route_on_socket
 from nginx_stream_lint.nginx.self_proxying import (
     self_proxied_routes,
     sent_server_name,
-    target_peers,
     upstream_request,
 )
 from nginx_stream_lint.nginx.servers import (
@@ -28,6 +27,7 @@ from nginx_stream_lint.nginx.servers import (
     sockets_with_port,
     tcp_sockets,
 )
+from nginx_stream_lint.nginx.target_sockets import target_peers
 from nginx_stream_lint.nginx.variables import RequestState
 from nginx_stream_lint.nginx.versions import Version
 
