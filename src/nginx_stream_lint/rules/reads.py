@@ -53,11 +53,6 @@ class Reads(Struct, frozen=True):
         )
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing is read."""
-        return self == Reads()
-
-    @property
     def by_version(self) -> bool:
         """Whether any of it may depend on the nginx version."""
         return any(table()[name].default_changed for name in self.directives) or any(
