@@ -36,7 +36,7 @@ def write_tables(folder: Path) -> None:
 
     from nginx_stream_lint.deployment import images, load_balancers
     from nginx_stream_lint.nginx import directives
-    from nginx_stream_lint.rules import shipped
+    from nginx_stream_lint.rules import reads, shipped
     from nginx_stream_lint.streams import catalogue, evidence_words
     from nginx_stream_lint.tiers import products
 
@@ -44,6 +44,7 @@ def write_tables(folder: Path) -> None:
     tables = {
         "directives": directives.read(),
         "rules": shipped.read(),
+        "reads": reads.read(),
         "catalogue": catalogue.read(),
         "catalogue_index": catalogue.read_index(),
         "evidence": evidence_words.read(),

@@ -37,6 +37,7 @@ TABLES = (
     "images",
     "load_balancers",
     "products",
+    "reads",
     "rules",
 )
 # Quick tests that need neither nginx nor the network, for the unpacked sdist.
