@@ -57,7 +57,7 @@ from nginx_stream_lint.rules.judge import FindingWithContext, judge, unchecked
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
-from nginx_stream_lint.rules.verdict import VerdictCache
+from nginx_stream_lint.rules.verdict_cache import VerdictCache
 from nginx_stream_lint.streams.declarations import Declaration, DeclaredProxy
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
 from nginx_stream_lint.util.budget import spending
