@@ -7,15 +7,18 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config.deployed import Deployed, DeployedPaths
 from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.config.recognise import plain_name
-from nginx_stream_lint.config.repository import IncludeCandidates, Repository
 from nginx_stream_lint.config.templates import readings
 from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.config.repository import IncludeCandidates, Repository
 
 # A path in production: `/etc/nginx/…`, `C:\\nginx\\…`.
 _ABSOLUTE = re.compile(r"/|\\|[A-Za-z]:[/\\]")
@@ -201,5 +204,7 @@ class IncludeResolver:
     def repository(self, folder: str) -> Repository:
         """The repository for a folder."""
         if folder not in self._repositories:
+            from nginx_stream_lint.config.repository import Repository
+
             self._repositories[folder] = Repository(self.workspace, folder)
         return self._repositories[folder]

@@ -54,8 +54,7 @@ class PlacedFile(Struct, frozen=True):
 
     `path` is None if its content is not in the repository. `key` is the key of a ConfigMap's data,
     or a heredoc's `<<NAME`, within the file `path`. `changed` is a command that changes the content
-    afterwards. `is_filled`: environment variables are inserted, as by `envsubst`; only those in
-    `variables`, if that is not empty.
+    afterwards.
     """
 
     inside: str
@@ -65,8 +64,6 @@ class PlacedFile(Struct, frozen=True):
     key: str | None = None
     is_folder: bool = False
     changed: DeployedAt | None = None
-    is_filled: bool = False
-    variables: tuple[str, ...] | None = None
 
 
 def file_at(

@@ -24,7 +24,7 @@ ERRORS = "surrogateescape"
 FILLER = "\ufdd2"
 # If a file contains one of these itself, its bytes are kept like invalid UTF-8.
 _OWN = {ord(mark): mark.encode().decode("ascii", ERRORS) for mark in (*MARKS, FILLER)}
-_INDENTED = re.compile(r"\{[^\n]*\n([ \t]+)\S")
+_INDENTED = r"\{[^\n]*\n([ \t]+)\S"
 _OWN_START = b"\xef\xb7"
 
 
@@ -57,7 +57,7 @@ class Source(Struct, eq=False, dict=True):
     @cached_property
     def indentation(self) -> str:
         """The indentation of blocks in this text; four blanks if it has none."""
-        match = _INDENTED.search(self.text)
+        match = re.search(_INDENTED, self.text)
         return match[1] if match else "    "
 
     def position(self, offset: int) -> tuple[int, int]:

@@ -15,12 +15,9 @@ from typing import TYPE_CHECKING
 
 from nginx_stream_lint.files.disk_storage import DiskStorage
 from nginx_stream_lint.files.globbing import literal_folder, matching_paths
-from nginx_stream_lint.files.listing import list_files
-from nginx_stream_lint.files.memory_storage import MemoryStorage
 from nginx_stream_lint.files.source import ENCODING, ERRORS, Source, decode
 from nginx_stream_lint.files.storage import IsFolder, NotRegular
 from nginx_stream_lint.util.budget import Budget, Limits, spending
-from nginx_stream_lint.util.git import Steps
 from nginx_stream_lint.util.problems import Absent, LeadsOut, NotAFile, Problem, Unreadable
 
 if TYPE_CHECKING:
@@ -128,6 +125,8 @@ class Workspace:
         >>> Workspace.in_memory({"/etc/nginx/nginx.conf": ""}).is_folder("/etc/nginx")
         True
         """
+        from nginx_stream_lint.files.memory_storage import MemoryStorage
+
         return cls(MemoryStorage(files), ("/",), tuple(files), limits=limits)
 
     @classmethod
@@ -139,6 +138,7 @@ class Workspace:
         ('/etc/nginx/nginx.conf',)
         """
         from nginx_stream_lint.files.dump import split_dump
+        from nginx_stream_lint.files.memory_storage import MemoryStorage
 
         files = split_dump(text)
         if files is None:
@@ -175,6 +175,8 @@ class Workspace:
 
     def of_dump(self, source: Source, files: Mapping[str, str]) -> Workspace:
         """The files of a dump that is one of our files; `overlaid` texts are for them, too."""
+        from nginx_stream_lint.files.memory_storage import MemoryStorage
+
         made = self._like(MemoryStorage(files), ("/",), tuple(files))
         made._prefix = f"{source.key}\0"
         made._keys, made._given, made._sources = {}, {}, {}
@@ -371,6 +373,9 @@ class Workspace:
         """
         key = self.key(folder)
         if key not in self._listings:
+            from nginx_stream_lint.files.listing import list_files
+            from nginx_stream_lint.util.git import Steps
+
             found: list[str] = []
             git_root = self.git_root(folder)
             steps = Steps(self.budget.limits.ignore_steps, self.budget.limits.ignore_patterns)

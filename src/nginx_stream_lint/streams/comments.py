@@ -9,6 +9,7 @@ from functools import cache
 from itertools import accumulate
 
 from nginx_stream_lint.config import File
+from nginx_stream_lint.config.tree import SIGN
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.streams.catalogue import evidence_words
 
@@ -21,7 +22,6 @@ _OF_OTHERS = (
     r"(?:sse|web-?sockets?|stream(?:s|ed|ing)?|event[ -]?streams?|server[ -]sent|long[ -]?poll\w*))"
     r"\b"
 )
-_OURS = "nginx-stream-lint:"  # such a comment is for the linter, and no evidence about the app
 # Each is about all locations of a file, and there may be thousands of both.
 _MOST_NOTES = 100
 
@@ -111,7 +111,7 @@ def _inside(level: Level, text: str, comments: Sequence[tuple[int, int]]) -> lis
 
 
 def _texts(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
-    return [one for start, end in spans if _OURS not in (one := text[start:end])]
+    return [one for start, end in spans if SIGN not in (one := text[start:end])]
 
 
 def is_of_others(comment: str) -> bool:
