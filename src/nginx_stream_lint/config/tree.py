@@ -8,7 +8,6 @@ changes what is used here.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 from importlib import import_module
@@ -36,8 +35,9 @@ def _private_crossplane() -> ModuleType:
 
     Changes to it do not affect other users of crossplane in this process. Its `lexer` is ours.
     """
-    spec = importlib.util.find_spec("crossplane")
-    assert spec is not None
+    # As `importlib.util.find_spec` does, which takes 0.3 ms to import.
+    found = (finder.find_spec("crossplane", None) for finder in sys.meta_path)
+    spec = next(one for one in found if one is not None)
     assert spec.submodule_search_locations is not None
     package = ModuleType(f"{__name__}.crossplane")
     package.__path__ = list(spec.submodule_search_locations)
