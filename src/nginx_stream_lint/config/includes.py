@@ -163,13 +163,17 @@ class IncludeResolver:
 
         `main` is the main file.
         """
-        if self._blocks and is_pattern(argument):
+        if not self._blocks:
+            return self.repository_of(near).nearest(argument, near, main)
+        from nginx_stream_lint.config.repository import IncludeCandidates
+
+        if is_pattern(argument):
             name = posixpath.basename(argument)
             here = plain_name(near), plain_name(main)
             inside = [one for one in self._blocks if fnmatchcase(one, name) and one not in here]
             if inside:
                 return IncludeCandidates(inside, same=True)
-        if self._blocks and plain_name(argument) in self._blocks:
+        if plain_name(argument) in self._blocks:
             return IncludeCandidates([plain_name(argument)], same=True)
         return self.repository_of(near).nearest(argument, near, main)
 
