@@ -61,6 +61,7 @@ from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
 
 if TYPE_CHECKING:
+    from nginx_stream_lint.kubernetes.kustomized import Applied
     from nginx_stream_lint.streams.unproxied import UnproxiedReason
     from nginx_stream_lint.suppress.baseline import Baseline, BaselineEntry
 
@@ -404,7 +405,13 @@ def _together(
     from nginx_stream_lint.kubernetes.gateway_reading import gateway_configurations
     from nginx_stream_lint.kubernetes.merging import merged
 
-    return [*merged(made, files, yaml), *gateway_configurations(yaml, files)]
+    return [*merged(made, files, yaml), *gateway_configurations(yaml, files, _kustomized)]
+
+
+def _kustomized(workspace: Workspace, files: Sequence[str]) -> Applied:
+    from nginx_stream_lint.deployment import kustomized
+
+    return kustomized(workspace, files)
 
 
 def _deployments(

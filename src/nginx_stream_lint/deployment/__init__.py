@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from nginx_stream_lint.deployment.names import is_manifest, may_describe
+from nginx_stream_lint.deployment.names import is_kustomization, is_manifest, may_describe
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.problems import Problem
 
 if TYPE_CHECKING:
     from nginx_stream_lint.deployment.files import Blocks, InstanceFiles
+    from nginx_stream_lint.kubernetes.kustomized import Applied
 
-__all__ = ["deployed"]
+_MAX_FILES = 2000
+
+__all__ = ["deployed", "kustomized"]
 
 
 def deployed(
@@ -48,3 +51,20 @@ def deployed(
     for one in nginx:
         one.siblings = nginx
     return nginx, found.notes
+
+
+def kustomized(workspace: Workspace, files: Sequence[str]) -> Applied:
+    """What the kustomizations among the files of a repository apply."""
+    from nginx_stream_lint.kubernetes.kustomized import Applied
+
+    paths = [one for one in files if is_kustomization(one)]
+    if not paths:
+        return Applied((), frozenset(), frozenset())
+    from nginx_stream_lint.deployment.kustomize import Kustomizations
+
+    read = Kustomizations(workspace, [])
+    sets = read.sets(paths[:_MAX_FILES])
+    places = frozenset(
+        (one.source.key, one.root.span.start) for some in read.read.values() for one in some
+    )
+    return Applied(sets, places, frozenset(read.taken - read.read.keys()))
