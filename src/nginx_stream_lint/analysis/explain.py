@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, cached_property
 
 from msgspec import Struct
@@ -40,12 +40,14 @@ from nginx_stream_lint.nginx.delivery import (
 from nginx_stream_lint.nginx.delivery import DeliveryPath as Way
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.document_root import DocumentRoot
+from nginx_stream_lint.nginx.hostnames import HostnameTable, lower
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
 from nginx_stream_lint.nginx.listeners import Client, clients, idle_timeout_s
 from nginx_stream_lint.nginx.pass_target import PassTarget
 from nginx_stream_lint.nginx.request import Request, parse_url
 from nginx_stream_lint.nginx.request_body import client_silence_s
 from nginx_stream_lint.nginx.request_route import Route, route_request
+from nginx_stream_lint.nginx.servers import choose_server, has_name, host_of
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.versions import OLD, Version
@@ -159,8 +161,8 @@ def explain(
     """
     requests = [(url, parse_url(url, method.upper())) for url in urls]
     options = options or Options()
-    explainer = make_explainer(workspace, conf, options, documents, through=through)
-    return explainer.explain_all(requests)
+    explainers = make_explainers(workspace, conf, options, documents, through=through)
+    return [one for _, one in explainers.explain_all(requests)]
 
 
 def make_explainer(
@@ -173,24 +175,41 @@ def make_explainer(
 ) -> Explainer:
     """Return an explainer for the last nginx of a chain: that of `conf`, then those of `through`.
 
-    Of several configurations for a path, the first one with a server is used. Raises `NoServer`.
+    Of several configurations for a path, this is the first one with a server. Raises `NoServer`.
+    """
+    return make_explainers(workspace, conf, options, documents, streams, through).first
+
+
+def make_explainers(
+    workspace: Workspace,
+    conf: str,
+    options: Options,
+    documents: str | None = None,
+    streams: bool = False,
+    through: Sequence[str] = (),
+) -> Explainers:
+    """Return the explainers for the configurations of a path, as `make_explainer` makes them.
+
+    A chain has one. Raises `NoServer`.
     """
     files = None if documents is None else DocumentRoot(workspace, documents)
     chain: list[Explainer] = []
     products: list[ProductPosition] = []
+    explainers: Explainers | None = None
     for path in _chain(workspace, conf, options, through):
         product = None if workspace.exists(path) else named_tier(path)
         if product is not None:
             products.append(ProductPosition(product, chain[-1].nginx if chain else None))
         else:
-            chain.append(_first_explainer(workspace, path, options, files, streams, chain))
-    if not chain:
+            explainers = _explainers(workspace, path, options, files, streams, chain)
+            chain.append(explainers.first)
+    if explainers is None:
         advice = "name a configuration, too"
         raise NoServer([Problem(conf, 1, 1, "there is no nginx in the chain", advice)])
     if not through:
         products += _declared_products(workspace, options, chain)
-    chain[-1].products = tuple(products)
-    return chain[-1]
+    explainers.first.products = tuple(products)
+    return explainers if len(chain) == 1 and not products else Explainers(explainers.first)
 
 
 def _declared_products(
@@ -223,30 +242,56 @@ def _chain(
     return (conf, *through)
 
 
-def _first_explainer(
+def _explainers(
     workspace: Workspace,
     conf: str,
     options: Options,
     files: DocumentRoot | None,
     streams: bool,
     behind: Sequence[Explainer],
-) -> Explainer:
+) -> Explainers:
     with spending(workspace.budget):
         found = read(workspace, [conf], options.around)
+
+    def explainers(behind: Sequence[Explainer]) -> Iterator[Explainer]:
         for one in found:
             if one.root is not None:
-                explainer = _explainer(workspace, one, options, files, streams, behind)
+                with spending(workspace.budget):
+                    explainer = _explainer(workspace, one, options, files, streams, behind)
                 if explainer.servers:
-                    every = dict.fromkeys(each.deployed for each in found)
-                    explainer.other_nginx = [
-                        nginx for nginx in every if nginx is not None and nginx is not one.deployed
-                    ]
-                    return explainer
+                    explainer.other_nginx = _others_that_read(one, found)
+                    yield explainer
+
+    # A copy: the caller adds to the chain.
+    made = explainers(tuple(behind))
+    first = next(made, None)
+    if first is not None:
+        return Explainers(first, made)
     problems = [problem for one in found for problem in one.problems]
     if not problems or any(one.root is not None for one in found):
         advice = "name a file with a server or location"
         problems.append(Problem(conf, 1, 1, "there is no server in it", advice))
     raise NoServer(problems)
+
+
+def _others_that_read(one: Configuration, found: Sequence[Configuration]) -> list[Deployed]:
+    """The other nginx of the deployment that read a file, or a text in one, of a configuration."""
+    if one.deployed is None:
+        return []
+    own = set(_texts(one))
+    others = {each.deployed: each for each in found if each.deployed is not one.deployed}
+    return [
+        nginx
+        for nginx, each in others.items()
+        if nginx is not None and any(text in own for text in _texts(each))
+    ]
+
+
+def _texts(configuration: Configuration) -> Iterator[tuple[str, tuple[int, int]]]:
+    """The files of a configuration, with the spans of their texts, except an image's own."""
+    for file in configuration.files:
+        if not file.source.is_from_image:
+            yield file.source.key, file.reading.region
 
 
 def _explainer(
@@ -272,7 +317,7 @@ def explainer_in_front(
     """
     chain: list[Explainer] = []
     for path in behind:
-        chain.append(_first_explainer(workspace, path, options, None, False, chain))
+        chain.append(_explainers(workspace, path, options, None, False, chain).first)
     with spending(workspace.budget):
         return _explainer(workspace, configuration, options, None, False, chain)
 
@@ -297,6 +342,55 @@ def _configuration_of(
     files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
     found = read_all(nginx.main, files.of(nginx))
     return next((one for one in found if one.root is not None), None)
+
+
+class Explainers:
+    """The explainers of several configurations for one path.
+
+    The first one explains a URL, unless another one has a server with its name, or it has none
+    that listens there. `others` are only made if they are needed.
+    """
+
+    def __init__(self, first: Explainer, others: Iterable[Explainer] = ()) -> None:
+        self.first = first
+        self._others = others
+
+    @cached_property
+    def _every(self) -> list[Explainer]:
+        return [self.first, *self._others]
+
+    @cached_property
+    def _named(self) -> HostnameTable[list[Explainer]]:
+        """The explainers by the names of their servers."""
+        found: dict[str, list[Explainer]] = {}
+        for one in self._every:
+            for name in dict.fromkeys(one.names):
+                found.setdefault(lower(name), []).append(one)
+        names: HostnameTable[list[Explainer]] = HostnameTable()
+        for name, several in found.items():
+            names.add(name, several)
+        return names
+
+    def of(self, request: Request) -> Explainer:
+        """The explainer for a request."""
+        if request.host is None or self.first.has_name(request):
+            return self.first
+        named = self._named.find(host_of(request) or "") or []
+        patterned = [one for one in self._every if any(name[0] == "~" for name in one.names)]
+        having = (one for one in [*named, *patterned] if one.has_name(request))
+        accepting = (one for one in self._every if one.accepts(request))
+        return next(having, None) or next(accepting, self.first)
+
+    def explain_all(
+        self, requests: Iterable[tuple[str, Request]]
+    ) -> list[tuple[Explainer, Explanation]]:
+        """Explain several URLs, in their order; each with its explainer."""
+        chosen = [(self.of(request), url, request) for url, request in requests]
+        found: dict[str, Explanation] = {}
+        for explainer in dict.fromkeys(one for one, _, _ in chosen):
+            own = [(url, request) for one, url, request in chosen if one is explainer]
+            found |= {one.url: one for one in explainer.explain_all(own)}
+        return [(explainer, found[url]) for explainer, url, _ in chosen]
 
 
 class Explainer:
@@ -361,6 +455,21 @@ class Explainer:
     def servers(self) -> Sequence[Level]:
         """The servers that may get requests."""
         return list(self._clients)
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """The names of its servers."""
+        rows = [row for one in self.servers for row in one.rows.get("server_name", ())]
+        return [name for row in rows for name in row.args if name]
+
+    def has_name(self, request: Request) -> bool:
+        """Whether a server that listens for a request has its host as a name."""
+        return self.nginx.http is not None and has_name(self.nginx.http, request, self.version)
+
+    def accepts(self, request: Request) -> bool:
+        """Whether a server listens for a request."""
+        http = self.nginx.http
+        return http is not None and choose_server(http, request, self.version) is not None
 
     def explain(self, url: str, request: Request) -> Explanation:
         """Explain a request; `route.server` is None if no server accepts it."""

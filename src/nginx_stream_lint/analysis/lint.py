@@ -61,6 +61,7 @@ from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
 
 if TYPE_CHECKING:
+    from nginx_stream_lint.config.inputs import Blocks
     from nginx_stream_lint.kubernetes.kustomized import Applied
     from nginx_stream_lint.streams.unproxied import UnproxiedReason
     from nginx_stream_lint.suppress.baseline import Baseline, BaselineEntry
@@ -419,7 +420,7 @@ def _deployments(
     root: str,
     files: Sequence[str],
     yaml: Sequence[str],
-    blocks: Callable[[str, str], MappedText | None],
+    blocks: Blocks,
 ) -> tuple[Sequence[Deployed], Sequence[Note]]:
     from nginx_stream_lint.deployment import deployed
 

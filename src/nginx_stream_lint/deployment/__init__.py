@@ -10,7 +10,8 @@ from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.problems import Problem
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.deployment.files import Blocks, InstanceFiles
+    from nginx_stream_lint.config.inputs import Blocks
+    from nginx_stream_lint.deployment.files import InstanceFiles
     from nginx_stream_lint.kubernetes.kustomized import Applied
 
 _MAX_FILES = 2000

@@ -52,10 +52,11 @@ class PlacedFile(Struct, frozen=True):
 
     `inside` has wildcards if the names of files are unknown.
 
-    `path` is None if its content is not in the repository. `key` is the key of a ConfigMap's data,
-    or a heredoc's `<<NAME`, within the file `path`. `changed` is a command that changes the content
-    afterwards. `is_filled`: environment variables are inserted, as by `envsubst`; only those in
-    `variables`, if that is not empty.
+    `path` is None if its content is not in the repository. `key` is the key of a text in the file
+    `path`, such as in a ConfigMap's data, or a heredoc's `<<NAME`; it is at `key_at`, by default
+    the `origin`. `changed` is a command that changes the content afterwards. `is_filled`:
+    environment variables are inserted, as by `envsubst`; only those in `variables`, if that is not
+    empty.
     """
 
     inside: str
@@ -63,6 +64,7 @@ class PlacedFile(Struct, frozen=True):
     how: How
     origin: DeployedAt
     key: str | None = None
+    key_at: DeployedAt | None = None
     is_folder: bool = False
     changed: DeployedAt | None = None
     is_filled: bool = False
