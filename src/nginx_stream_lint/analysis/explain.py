@@ -251,7 +251,7 @@ def _explainers(
     behind: Sequence[Explainer],
 ) -> Explainers:
     with spending(workspace.budget):
-        found = read(workspace, [conf], options.around)
+        found = read(workspace, [conf], options.around, behind=True)
 
     def explainers(behind: Sequence[Explainer]) -> Iterator[Explainer]:
         for one in found:

@@ -55,10 +55,10 @@ Together = Callable[
 Blocks = Callable[[str, str, tuple[int, int]], MappedText | None]
 
 # From a workspace, the folder of a repository, its files, the texts of those YAML files that have
-# nginx text in them, and that nginx text, to the nginx that the repository runs, and what is
-# unknown of them.
+# nginx text in them, that nginx text, and whether controllers generate configurations of the run,
+# to the nginx that the repository runs, and what is unknown of them.
 Deployments = Callable[
-    [Workspace, str, Sequence[str], Sequence[str], Blocks],
+    [Workspace, str, Sequence[str], Sequence[str], Blocks, bool],
     tuple[Sequence[Deployed], Sequence[Note]],
 ]
 
@@ -134,6 +134,7 @@ class _Gathering:
         self.paths: list[str] = []
         self.deployed: list[Deployed] = []
         self.in_yaml: dict[str, _YamlTexts] = {}  # by key of the file
+        self.beside: dict[str, _YamlTexts | None] = {}  # the same for files that nobody named
         self.found: list[Configuration] = []
         self.named: set[str] = set()  # keys of the files that the user names
         self.guessed: set[str] = set()  # keys of files that are nginx's by their text only
@@ -253,8 +254,10 @@ class _Gathering:
     ) -> Iterator[Configuration]:
         """Find the nginx instances that use requested files; yields what is unknown of them."""
         yaml = [one.source.text for one in self.in_yaml.values()]
+        is_generated = any(one.author is not None for one in self.found)
         for top, files in self._files_around().items():
-            found, notes = deployments(self.files.workspace, top, files, yaml, self._block)
+            workspace = self.files.workspace
+            found, notes = deployments(workspace, top, files, yaml, self._block, is_generated)
             for one in self.found:
                 if one.author is not None:
                     one.beside = tuple(found)
@@ -307,11 +310,25 @@ class _Gathering:
 
         With a key elsewhere, it is the only text with such a key.
         """
-        texts = self.in_yaml.get(self.files.key(path))
+        texts = self._texts_of(path)
         if texts is None:
             return None
         found = texts.by_place.get((name, texts.source.offset(*at)))
         return texts.by_name.get(name) if found is None else found
+
+    def _texts_of(self, path: str) -> _YamlTexts | None:
+        """The nginx texts of a YAML file, which the user may not have named."""
+        key = self.files.key(path)
+        if key not in self.in_yaml and key not in self.beside and is_yaml(path):
+            from nginx_stream_lint.config.embedded import blocks_in_yaml
+
+            self.beside[key] = None
+            with suppress(Unreadable):
+                source = self.files.source(path)
+                source.is_yaml = True
+                blocks, _ = blocks_in_yaml(yaml_reading(source))
+                self.beside[key] = _YamlTexts(source, blocks)
+        return self.in_yaml.get(key) or self.beside.get(key)
 
     def _existing(self, patterns: Iterable[str]) -> list[str]:
         """The paths that patterns of the settings match. Refuses paths outside their folder."""
