@@ -349,6 +349,8 @@ def _clues(
     names = path.clues
     if path.talk and not serves_pages(behind):
         names += path.talk
+    if _is_made_for_sockets(place) and not any(_is_for_responses(clue) for clue in directives):
+        names = tuple(clue for clue in names if not _has_word("either", clue.word))
     comments: tuple[Clue, ...] = ()
     if place.comments:
         saying = 'a comment says "{word}"'
@@ -399,6 +401,26 @@ def _is_for_sockets(place: StreamCandidate, endpoints: tuple[Endpoint, ...]) -> 
     app = place.path.app
     named = endpoints or (() if app is None else app.endpoints)
     return bool(named) and all(one.stream.kind == "websocket" for one in named)
+
+
+def _is_made_for_sockets(place: StreamCandidate) -> bool:
+    """Whether a location itself tells the app that each request upgrades, not only some.
+
+    Recipes for whole sites do that, too, out of habit.
+    """
+    if place.is_general or place.takes_the_rest:
+        return False
+    headers = {
+        tuple(arg.lower() for arg in args)
+        for name, args, _, is_habit in _rows(place.level, _FOR_ALL)
+        if name == "proxy_set_header" and not is_habit
+    }
+    return headers.issuperset((("upgrade", "$http_upgrade"), ("connection", "upgrade")))
+
+
+def _is_for_responses(clue: Clue) -> bool:
+    """Whether a directive is evidence for a response that streams."""
+    return clue.kind != "websocket" and clue.points >= _ENOUGH
 
 
 def _has_no_sockets(place: StreamCandidate) -> bool:
