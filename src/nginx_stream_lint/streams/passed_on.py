@@ -22,6 +22,7 @@ from nginx_stream_lint.nginx.proxy_tiers import (
     NginxTier,
     accepted_upstream,
     forwarded_response,
+    in_force,
     tier,
 )
 from nginx_stream_lint.nginx.request import Request
@@ -353,7 +354,8 @@ def _is_broader(location: ProxiedLocation, behind: ProxiedLocation) -> bool:
 
 def _passes_on(hop: Hop) -> bool:
     """Whether an nginx sends an X-Accel-Buffering header to the next tier."""
-    sent = forwarded_response(_settings(hop), _family(hop.route), _state(hop.route))
+    version, state = hop.nginx.version, _state(hop.route)
+    sent = forwarded_response(_settings(hop), _family(hop.route), state, version)
     return sent.accel["no"] != "absent"
 
 
@@ -377,8 +379,9 @@ def _tier(hop: Hop, stream: Stream) -> NginxTier:
 
 def _sent_by(inner: Route, stream: Stream, nginx: TierConfiguration) -> Stream:
     """A stream with the properties of another server's response."""
-    made = forwarded_response(_settings(Hop(nginx, inner)), _family(inner), _state(inner))
-    accel = made.accel[stream.x_accel_buffering or "absent"]
+    settings = _settings(Hop(nginx, inner))
+    made = forwarded_response(settings, _family(inner), _state(inner), nginx.version)
+    accel = in_force(made.accel[stream.x_accel_buffering or "absent"])
     framing = (
         stream.framing if stream.framing == "length" else "chunked" if made.chunks else "close"
     )
