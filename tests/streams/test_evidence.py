@@ -470,3 +470,26 @@ def test_a_location_made_for_websockets(
     text = f"http {{ {maps} server {{ {at(path, more=more)} }} }}"
     (one,) = found(tmp_path, text).values()
     assert sorted(stream.kind for stream in one.streams) == kinds
+
+
+@pytest.mark.parametrize(
+    ("other", "target", "kinds"),
+    [
+        ("/admin/", "http://backend:8000/admin/", []),
+        ("^~ /swagger", "http://backend:8000", []),
+        ("~ ^/(admin|static)/", "http://backend:8000", []),
+        ("/docs/", "http://backend:8000", ["sse"]),
+        ("/admin/", "http://console:8000", ["sse"]),
+    ],
+)
+def test_the_prefix_of_openai_on_a_site(
+    other: str, target: str, kinds: list[str], tmp_path: Path
+) -> None:
+    """A long timeout and /v1/ are weak evidence; a site with pages has an API of its own."""
+    text = at("/v1/", "http://backend:8000", "proxy_read_timeout 300;") + at(other, target)
+    assert list(likely(tmp_path, text).values()) == kinds
+
+
+def test_other_evidence_counts_on_a_site(tmp_path: Path) -> None:
+    text = at("/v1/", more="proxy_buffering off;") + at("/admin/") + at("/events", more=FIXED)
+    assert likely(tmp_path, text) == {"/v1/": "chunked", "/events": "websocket"}

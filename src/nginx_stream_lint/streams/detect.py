@@ -301,6 +301,7 @@ class _ServerEvidence:
             if level.own_handler is not None
         }
         self._mark_usual()
+        self._mark_sites()
         self.unseen = _unseen(server, levels)
         self._around = surroundings_of(server, self._places.values(), look.folder, look.openings)
         self.lands = route_endpoints(router, levels, self._places, upstreams, self._around)
@@ -343,6 +344,12 @@ class _ServerEvidence:
         if rest and any(map(self._is_for_sockets, self._places.values())):
             for place in rest:
                 place.sockets_elsewhere = True
+
+    def _mark_sites(self) -> None:
+        """Mark the places whose upstream also gets the pages of a site."""
+        sites = {place.behind.host for place in self._places.values() if place.path.says_site}
+        for place in self._places.values() if sites else ():
+            place.is_of_site = place.behind.host in sites
 
     def _is_for_sockets(self, place: StreamCandidate) -> bool:
         """Whether a narrow place is for WebSockets, by its path or a known endpoint."""
