@@ -10,7 +10,6 @@ from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.show import location_with_fixes
-from nginx_stream_lint.kubernetes.gateway_reading import runnable
 from nginx_stream_lint.probe import NginxBinary, check, write_certificate
 from tests.command import findings, run
 from tests.kubernetes import gateway_examples
@@ -25,6 +24,7 @@ from tests.kubernetes.gateways import (
     said,
     write,
 )
+from tests.kubernetes.on_nginx import runnable_gateway
 
 LONG = "timeout:\n  read: 1h\n"
 OFF = "buffering:\n  disable: true\n"
@@ -586,7 +586,7 @@ spec:
 
 def made(text: str, folder: Path) -> str:
     (plan,) = plans_of(text)
-    return runnable(plan, *map(str, write_certificate(folder)))
+    return runnable_gateway(plan, write_certificate(folder))
 
 
 def test_everything_together_on_a_real_nginx(age: str, binary: NginxBinary, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.analysis.explain import Explainer
+from nginx_stream_lint.analysis.explainer import Explainer
 from nginx_stream_lint.analysis.lint import Options, detect_streams, read
 from nginx_stream_lint.analysis.tier_findings import tier_findings
 from nginx_stream_lint.config import Configuration, Problem

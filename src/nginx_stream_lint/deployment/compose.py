@@ -122,7 +122,6 @@ class _Spec(Struct):
     ports: list[PublishedPort] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     replicas: int | None = 1
-    is_host: bool = False
     keys: frozenset[str] = frozenset()
     labels: dict[str, Label] = field(default_factory=dict)
     depends_on: tuple[str, ...] = ()
@@ -550,23 +549,16 @@ class _Project:
             return nothing("the build context of"), None, None
         try:
             if build.inline is not None:
-                source, text = build.inline
-                made = dockerfile.build_text(
-                    self.workspace,
-                    Source(source.name, text),
-                    context,
-                    build.arguments,
-                    build.target,
-                    _mentions_nginx(spec),
-                    self.built_image,
-                )
-                return made, context, source.name
-            path = os.path.normpath(os.path.join(context, build.dockerfile or "Dockerfile"))
-            if not is_known(path) or not self.workspace.is_file(path):
-                return nothing("the Dockerfile of"), context, None
+                path = build.inline[0].name
+                source = Source(path, build.inline[1])
+            else:
+                path = os.path.normpath(os.path.join(context, build.dockerfile or "Dockerfile"))
+                if not is_known(path) or not self.workspace.is_file(path):
+                    return nothing("the Dockerfile of"), context, None
+                source = text_of(self.workspace, path)
             made = dockerfile.build(
                 self.workspace,
-                path,
+                source,
                 context,
                 build.arguments,
                 build.target,

@@ -29,7 +29,6 @@ from nginx_stream_lint.deployment.shell import (
     installed,
     is_configuration_path,
 )
-from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
@@ -166,26 +165,6 @@ def _heredoc(lines: list[str], offset: int, end: str, has_tabs: bool) -> tuple[s
 
 def build(
     workspace: Workspace,
-    path: str,
-    context: str | None = None,
-    arguments: Mapping[str, str | None] = {},
-    target: str | None = None,
-    is_nginx: bool = True,
-    built: BuiltImages | None = None,
-) -> BuiltImage:
-    """Evaluate the Dockerfile at a path.
-
-    `context` is the folder that COPY reads from; None if it is unknown. `is_nginx` False: nothing
-    outside the Dockerfile says that nginx runs there. If the Dockerfile does not mention nginx
-    either, only its base image is evaluated, which is many times quicker. `built` returns images
-    that other Dockerfiles of the repository build. Raises `Unreadable`.
-    """
-    source = text_of(workspace, path)
-    return build_text(workspace, source, context, arguments, target, is_nginx, built)
-
-
-def build_text(
-    workspace: Workspace,
     source: Source,
     context: str | None = None,
     arguments: Mapping[str, str | None] = {},
@@ -193,7 +172,13 @@ def build_text(
     is_nginx: bool = True,
     built: BuiltImages | None = None,
 ) -> BuiltImage:
-    """Evaluate the text of a Dockerfile, which may be part of another file."""
+    """Evaluate a Dockerfile, whose text may be part of another file.
+
+    `context` is the folder that COPY reads from; None if it is unknown. `is_nginx` False: nothing
+    outside the Dockerfile says that nginx runs there. If the Dockerfile does not mention nginx
+    either, only its base image is evaluated, which is many times quicker. `built` returns images
+    that other Dockerfiles of the repository build. Raises `Unreadable`.
+    """
     found = instructions(source)
     is_nginx = is_nginx or mentions_nginx(source.text)
     made = _Build(workspace, source, found, context, arguments, built).image(target, is_nginx)

@@ -331,7 +331,7 @@ class _Assembly:
         for inside, file in self._files_below(folder).items():
             if inside.endswith(suffix) and file.how != "removed":
                 place = posixpath.join(target, inside[len(folder) + 1 :].removesuffix(suffix))
-                self.layers.add(replace(file, inside=place, is_filled=True))
+                self.layers.add(replace(file, inside=place))
 
     def _files_below(self, folder: str) -> dict[str, PlacedFile]:
         """The files below a folder in the container, by path."""

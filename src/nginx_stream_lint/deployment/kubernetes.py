@@ -134,7 +134,6 @@ def objects(workspace: Workspace, path: str, notes: list[Problem]) -> list[Manif
             _add(notes, Problem(path, 1, 1, "is too long for a manifest", "split it"))
             return []
         text = yaml_reading(source).text if "{{" in source.text else source.text
-        text = re.sub("[\ud800-\udfff]", "?", text)
         found, problems = manifest.documents(source, text)
     except Unreadable as error:
         _add(notes, error.problem)
@@ -258,13 +257,7 @@ class _PodReader:
             for key in ("containerPort", "name")
             if (word := item.word(key)) is not None
         }
-        numbers = {
-            word.text: port.text
-            for item in node.items("ports")
-            if isinstance(item, Mapping)
-            and (word := item.word("name")) is not None
-            and (port := item.word("containerPort")) is not None
-        }
+        numbers = _ports_by_name(node)
         # A Service may name a port of the container.
         ports = [
             replace(port, inside=numbers.get(port.inside, port.inside))
@@ -494,13 +487,7 @@ class _PodReader:
 
     def _service_ports(self, node: Mapping) -> Iterator[tuple[int, int]]:
         """The ports of the Services for the pod, each with the port of this container."""
-        by_name = {
-            name.text: port.text
-            for item in node.items("ports")
-            if isinstance(item, Mapping)
-            and (name := item.word("name")) is not None
-            and (port := item.word("containerPort")) is not None
-        }
+        by_name = _ports_by_name(node)
         for one in self.services:
             for item in one.root.items("spec", "ports"):
                 outer = item.word("port") if isinstance(item, Mapping) else None
@@ -543,6 +530,17 @@ class _PodReader:
             and any(names.intersection(_backends(rule, one.source)) for rule in _rules(one))
         ]
         return balancers(self.services, ingresses, self.group.objects)
+
+
+def _ports_by_name(container: Mapping) -> dict[str, str]:
+    """The named ports of a container."""
+    return {
+        name.text: port.text
+        for item in container.items("ports")
+        if isinstance(item, Mapping)
+        and (name := item.word("name")) is not None
+        and (port := item.word("containerPort")) is not None
+    }
 
 
 def _rules(ingress: ManifestObject) -> Iterator[Mapping]:

@@ -54,9 +54,7 @@ class PlacedFile(Struct, frozen=True):
 
     `path` is None if its content is not in the repository. `key` is the key of a text in the file
     `path`, such as in a ConfigMap's data, or a heredoc's `<<NAME`; it is at `key_at`, by default
-    the `origin`. `changed` is a command that changes the content afterwards. `is_filled`:
-    environment variables are inserted, as by `envsubst`; only those in `variables`, if that is not
-    empty.
+    the `origin`. `changed` is a command that changes the content afterwards.
     """
 
     inside: str
@@ -67,8 +65,6 @@ class PlacedFile(Struct, frozen=True):
     key_at: DeployedAt | None = None
     is_folder: bool = False
     changed: DeployedAt | None = None
-    is_filled: bool = False
-    variables: tuple[str, ...] | None = None
 
 
 def file_at(

@@ -97,7 +97,7 @@ def _of_dockerfile(
     try:
         source = text_of(workspace, path)
         context = dockerfile.context_of(workspace, path, dockerfile.instructions(source), root)
-        made = dockerfile.build_text(workspace, source, context)
+        made = dockerfile.build(workspace, source, context)
     except Unreadable as error:
         notes.append(error.problem)
         return None

@@ -9,17 +9,20 @@ real nginx.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from msgspec import Struct
 
 from nginx_stream_lint.config import has_placeholder
+from nginx_stream_lint.nginx.directives import BUFFERING_FAMILIES
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.values import parse_time
-from nginx_stream_lint.nginx.variables import RequestState, variables_in, without_variables
+from nginx_stream_lint.nginx.variable_syntax import variables_in, without_variables
 from nginx_stream_lint.util.numbers import whole_number
 
-_FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi")
+if TYPE_CHECKING:
+    from nginx_stream_lint.nginx.variables import RequestState
+
 Truth = Literal["no", "yes", "unknown"]
 
 # Variables that are never empty after the app's response has begun, and empty before.
@@ -60,7 +63,7 @@ _STORED = ResponseCaching("yes", "yes")
 # Returns the effective value of a directive.
 Settings = Callable[[str], Effective]
 # Returns the request that gives variables their values; called only if there are variables.
-Asked = Callable[[], RequestState]
+Asked: TypeAlias = "Callable[[], RequestState]"
 
 
 def response_caching(
@@ -70,7 +73,7 @@ def response_caching(
 
     `permitted`: headers of the response permit caching; otherwise, they are unknown.
     """
-    if family not in _FAMILIES:
+    if family not in BUFFERING_FAMILIES:
         return NOTHING
     if settings(f"{family}_store").text not in ("", "off"):
         return _STORED
@@ -82,7 +85,7 @@ def response_caching(
 
 def depends_on_the_request(settings: Settings, family: str) -> bool:
     """Whether the result of `response_caching` depends on the request."""
-    if family not in _FAMILIES or settings(f"{family}_cache").text in ("", "off"):
+    if family not in BUFFERING_FAMILIES or settings(f"{family}_cache").text in ("", "off"):
         return False
     key = settings(f"{family}_cache_key")
     names = ("cache", "no_cache", "cache_bypass")

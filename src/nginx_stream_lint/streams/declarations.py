@@ -14,14 +14,13 @@ from nginx_stream_lint.nginx.listeners import CLIENTS
 from nginx_stream_lint.nginx.request import BadUrl, Request, parse_url
 from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.streams.stream import KINDS, Stream
+from nginx_stream_lint.util.problems import nearest_words
 from nginx_stream_lint.util.remembering import latest_remembered
 
 # `# nginx-stream-lint: stream sse framing=close` inside a location
 COMMENT = r"(?s)#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)"
 
 _Word = TypeVar("_Word", bound=str)
-
-_FEW = 40  # there are about thirty rules
 
 _KEYS = (
     "path",
@@ -81,20 +80,10 @@ class DeclarationMistake(ValueError):
     """An invalid declaration; the message names the problem and the nearest valid word."""
 
 
-def nearest_words(word: str, words: Sequence[str]) -> str:
-    """`; did you mean "x"?`; or, if no word is near, the list of words if it is short."""
-    import difflib
-
-    close = difflib.get_close_matches(word, words, 1)
-    if close:
-        return f'; did you mean "{close[0]}"?'
-    return f"; one of: {', '.join(words)}" if len(words) <= _FEW else ""
-
-
 def declaration(entry: object, because: str) -> Declaration:
     """Parse a `streams:` entry of the settings: a path, a URL, or a mapping with `path` and more.
 
-    Raises Misdeclared.
+    Raises DeclarationMistake.
     """
     if isinstance(entry, str):
         entry = {"path": entry}
@@ -109,7 +98,7 @@ def declaration(entry: object, because: str) -> Declaration:
 
 
 def declared_request(text: str, method: str = "GET") -> Request:
-    """The request for a declared path or URL. Raises Misdeclared."""
+    """The request for a declared path or URL. Raises DeclarationMistake."""
     if not text.startswith("/") and "://" not in text:
         raise DeclarationMistake("a stream needs a URL, or a path that starts with /")
     try:
@@ -122,7 +111,7 @@ def declared_request(text: str, method: str = "GET") -> Request:
 def from_comment(comment: str) -> Stream | None:
     """Parse the stream that a comment declares; None if it declares none.
 
-    Raises Misdeclared.
+    Raises DeclarationMistake.
     """
     match = re.match(COMMENT, comment)
     if match is None:
