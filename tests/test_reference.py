@@ -22,7 +22,7 @@ from nginx_stream_lint.nginx.listeners import CLIENTS
 from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.rules.finding import SEVERITIES
 from nginx_stream_lint.settings import FILE_NAME, load
-from nginx_stream_lint.streams.declarations import from_comment
+from nginx_stream_lint.streams.declaration_syntax import from_comment
 from nginx_stream_lint.streams.stream import KINDS
 from tests.checkout import ROOT
 from tests.command import run_here

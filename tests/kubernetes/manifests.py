@@ -147,9 +147,9 @@ def value_of(controller: Controller, annotation: str) -> str:
         for row in rows:
             if row.annotation == annotation:
                 others = [one for one in VALUES[row.value] if one != row.default]
-                assert others, f"{annotation} needs a value of its own in this file"
+                assert others, f"give {annotation} a value of its own in this file"
                 return others[0]
-    raise KeyError(annotation)
+    raise ValueError(f"give {annotation} a value in INGRESS_NGINX or NGINX_ORG of this file")
 
 
 def every_annotation(controller: Controller) -> list[str]:

@@ -48,7 +48,8 @@ from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.judge import FindingWithContext, message
-from nginx_stream_lint.streams.declarations import Declaration, declaration
+from nginx_stream_lint.streams.declaration_syntax import declaration
+from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation
 from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.passed_on import TierLocations, link_streams

@@ -57,7 +57,7 @@ from nginx_stream_lint.rules.judge import FindingWithContext, judge, unchecked
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
-from nginx_stream_lint.rules.verdict import VerdictCache
+from nginx_stream_lint.rules.verdict_cache import VerdictCache
 from nginx_stream_lint.streams.declarations import Declaration, DeclaredProxy
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
 from nginx_stream_lint.util.budget import spending
@@ -207,9 +207,6 @@ def lint(
     caches: VerdictCaches = {}
     findings: dict[Identity, Finding] = {}
     running: dict[Identity, list[Deployed]] = {}  # instances by finding
-    fates: dict[Declaration, list[list[UnproxiedReason]]] = {}
-    whole: set[str] = set()  # keys of files in configurations that are read completely
-    files: list[File] = []
     with spending(workspace.budget):
         every_read = _read(workspace, paths, options.around)
         for configuration, checked in _detected(workspace, every_read, options, result):
@@ -223,15 +220,10 @@ def lint(
                 result.details += map(_as_note, detected.problems)
             else:
                 result.problems += detected.problems
-            result.served += detected.served
             result._detected.append(detected)
-            result.unchecked += _unchecked(detected, by_version(configuration, options)[0])
+            result.served += detected.served
             result.files += _asked_for(configuration)
-            files += configuration.files
-            for declared, told in detected.answers.items():
-                fates.setdefault(declared, []).append(told)
-            if configuration.about is None:
-                whole.update(file.source.key for file in configuration.files)
+            result.unchecked += _unchecked(detected, by_version(configuration, options)[0])
             here = [one.finding for one in found]
             # Two main files may include the same snippet, with the same findings.
             for finding in sorted([*here, *remarked], key=in_order) if remarked else here:
@@ -240,14 +232,16 @@ def lint(
                     running.setdefault(finding.identity, []).append(configuration.deployed)
             for one in found:
                 judged.setdefault(one.finding.identity, one)
+        files = [file for one in result._detected for file in one.configuration.files]
+        unproxied = unproxied_declarations(result._detected, paths, workspace)
         beside = [one for one in every_read if one.is_context]
         result._detected += [detect(one, options, workspace) for one in beside]
         pairs = _compare_twins(result._detected, options, caches)
-        for one in (one for pair in pairs for one in pair):
-            findings.setdefault(one.finding.identity, one.finding)
-            judged.setdefault(one.finding.identity, one)
+        for pair in pairs:
+            for one in pair:
+                findings.setdefault(one.finding.identity, one.finding)
+                judged.setdefault(one.finding.identity, one)
         result.deployed = name_instances(findings, judged, running, options)
-        unproxied = unproxied_declarations(fates, paths, whole, workspace)
         every = [*findings.values(), *declaration_findings(unproxied, options.rules)]
         kept = _one_of_each_pair(suppress(every, files, result, options), pairs)
         kept = options.policy.applied(kept)

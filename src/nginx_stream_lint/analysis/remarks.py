@@ -18,6 +18,7 @@ from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.detect import ProxiedLocation
 
 if TYPE_CHECKING:
+    from nginx_stream_lint.analysis.lint import Detected
     from nginx_stream_lint.streams.unproxied import UnproxiedReason
 
 
@@ -59,18 +60,26 @@ def comment_findings(
 
 
 def unproxied_declarations(
-    fates: Mapping[Declaration, Sequence[Sequence[UnproxiedReason]]],
-    paths: Sequence[str],
-    whole: set[str],
-    workspace: Workspace,
+    checked: Sequence[Detected], paths: Sequence[str], workspace: Workspace
 ) -> dict[Declaration, list[UnproxiedReason]]:
-    """The declared streams that no configuration proxies, with the reasons.
+    """The declared streams that no checked configuration proxies, with the reasons.
 
-    `fates` has the reasons of each configuration, and `whole` the keys of the files of those that
-    were read completely. A declaration of the settings needs a run that reads all that they cover.
+    A declaration in the settings counts only if the run over `paths` reads all that they cover.
     """
+    fates: dict[Declaration, list[list[UnproxiedReason]]] = {}
+    for one in checked:
+        for declared, reasons in one.answers.items():
+            fates.setdefault(declared, []).append(reasons)
+    if not fates:
+        return {}
+    whole = {
+        file.source.key
+        for one in checked
+        if one.configuration.about is None
+        for file in one.configuration.files
+    }
     return {
-        declared: [answer for answers in found for answer in answers]
+        declared: [reason for reasons in found for reason in reasons]
         for declared, found in fates.items()
         if all(found)
         and (declared.place is None or _reads_all(declared.place.file, paths, whole, workspace))

@@ -18,7 +18,7 @@ from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.nginx.servers import is_address
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.streams.declarations import declaration
+from nginx_stream_lint.streams.declaration_syntax import declaration
 from nginx_stream_lint.tiers.in_front import proxies_in_front
 
 _NGINX = ("nginx", "ingress-nginx")

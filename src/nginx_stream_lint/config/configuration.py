@@ -12,8 +12,8 @@ from msgspec import Struct, field
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.config.fragments import fragment_level, is_main, other_level
 from nginx_stream_lint.config.includes import IncludeResolver
+from nginx_stream_lint.config.main_files import plain_name
 from nginx_stream_lint.config.mapped_text import Author, MappedText, has_placeholder
-from nginx_stream_lint.config.recognise import plain_name
 from nginx_stream_lint.config.stock_files import stock_directives
 from nginx_stream_lint.config.tree import (
     Context,

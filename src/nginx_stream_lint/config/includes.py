@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config.deployed import Deployed, DeployedPaths
+from nginx_stream_lint.config.main_files import plain_name
 from nginx_stream_lint.config.mapped_text import MappedText
-from nginx_stream_lint.config.recognise import plain_name
 from nginx_stream_lint.config.templates import readings
 from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.source import Source

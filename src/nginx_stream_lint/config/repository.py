@@ -15,17 +15,15 @@ from functools import cached_property
 from msgspec import Struct
 
 from nginx_stream_lint.config.documents import is_markdown, is_yaml, may_embed_nginx
+from nginx_stream_lint.config.main_files import has_http, is_sample, plain_name
 from nginx_stream_lint.config.recognise import (
     MAX_NAMED,
     Verdict,
-    has_http,
     is_called_configuration,
     is_called_nginx,
-    is_sample,
     longest,
     looks_like_nginx,
     may_be_nginx,
-    plain_name,
     plausible,
     recognise,
 )

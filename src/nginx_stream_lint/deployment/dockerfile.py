@@ -18,7 +18,6 @@ from nginx_stream_lint.deployment.interpolation import MAX_VALUE, substituted
 from nginx_stream_lint.deployment.model import (
     DeployedAt,
     PlacedFile,
-    PublishedPort,
     is_known,
 )
 from nginx_stream_lint.deployment.names import mentions_nginx
@@ -76,7 +75,6 @@ class BuiltImage(Struct, frozen=True):
     environment: Mapping[str, str | None] = {}
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
-    ports: tuple[PublishedPort, ...] = ()
     installed: Installed | None = None
     installed_at: DeployedAt | None = None
     workdir: str = "/"
@@ -387,7 +385,6 @@ class _Run:
         self.values: dict[str, str | None] = dict(start.environment)
         self.workdir = start.workdir
         self.command, self.entrypoint = start.command, start.entrypoint
-        self.ports = list(start.ports)
         self.installed, self.installed_at = start.installed, start.installed_at
         self.unknown = list(start.unknown)
         self.is_other_source = False
@@ -406,7 +403,6 @@ class _Run:
             self.environment,
             self.command,
             self.entrypoint,
-            tuple(self.ports),
             self.installed,
             self.installed_at,
             self.workdir,
@@ -449,12 +445,6 @@ class _Run:
     def _workdir(self, one: Instruction) -> None:
         self.workdir = self._inside(self._text(_unquoted(one.text)))
         self.layers.folders.add(self.workdir)
-
-    def _expose(self, one: Instruction) -> None:
-        for word in self._text(one.text).split():
-            port, _, protocol = word.partition("/")
-            if is_known(port):
-                self.ports.append(PublishedPort(None, port, protocol or "tcp"))
 
     def _cmd(self, one: Instruction) -> None:
         self.command = _command(one.text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -27,11 +28,13 @@ from nginx_stream_lint.rules.finding import (
     Unchecked,
     in_order,
 )
-from nginx_stream_lint.rules.messages import doubted, origin
 from nginx_stream_lint.rules.reads import reads_of_declared
-from nginx_stream_lint.rules.templates import Origin
-from nginx_stream_lint.rules.verdict import Doubt, Pointer, Verdict, VerdictCache
+from nginx_stream_lint.rules.verdict_cache import VerdictCache
 from nginx_stream_lint.streams.detect import ProxiedLocation
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.rules.templates import Origin
+    from nginx_stream_lint.rules.verdict import Doubt, Pointer, Verdict
 
 _FROM_WORST: tuple[Fate, ...] = ("replays", "stalls")
 
@@ -142,6 +145,9 @@ def _finding(verdict: Verdict, proxied: ProxiedLocation, location: LocationInfo)
 
 def message(verdict: Verdict, proxied: ProxiedLocation, running: Sequence[Deployed] = ()) -> str:
     """Render the message of a verdict, with the origin of each value; see `messages.origin`."""
+    from nginx_stream_lint.rules.messages import doubted, origin
+    from nginx_stream_lint.rules.verdict import Doubt
+
     # If there are several rows, use the one that the finding points at.
     words = {pointer.name: pointer.word for pointer in verdict.pointers}
 

@@ -57,7 +57,7 @@ def render(template: Template, facts: Facts | Subjects) -> Parts:
     values: dict[str, Any] = {name: facts.value(name) for name in names if name in FACTS}
     values["origin"] = Origin
     if isinstance(facts, Facts):
-        values |= {name: one.text(facts) for name, one in PHRASES.items() if name in names}
+        values |= {name: said(facts) for name, said in PHRASES.items() if name in names}
         values["value"] = lambda name: facts.effective(name).text if facts.has(name) else ""
         origin_of = _words_here if found.compares_origins else _origin
         values["origin"] = lambda name: origin_of(facts, name)

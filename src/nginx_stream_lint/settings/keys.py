@@ -34,12 +34,8 @@ from nginx_stream_lint.settings.types import (
     pattern_inside,
     shortened,
 )
-from nginx_stream_lint.streams.declarations import (
-    Declaration,
-    SettingsPosition,
-    declaration,
-    declared_request,
-)
+from nginx_stream_lint.streams.declaration_syntax import declaration, declared_request
+from nginx_stream_lint.streams.declarations import Declaration, SettingsPosition
 from nginx_stream_lint.streams.stream import KINDS
 from nginx_stream_lint.util.git import Patterns, Steps, as_bytes
 

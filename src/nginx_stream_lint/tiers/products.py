@@ -123,7 +123,6 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True):
             buffers="none" if buffering == "no" else buffering,
             idle_timeout_s=None if silence is None else silence.seconds,
             compresses=trait("compression"),
-            caches=trait("caching"),
             http_version="1.1" if version == "unknown" else version,
         )
 

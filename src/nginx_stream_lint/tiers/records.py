@@ -23,7 +23,6 @@ class ProductBehaviour(Struct, frozen=True):
     buffers: Literal["none", "yes", "unknown"] = "unknown"
     idle_timeout_s: float | None = None
     compresses: Known = "unknown"
-    caches: Known = "unknown"
     http_version: Literal["1.0", "1.1", "2"] = "1.1"
     over_tls: bool | None = None
 

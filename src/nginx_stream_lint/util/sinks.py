@@ -21,6 +21,8 @@ _ODD = rf"[^\n\t\x1b -~]|\x1b(?!{_BEHIND_ESCAPE})"
 _PLAIN = bytes([*b"\t\n", *range(ord(" "), ord("~") + 1)])
 _PART = 1024 * 1024  # characters
 _NEVER_SHOWN = r"[^\n -~]"
+# Its name would make Python load the names of all characters when it compiles this module.
+_REPLACEMENT = "\ufffd"
 _NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 # GitHub's runner looks for `::` at the start of a line, and GitHub's and Azure's for `##[` and
 # `##vso[` anywhere. A later program may remove colours.
@@ -47,7 +49,7 @@ def terminal(text: str, commands: bool = False) -> str:
 
     `commands`: the lines are workflow commands, made of escaped parts.
     """
-    if not _is_plain(text):
+    if not _is_plain(_without_styles(text)):
         text = re.sub(_ODD, lambda one: _shown(one[0]), text)
     return text if commands else without_commands(text)
 
@@ -63,11 +65,17 @@ def _is_plain(text: str) -> bool:
     return text.isascii() and not any(part.encode().translate(None, _PLAIN) for part in parts)
 
 
+def _without_styles(text: str) -> str:
+    """A text without our colours, between which a command may hide."""
+    return re.sub(_STYLE, "", text) if "\x1b" in text else text
+
+
 def without_commands(text: str) -> str:
     """Change lines so that no CI runner finds a command in them."""
-    if "::" in text or "\x1b" in text:
+    bare = _without_styles(text)
+    if "::" in bare:
         text = re.sub(_COMMAND, r"\1\\x3a", text)
-    return re.sub(_OLD_COMMAND, r"\\x23", text) if "#" in text else text
+    return re.sub(_OLD_COMMAND, r"\\x23", text) if "#" in bare and "##" in bare else text
 
 
 def has_commands(text: str) -> bool:
@@ -122,7 +130,7 @@ def _in_xml(one: re.Match[str]) -> str:
     character = one[0]
     if character.isprintable() or character in MARKS:
         return character
-    return "\N{REPLACEMENT CHARACTER}" if re.match(_NOT_XML, character) else f"&#{ord(character)};"
+    return _REPLACEMENT if re.match(_NOT_XML, character) else f"&#{ord(character)};"
 
 
 def _shown(character: str) -> str:
