@@ -206,9 +206,12 @@ def _among(
     if not valid_host(written, version):
         return ServerMatch(candidates[0].default, candidates[0], bad_host=True)
     for socket in candidates:
-        named = _by_name(socket, host) if socket.looks_at_names else None
-        if named is not None:
+        named = _by_name(socket, host)
+        if named is not None and socket.looks_at_names:
             return named
+        if named is not None and not named.unreadable:
+            # A lone server gets every host, but its name says that the host has its address.
+            return ServerMatch(named.server, socket)
     return ServerMatch(candidates[0].default, candidates[0])
 
 
