@@ -365,3 +365,30 @@ def test_a_url_of_no_configuration_is_a_problem(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "passed to proxy_pass http://b " in done.stdout
     assert 'no server listens for "http://b.com:81/"' in done.stderr
+
+
+DECLARED = """events {}
+http { server { listen 80; %s
+ location /x { proxy_pass http://127.0.0.1:9; proxy_http_version 1.1; proxy_read_timeout 1h; } } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("comment", "settings", "is_fixed"),
+    [
+        ("sse", "", True),
+        ("sse x_accel_buffering=no", "", False),
+        ("", "streams: [{path: /x, kind: sse, x_accel_buffering: 'no'}]", False),
+        ("", "streams: [{path: /x/y, kind: sse, x_accel_buffering: 'no'}]", True),
+    ],
+)
+def test_what_is_declared_about_a_stream_counts_for_its_url(
+    comment: str, settings: str, is_fixed: bool, tmp_path: Path
+) -> None:
+    """The assumption that the URL streams adds no second stream that says less."""
+    text = f"\n # nginx-stream-lint: stream {comment}" if comment else ""
+    (tmp_path / "nginx.conf").write_text(DECLARED % text)
+    (tmp_path / ".nginx-stream-lint.yaml").write_text(settings or "{}")
+    done = run_here("explain", "nginx.conf", "/x", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert ("proxy_buffering off;" in done.stdout) is is_fixed

@@ -176,7 +176,7 @@ class _DetectionContext(Struct):
             if dead and not dead.keys().isdisjoint(level.outward()):
                 continue
             said = _said(level, declared, self.commented)
-            if asked is not None:
+            if asked is not None and not any(_says_more(asked, *one) for one in said):
                 said = [*said, (replace(asked.stream, path=asked.path), asked.path)]
             is_open = any(stream.kind_is_open or self._is_doubted(path) for stream, path in said)
             if is_open or not said:
@@ -267,6 +267,12 @@ def _said(
         if said:
             return said
     return []
+
+
+def _says_more(asked: Declaration, stream: Stream, path: str | None) -> bool:
+    """Whether a declaration is about a requested path, too, and may say more about its stream."""
+    is_about = path is None or path == asked.path
+    return is_about and (stream.kind == asked.stream.kind or stream.kind != "websocket")
 
 
 class _ServerEvidence:
