@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from nginx_stream_lint.analysis.lint import Options, lint
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.kubernetes import kustomized
+from nginx_stream_lint.util.budget import Limits
 from tests.command import run
-from tests.kubernetes.gateways import GATEWAY, ROUTE, checked, fixed, policy, said, write
+from tests.kubernetes.gateways import GATEWAY, ROUTE, RULES, checked, fixed, policy, said, write
 
 LONG = "timeout:\n  read: 1h\n"
 OFF = f"buffering:\n  disable: true\n{LONG}"
@@ -259,3 +262,18 @@ def test_explain_names_the_rule_of_the_overlay(tmp_path: Path) -> None:
     done = run("explain", str(tmp_path), "http://prod.example.com/v1/chat/completions")
     assert "prod/patch.yaml:11" in done.stdout
     assert "proxy_buffering       off" in done.stdout
+
+
+def test_many_overlays_of_one_base_do_not_use_up_the_limit(tmp_path: Path) -> None:
+    files = base(ON)
+    for number in range(20):
+        files[f"o{number}/kustomization.yaml"] = PATCHED
+        files[f"o{number}/patch.yaml"] = patch(
+            f"spec: {{hostnames: [o{number}.example.com]}}", "HTTPRoute", "llm"
+        )
+    write(tmp_path, files)
+    # One alone takes about 4,000 characters.
+    workspace = Workspace.on_disk(str(tmp_path), limits=Limits(made=20_000))
+    report = lint(workspace, options=Options(rules=RULES))
+    assert report.problems == []
+    assert STALLS in said(report)
