@@ -147,9 +147,9 @@ def explain_command(
             why = f'{conf}:1:1: no server listens for "{url}"; check its scheme and port'
             unexplained[url] = UnexplainedUrl(url, why)
     used = list(dict.fromkeys(by for by, _ in explained.values())) or [explainers.first]
-    from nginx_stream_lint.report.explain import explain_json, explain_text
-
     if format_ == "json":
+        from nginx_stream_lint.report.explain_json import explain_json
+
         text = explain_json([unexplained.get(url) or explained[url][1] for url in urls])
     else:
         pairs = [explained[url] for url in urls if url not in unexplained]
@@ -172,6 +172,8 @@ def explain_command(
 
             text = explain_html(pairs, told)
         else:
+            from nginx_stream_lint.report.explain import explain_text
+
             text = explain_text(pairs, told, columns(output))
     if text:
         write(text, output, color)

@@ -31,11 +31,8 @@ from nginx_stream_lint.kubernetes.gateway_author import GatewayAuthor
 from nginx_stream_lint.kubernetes.gateway_fabric import (
     GatewayConverter,
     GatewayPart,
-    Plan,
-    gateways_of,
-    rules_of,
-    says_nginx,
 )
+from nginx_stream_lint.kubernetes.gateway_routes import Plan, gateways_of, rules_of, says_nginx
 from nginx_stream_lint.kubernetes.kustomized import Kustomize, with_patches
 from nginx_stream_lint.kubernetes.manifest import Mapping, Scalar, documents
 from nginx_stream_lint.kubernetes.nginx_text import TooLong
