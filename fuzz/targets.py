@@ -148,9 +148,8 @@ def explain_never_raises(one: Case, folder: Path) -> None:
         found = [explainer.explain(url, parse_url(url)) for url in _urls(one.text)]
         landed = [each for each in found if each.route.server is not None]
         check_document("explain", json.loads(explain_json(landed)))
-        explain_text(explainer, landed, [explainer.findings(each) for each in landed]).encode(
-            "utf-8"
-        )
+        findings = [explainer.findings(each) for each in landed]
+        explain_text([(explainer, each) for each in landed], findings).encode("utf-8")
         assert all(finding.message for each in landed for finding in explainer.findings(each))
         assert all(problem.message for problem in explainer.problems)
 

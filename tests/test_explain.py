@@ -318,3 +318,77 @@ def test_both_servers_on_the_way_are_named(tmp_path: Path) -> None:
     assert f"stalls: the proxy buffer in location /v1/ ({path}:4) holds 4 KB" in said
     assert f"error response-buffering at {path}:4: proxy_buffering is on" in said
     assert "location /v1/ { proxy_pass http://127.0.0.1:9; proxy_http_version 1.1;" in said
+
+
+def site(name: str, port: int = 80, app: str = "") -> str:
+    location = f"location / {{ proxy_pass http://{app or name[0]}; }}"
+    return f"server {{ listen {port}; server_name {name}; {location} }}"
+
+
+CONFIG_MAP = (
+    "kind: ConfigMap\nmetadata: {{name: web, namespace: {}}}\ndata:\n  site.conf: |\n    {}\n"
+)
+CONFIG_MAPS = "---\n".join(
+    (CONFIG_MAP.format("a", site("a.com")), CONFIG_MAP.format("b", site("b.com", 8080)))
+)
+
+
+@pytest.mark.parametrize(
+    ("files", "conf"),
+    [
+        ({"a.conf": site("a.com"), "b.conf": site("b.com", 8080)}, "."),
+        ({"maps.yaml": CONFIG_MAPS}, "maps.yaml"),
+        ({"a.conf": site("a.com"), "b.conf": site("~^b[.]com$", 8080, "b")}, "."),
+        ({"a.conf": site("a.com"), "b.conf": site("*.com", 8080, "b")}, "."),
+    ],
+    ids=["folder", "ConfigMaps", "expression", "wildcard"],
+)
+def test_the_configuration_is_the_one_with_the_name(
+    files: dict[str, str], conf: str, tmp_path: Path
+) -> None:
+    """Of several at a path; the first one is that of a path alone, and of other names."""
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    urls = ["http://b.com:8080/", "http://a.com/", "/", "http://127.0.0.1:8080/", "http://c.de/"]
+    done = run_here("explain", str(tmp_path / conf), *urls, "--format", "json")
+    found = json.loads(done.stdout)
+    assert [one["url"] for one in found] == urls
+    assert [one["handler"]["target"] for one in found] == [f"http://{name}" for name in "baaba"]
+    text = run_here("explain", conf, *urls, cwd=tmp_path).stdout
+    assert text.count("passed to proxy_pass http://a ") == 3
+
+
+def test_a_url_of_no_configuration_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "a.conf").write_text(site("a.com"))
+    (tmp_path / "b.conf").write_text(site("b.com", 8080))
+    done = run_here("explain", ".", "http://b.com:8080/", "http://b.com:81/", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "passed to proxy_pass http://b " in done.stdout
+    assert 'no server listens for "http://b.com:81/"' in done.stderr
+
+
+DECLARED = """events {}
+http { server { listen 80; %s
+ location /x { proxy_pass http://127.0.0.1:9; proxy_http_version 1.1; proxy_read_timeout 1h; } } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("comment", "settings", "is_fixed"),
+    [
+        ("sse", "", True),
+        ("sse x_accel_buffering=no", "", False),
+        ("", "streams: [{path: /x, kind: sse, x_accel_buffering: 'no'}]", False),
+        ("", "streams: [{path: /x/y, kind: sse, x_accel_buffering: 'no'}]", True),
+    ],
+)
+def test_what_is_declared_about_a_stream_counts_for_its_url(
+    comment: str, settings: str, is_fixed: bool, tmp_path: Path
+) -> None:
+    """The assumption that the URL streams adds no second stream that says less."""
+    text = f"\n # nginx-stream-lint: stream {comment}" if comment else ""
+    (tmp_path / "nginx.conf").write_text(DECLARED % text)
+    (tmp_path / ".nginx-stream-lint.yaml").write_text(settings or "{}")
+    done = run_here("explain", "nginx.conf", "/x", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert ("proxy_buffering off;" in done.stdout) is is_fixed

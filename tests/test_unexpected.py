@@ -58,7 +58,8 @@ def use(folder: Path, text: bytes, name: str = "a.conf") -> None:
         explanations = [explainer.explain(url, parse_url(url)) for url in URLS]
         explanations = [one for one in explanations if one.route.server is not None]
         check_document("explain", json.loads(explain_json(explanations)))
-        explain_text(explainer, explanations, [explainer.findings(each) for each in explanations])
+        pairs = [(explainer, one) for one in explanations]
+        explain_text(pairs, [explainer.findings(each) for each in explanations])
         assert isinstance(explainer.problems, list)
     fix_checked(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)
 

@@ -84,6 +84,20 @@ def test_keys_of_one_file_include_one_another(tmp_path: Path) -> None:
     assert len(one.files) == 2
 
 
+@pytest.mark.parametrize("more", ["", "".join(f"  {n}.conf: x\n" for n in range(200))])
+def test_keys_of_the_same_document_come_first(more: str, tmp_path: Path) -> None:
+    """Two ConfigMaps of one file may have equal keys, as in two namespaces."""
+    one = "kind: ConfigMap\nmetadata: {{namespace: {0}}}\ndata:\n  nginx.conf: |\n    {1}\n"
+    main = "http { include site.conf; }"
+    site = "  site.conf: |\n    server {{ location /{0} {{ proxy_pass http://{0}; }} }}\n"
+    text = "---\n".join(one.format(name, main) + site.format(name) for name in "abc") + more
+    found = read(tmp_path, text, "a.yaml")
+    assert len(found) == 3
+    for configuration, name in zip(found, "abc", strict=True):
+        [server] = [one for one in configuration.files if one is not configuration.root]
+        assert f"location /{name} " in server.reading.text
+
+
 def test_text_that_is_no_nginx_is_left_alone(tmp_path: Path) -> None:
     text = 'data:\n  run.sh: |\n    set -e\n    echo {}\n  app.json: |\n    {"a": {"b": 1}}\n'
     assert read(tmp_path, text, "a.yaml") == []

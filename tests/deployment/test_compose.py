@@ -222,7 +222,7 @@ def test_configs_in_files_and_in_place() -> None:
     assert files(one) == {
         "/plain": "a.conf", "/etc/nginx/nginx.conf": "a.conf", "/t": "compose.yml", "/run/secrets/key": None,
     }  # fmt: skip
-    assert one.at("/t").key == "configs.text"  # type: ignore[union-attr]
+    assert one.at("/t").key == "content"  # type: ignore[union-attr]
 
 
 def test_a_build_is_the_dockerfiles() -> None:

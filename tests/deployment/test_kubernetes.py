@@ -533,3 +533,32 @@ def test_each_kind_is_found_in_a_file_of_its_own(kind: str, name: str) -> None:
         }
     )
     assert files(instance(found))[f"{FOLDER}/s.conf"] == "k/secret.yaml"
+
+
+def test_a_component_changes_what_is_beside_it() -> None:
+    """Its patches apply to the resources of the kustomization that names it."""
+    made = deployment(
+        {
+            "a.yaml": DEPLOYMENT,
+            "part/kustomization.yaml": "kind: Component\npatches: [{path: patch.yaml}]\n",
+            "part/patch.yaml": (
+                "kind: Deployment\nmetadata: {name: web}\n"
+                "spec: {template: {spec: {containers: [{name: nginx, image: 'nginx:1.31.0'}]}}}\n"
+            ),
+            "prod/kustomization.yaml": "resources: [../a.yaml]\ncomponents: [../part]\n",
+        }
+    )
+    one = instance(made)
+    assert one.versions is not None
+    assert one.versions.text == "1.31.0"
+
+
+def test_a_patch_deletes_a_workload() -> None:
+    made = deployment(
+        {
+            "a.yaml": DEPLOYMENT,
+            "kustomization.yaml": "resources: [a.yaml]\npatches: [{path: patch.yaml}]\n",
+            "patch.yaml": "kind: Deployment\nmetadata: {name: web}\n$patch: delete\n",
+        }
+    )
+    assert made.instances == ()

@@ -12,7 +12,7 @@ import click
 import pytest
 from msgspec.structs import replace
 
-from nginx_stream_lint.analysis.explain import explain, make_explainer
+from nginx_stream_lint.analysis.explain import explain, make_explainers
 from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.analysis.versions import of_all_versions
 from nginx_stream_lint.config import InputOptions
@@ -382,13 +382,13 @@ def test_explain_names_the_nginx_its_version_and_the_app() -> None:
     text = COMPOSE.replace("{version}", "1.27.3") + "  api:\n    image: vllm/vllm-openai\n"
     files = repository(**{"compose.yaml": text})
     url = "/v1/chat/completions"
-    explainer = make_explainer(Workspace.in_memory(files), "b/site.conf", Options())
-    found = explainer.explain_all([(url, parse_url(url))])
-    shown = explain_text(explainer, found, [explainer.findings(one) for one in found])
+    explainers = make_explainers(Workspace.in_memory(files), "b/site.conf", Options())
+    found = explainers.explain_all([(url, parse_url(url))])
+    shown = explain_text(found, [by.findings(one) for by, one in found])
     assert "web (compose.yaml:2) runs nginx 1.27.3 (compose.yaml:3)" in shown
     assert "1.0  [default of nginx 1.27.3 (compose.yaml:3)]" in shown
     assert "  app       vLLM\n" in shown
-    [document] = json.loads(explain_json(found))
+    [document] = json.loads(explain_json([one for _, one in found]))
     check_document("explain", [document])
     assert document["app"] == "vLLM"
     assert document["nginx"] == {
@@ -586,19 +586,19 @@ def test_explain_names_others_that_read_the_file() -> None:
         (5, " and 2 others read this file, too server"),
     ):
         files = repository("1.27.3", **dict([*more.items()][:count]))
-        explainer = make_explainer(Workspace.in_memory(files), "b/site.conf", Options())
-        found = explainer.explain_all([(url, parse_url(url))])
-        shown = " ".join(explain_text(explainer, found, [[]], width=1000).split())
+        explainers = make_explainers(Workspace.in_memory(files), "b/site.conf", Options())
+        found = explainers.explain_all([(url, parse_url(url))])
+        shown = " ".join(explain_text(found, [[]], width=1000).split())
         assert words in shown
 
 
 def test_explain_names_a_service_with_overrides_once() -> None:
     override = "services: {web: {environment: {A: b}}}\n"
     files = {**repository("1.27.3"), "compose.prod.yaml": override}
-    explainer = make_explainer(Workspace.in_memory(files), "b/site.conf", Options())
+    explainers = make_explainers(Workspace.in_memory(files), "b/site.conf", Options())
     url = "/v1/chat/completions"
-    found = explainer.explain_all([(url, parse_url(url))])
-    shown = " ".join(explain_text(explainer, found, [[]], width=1000).split())
+    found = explainers.explain_all([(url, parse_url(url))])
+    shown = " ".join(explain_text(found, [[]], width=1000).split())
     assert "(compose.yaml:3) server" in shown
 
 
@@ -642,3 +642,42 @@ def test_an_image_tells_what_a_path_of_its_app_is(target: str, confidence: str |
     }
     assert found.get("location /models/") == confidence
     assert found["location /"] == "known"
+
+
+def test_the_texts_of_a_compose_file_are_those_of_their_services() -> None:
+    """Two of its `configs` have the same key, `content`."""
+    services = "".join(
+        f"  {name}:\n    image: nginx:{version}\n"
+        f"    configs: [{{source: {name}, target: /etc/nginx/conf.d/default.conf}}]\n"
+        for name, version in (("new", "1.31.3"), ("old", "1.22.1"))
+    )
+    texts = "".join(
+        f"  {name}:\n    content: |\n"
+        f"      server {{ location /events {{ proxy_pass http://{name}; }} }}\n"
+        for name in ("new", "old")
+    )
+    result = linted({"compose.yaml": f"services:\n{services}configs:\n{texts}"})
+    found = {
+        (one.instance, one.severity) for one in result.findings if one.rule == "response-buffering"
+    }
+    assert found == {("new", "warning"), ("old", "error")}
+
+
+def test_config_maps_of_one_name_in_two_namespaces() -> None:
+    pod = (
+        "kind: Deployment\nmetadata: {{name: web, namespace: {0}}}\nspec: {{template: {{spec: {{"
+        "containers: [{{name: nginx, image: 'nginx:{1}',"
+        " volumeMounts: [{{name: c, mountPath: /etc/nginx/conf.d}}]}}],"
+        " volumes: [{{name: c, configMap: {{name: sites}}}}]}}}}}}\n---\n"
+        "kind: ConfigMap\nmetadata: {{name: sites, namespace: {0}}}\ndata:\n  default.conf: |\n"
+        "    server {{ location /events {{ proxy_pass http://{0}; }} }}\n"
+    )
+    result = linted(
+        {"all.yaml": "---\n".join((pod.format("a", "1.31.3"), pod.format("b", "1.22.1")))}
+    )
+    found = {
+        (one.place.line, one.severity)
+        for one in result.findings
+        if one.rule == "response-buffering"
+    }
+    assert found == {(9, "warning"), (19, "error")}

@@ -105,6 +105,20 @@ def test_a_lone_server_without_captures_looks_at_no_name() -> None:
     assert way(text, "http://joe.h/").redirect == "/-"
 
 
+@pytest.mark.parametrize("name", ["b", "*.b", '"~^(www.)?b$"'])
+def test_a_name_tells_the_address_of_a_lone_server(name: str) -> None:
+    """nginx looks at no name there, but who connects has resolved it to this address."""
+    text = f"""
+        server {{ listen 10.0.0.1:80; server_name a; return 201 x; }}
+        server {{ listen 10.0.0.2:80; server_name {name}; return 202 x; }}
+    """
+    host = "www.b" if name == "*.b" else "b"
+    assert way(text, f"http://{host}/").status == 202
+    assert way(text, "http://a/").status == 201
+    assert way(text, "http://c/").status == 201
+    assert way(text, f"http://{host}:81/").server is None
+
+
 def test_specific_address_before_wildcard() -> None:
     text = """
         server { listen 80; server_name localhost; return 201 x; }

@@ -205,6 +205,27 @@ ASKED = {
 }
 
 
+@pytest.mark.parametrize("where", ["server", "location"])
+def test_http2_streams_without_keepalive(
+    where: str, command: Command, tmp_path: Path, binary: NginxBinary
+) -> None:
+    """nginx sends a GOAWAY at once, and then the response. Browsers and curl read it."""
+    is_new = binary.version >= (1, 25, 1)
+    listen = "listen 443 ssl; http2 on;" if is_new else "listen 443 ssl http2;"
+    off = "keepalive_timeout 0;"
+    main = tmp_path / "nginx.conf"
+    main.write_text(
+        f"http {{ server {{ {listen} ssl_certificate a; ssl_certificate_key b;"
+        f" {off if where == 'server' else ''} location / {{ {off if where != 'server' else ''}"
+        " proxy_pass http://a:1; proxy_http_version 1.1; proxy_buffering off; } } }"
+    )
+    document = command.json(main, "https://a/", "--nginx", binary.path, status=0)
+    assert verdicts(document) == {
+        ("https://a/", "h1-tls"): "streams",
+        ("https://a/", "h2"): "streams",
+    }
+
+
 def test_servers_of_all_kinds(command: Command, tmp_path: Path, binary: NginxBinary) -> None:
     main = tmp_path / "nginx.conf"
     has_directive = binary.version >= (1, 25, 1)

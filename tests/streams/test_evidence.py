@@ -440,3 +440,57 @@ def test_a_long_path_is_not_looked_up_at_each_of_its_slashes(
     few = len(asked)
     assert catalogue.endpoints_by_leading_segments(path + "/more" * 10_000) == known
     assert len(asked) - few < few + longest
+
+
+FIXED = 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "Upgrade";'
+MAPPED = "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;"
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "kinds"),
+    [
+        ("/events", FIXED, ["websocket"]),
+        ("/api/v1/notifications/", FIXED, ["websocket"]),
+        ("/events", f"{FIXED} proxy_read_timeout 7d;", ["websocket"]),
+        # What speaks for a response that streams, speaks for both.
+        ("/events", f"{FIXED} proxy_buffering off;", ["sse", "websocket"]),
+        ("/events", f"{FIXED} add_header X-Accel-Buffering no;", ["sse", "websocket"]),
+        ("/events", f"{FIXED} # server-sent events\n", ["sse", "websocket"]),
+        ("/sse", FIXED, ["sse", "websocket"]),
+        ("/ai/stream", FIXED, ["chunked", "websocket"]),
+        ("/chatgpt", FIXED, ["sse", "websocket"]),
+        # Upgrade is passed on only where the client sends it.
+        ("/events", MAPPED, ["sse", "websocket"]),
+        ("/events", "proxy_set_header Connection upgrade;", ["sse"]),
+    ],
+)
+def test_a_location_made_for_websockets(
+    path: str, more: str, kinds: list[str], tmp_path: Path
+) -> None:
+    maps = "map $http_upgrade $connection_upgrade { default upgrade; '' close; }\n"
+    text = f"http {{ {maps} server {{ {at(path, more=more)} }} }}"
+    (one,) = found(tmp_path, text).values()
+    assert sorted(stream.kind for stream in one.streams) == kinds
+
+
+@pytest.mark.parametrize(
+    ("other", "target", "kinds"),
+    [
+        ("/admin/", "http://backend:8000/admin/", []),
+        ("^~ /swagger", "http://backend:8000", []),
+        ("~ ^/(admin|static)/", "http://backend:8000", []),
+        ("/docs/", "http://backend:8000", ["sse"]),
+        ("/admin/", "http://console:8000", ["sse"]),
+    ],
+)
+def test_the_prefix_of_openai_on_a_site(
+    other: str, target: str, kinds: list[str], tmp_path: Path
+) -> None:
+    """A long timeout and /v1/ are weak evidence; a site with pages has an API of its own."""
+    text = at("/v1/", "http://backend:8000", "proxy_read_timeout 300;") + at(other, target)
+    assert list(likely(tmp_path, text).values()) == kinds
+
+
+def test_other_evidence_counts_on_a_site(tmp_path: Path) -> None:
+    text = at("/v1/", more="proxy_buffering off;") + at("/admin/") + at("/events", more=FIXED)
+    assert likely(tmp_path, text) == {"/v1/": "chunked", "/events": "websocket"}

@@ -185,7 +185,7 @@ def test_the_catalogue_is_whole() -> None:
             assert endpoint.distinctive.startswith(("/", "(never)")), (app.name, endpoint.path)
         assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in app.names), app.name
     assert set(evidence_words()) == {
-        *("path", "talk", "comment", "upstream", "around", "around_api"),
+        *("path", "talk", "comment", "upstream", "around", "either", "site", "around_api"),
         *(
             "pages",
             "general",

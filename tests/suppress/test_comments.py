@@ -277,6 +277,8 @@ JINJA_OR_NGINX = [
     ("a.conf.j2", f"server {{\n{{{NOTHING} #}}\n}}\n", "server {\n}\n"),
     ("a.conf.j2", f"server {{\n{{{NOTHING}\n#}}\n}}\n", "server {\n}\n"),
     ("a.conf.j2", f"server {{\n{{{NOTHING}\nlocation / {{ }} #}}\n}}\n", None),
+    ("a.conf.j2", f"server {{ # {{{NOTHING}\nlisten 80; #}}\n}}\n", None),
+    ("a.conf.j2", f"server {{ # {{{NOTHING} #}} x\n}}\n", "server { #  x\n}\n"),
     ("a.conf.erb", f"server {{\n<%{NOTHING}\nevents below %>\n}}\n", None),
     (
         "a.tmpl",
@@ -301,6 +303,7 @@ def test_a_comment_is_whose_reader_took_it_for_one(
 
 @settings(max_examples=150, deadline=None)
 @example("a.conf", ["server {", f"{NOTHING}\n", "a.conf", "{# ", " #}"])
+@example("a.conf.j2", ["a.conf", " #}", "server {", f"{NOTHING}\n", "server {", " #}"])
 @given(
     name=st.sampled_from(["a.conf", "a.yaml", "a.md", "a.conf.j2", "a.tmpl", "a.conf.erb"]),
     words=st.lists(st.sampled_from((*WORDS, *AROUND, *TAGS, f"{NOTHING}\n")), max_size=25),

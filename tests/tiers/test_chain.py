@@ -371,6 +371,28 @@ def test_a_tier_between_may_drop_headers_for_caching(app: str, middle: str, verd
     assert verdicts(json.loads(explain_json(found))[0]) == {verdict}
 
 
+@pytest.mark.parametrize("added", ["no", "yes"])
+@pytest.mark.parametrize(
+    ("version", "verdict"), [((1, 22, 1), "streams"), ((1, 23, 0), "stalls")], ids=["old", "new"]
+)
+def test_a_header_that_comes_twice_is_not_repeated(
+    version: tuple[int, int, int], verdict: str, added: str
+) -> None:
+    """The variable has both values, joined, which no nginx obeys; before 1.23.0 the first."""
+    twice = f"proxy_pass_header X-Accel-Buffering; add_header X-Accel-Buffering {added};"
+    repeats = "add_header X-Accel-Buffering $upstream_http_x_accel_buffering;"
+    texts = {
+        "app.conf": APP % twice,
+        "middle.conf": EDGE.replace("listen 443 ssl;", "listen 7000;") % repeats,
+        "edge.conf": EDGE.replace("8080", "7000") % "",
+    }
+    through = ["middle.conf", "edge.conf"]
+    options = Options(nginx_version=version)
+    found = explain(Workspace.in_memory(texts), "app.conf", [URL], options, through=through)
+    one = json.loads(explain_json(found))[0]
+    assert verdicts(one, x_accel_buffering="no") == {verdict}
+
+
 @pytest.mark.parametrize(
     ("proxied", "verdict"),
     [

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from nginx_stream_lint import Workspace, lint
+from nginx_stream_lint import Workspace, explain, lint
+from nginx_stream_lint.deployment import read
 from tests.command import run
 
 COMPOSE = """services:
@@ -197,6 +198,35 @@ def test_a_controller_leads_through_a_service_to_a_pod(
 
 def in_namespace(text: str, namespace: str) -> str:
     return text.replace("metadata: {name", f"metadata: {{namespace: {namespace}, name")
+
+
+@pytest.mark.parametrize(
+    "front",
+    [MANIFEST.partition("---\n")[0], ROUTE, VIRTUAL_SERVER],
+    ids=["Ingress", "Gateway", "VS"],
+)
+def test_explain_of_a_front_alone_finds_the_pod_around_it(front: str, tmp_path: Path) -> None:
+    (tmp_path / "front.yaml").write_text(front, encoding="utf-8")
+    (tmp_path / "pod.yaml").write_text(POD, encoding="utf-8")
+    (tmp_path / "other.yaml").write_text(POD.replace("web", "other"), encoding="utf-8")
+    one = explained(tmp_path, "front.yaml", "http://chat.example.com/v1/chat")
+    assert [tier["file"] for tier in one["tiers"]] == ["pod.yaml", "front.yaml"]
+
+
+def test_manifests_without_nginx_are_not_read_for_explain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = str(tmp_path / "front.yaml")
+    (tmp_path / "front.yaml").write_text(MANIFEST.partition("---\n")[0], encoding="utf-8")
+    (tmp_path / "pod.yaml").write_text(POD.replace("nginx:1.22", "httpd:2"), encoding="utf-8")
+    monkeypatch.setattr(read, "read_deployment", None)
+    (one,) = explain(Workspace.on_disk(front), front, ["http://chat.example.com/v1/chat"])
+    assert len(one.tiers) == 1
+    (tmp_path / "pod.yaml").write_text(POD, encoding="utf-8")
+    with pytest.raises(TypeError, match="not callable"):
+        explain(Workspace.on_disk(front), front, ["http://chat.example.com/v1/chat"])
+    # A lint of the file alone needs no other manifest.
+    assert not lint(Workspace.on_disk(front)).problems
 
 
 def in_template(text: str) -> str:

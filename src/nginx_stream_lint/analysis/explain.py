@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.explainer import Explainer, Explanation
+from nginx_stream_lint.analysis.explainers import Explainers
 from nginx_stream_lint.analysis.lint import (
     Options,
     read,
@@ -60,8 +61,8 @@ def explain(
     """
     requests = [(url, parse_url(url, method.upper())) for url in urls]
     options = options or Options()
-    explainer = make_explainer(workspace, conf, options, documents, through=through)
-    return explainer.explain_all(requests)
+    explainers = make_explainers(workspace, conf, options, documents, through=through)
+    return [one for _, one in explainers.explain_all(requests)]
 
 
 def make_explainer(
@@ -74,24 +75,41 @@ def make_explainer(
 ) -> Explainer:
     """Return an explainer for the last nginx of a chain: that of `conf`, then those of `through`.
 
-    Of several configurations for a path, the first one with a server is used. Raises `NoServer`.
+    Of several configurations for a path, this is the first one with a server. Raises `NoServer`.
+    """
+    return make_explainers(workspace, conf, options, documents, streams, through).first
+
+
+def make_explainers(
+    workspace: Workspace,
+    conf: str,
+    options: Options,
+    documents: str | None = None,
+    streams: bool = False,
+    through: Sequence[str] = (),
+) -> Explainers:
+    """Return the explainers for the configurations of a path, as `make_explainer` makes them.
+
+    A chain has one. Raises `NoServer`.
     """
     files = None if documents is None else DocumentRoot(workspace, documents)
     chain: list[Explainer] = []
     products: list[ProductPosition] = []
+    explainers: Explainers | None = None
     for path in _chain(workspace, conf, options, through):
         product = None if workspace.exists(path) else named_tier(path)
         if product is not None:
             products.append(ProductPosition(product, chain[-1].nginx if chain else None))
         else:
-            chain.append(_first_explainer(workspace, path, options, files, streams, chain))
-    if not chain:
+            explainers = _explainers(workspace, path, options, files, streams, chain)
+            chain.append(explainers.first)
+    if explainers is None:
         advice = "name a configuration, too"
         raise NoServer([Problem(conf, 1, 1, "there is no nginx in the chain", advice)])
     if not through:
         products += _declared_products(workspace, options, chain)
-    chain[-1].products = tuple(products)
-    return chain[-1]
+    explainers.first.products = tuple(products)
+    return explainers if len(chain) == 1 and not products else Explainers(explainers.first)
 
 
 def _declared_products(
@@ -124,30 +142,56 @@ def _chain(
     return (conf, *through)
 
 
-def _first_explainer(
+def _explainers(
     workspace: Workspace,
     conf: str,
     options: Options,
     files: DocumentRoot | None,
     streams: bool,
     behind: Sequence[Explainer],
-) -> Explainer:
+) -> Explainers:
     with spending(workspace.budget):
-        found = read(workspace, [conf], options.around)
+        found = read(workspace, [conf], options.around, behind=True)
+
+    def explainers(behind: Sequence[Explainer]) -> Iterator[Explainer]:
         for one in found:
             if one.root is not None:
-                explainer = _explainer(workspace, one, options, files, streams, behind)
+                with spending(workspace.budget):
+                    explainer = _explainer(workspace, one, options, files, streams, behind)
                 if explainer.servers:
-                    every = dict.fromkeys(each.deployed for each in found)
-                    explainer.other_nginx = [
-                        nginx for nginx in every if nginx is not None and nginx is not one.deployed
-                    ]
-                    return explainer
+                    explainer.other_nginx = _others_that_read(one, found)
+                    yield explainer
+
+    # A copy: the caller adds to the chain.
+    made = explainers(tuple(behind))
+    first = next(made, None)
+    if first is not None:
+        return Explainers(first, made)
     problems = [problem for one in found for problem in one.problems]
     if not problems or any(one.root is not None for one in found):
         advice = "name a file with a server or location"
         problems.append(Problem(conf, 1, 1, "there is no server in it", advice))
     raise NoServer(problems)
+
+
+def _others_that_read(one: Configuration, found: Sequence[Configuration]) -> list[Deployed]:
+    """The other nginx of the deployment that read a file, or a text in one, of a configuration."""
+    if one.deployed is None:
+        return []
+    own = set(_texts(one))
+    others = {each.deployed: each for each in found if each.deployed is not one.deployed}
+    return [
+        nginx
+        for nginx, each in others.items()
+        if nginx is not None and any(text in own for text in _texts(each))
+    ]
+
+
+def _texts(configuration: Configuration) -> Iterator[tuple[str, tuple[int, int]]]:
+    """The files of a configuration, with the spans of their texts, except an image's own."""
+    for file in configuration.files:
+        if not file.source.is_from_image:
+            yield file.source.key, file.reading.region
 
 
 def _explainer(
@@ -173,7 +217,7 @@ def explainer_in_front(
     """
     chain: list[Explainer] = []
     for path in behind:
-        chain.append(_first_explainer(workspace, path, options, None, False, chain))
+        chain.append(_explainers(workspace, path, options, None, False, chain).first)
     with spending(workspace.budget):
         return _explainer(workspace, configuration, options, None, False, chain)
 

@@ -42,6 +42,7 @@ from nginx_stream_lint.nginx.listeners import Client, clients, idle_timeout_s
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_body import client_silence_s
 from nginx_stream_lint.nginx.request_route import Route, route_request
+from nginx_stream_lint.nginx.servers import choose_server, has_name
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.versions import OLD, Version
@@ -169,6 +170,21 @@ class Explainer:
     def servers(self) -> Sequence[Level]:
         """The servers that may get requests."""
         return list(self._clients)
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """The names of its servers."""
+        rows = [row for one in self.servers for row in one.rows.get("server_name", ())]
+        return [name for row in rows for name in row.args if name]
+
+    def has_name(self, request: Request) -> bool:
+        """Whether a server that listens for a request has its host as a name."""
+        return self.nginx.http is not None and has_name(self.nginx.http, request, self.version)
+
+    def accepts(self, request: Request) -> bool:
+        """Whether a server listens for a request."""
+        http = self.nginx.http
+        return http is not None and choose_server(http, request, self.version) is not None
 
     def explain(self, url: str, request: Request) -> Explanation:
         """Explain a request; `route.server` is None if no server accepts it."""

@@ -7,7 +7,7 @@ baseline, `with_fixes`. Fixes are planned only for the remaining findings.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -65,6 +65,8 @@ from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
 
 if TYPE_CHECKING:
+    from nginx_stream_lint.config.inputs import Blocks
+    from nginx_stream_lint.kubernetes.kustomized import Applied
     from nginx_stream_lint.streams.unproxied import UnproxiedReason
     from nginx_stream_lint.suppress.baseline import Baseline, BaselineEntry
 
@@ -335,18 +337,24 @@ def _as_note(problem: Problem) -> Note:
     return Note(problem.file, problem.line, problem.column, f"{problem.message}; {problem.advice}")
 
 
-def read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> list[Configuration]:
+def read(
+    workspace: Workspace, paths: Sequence[str], around: InputOptions, behind: bool = False
+) -> list[Configuration]:
     """Read all configurations for paths, including those that a controller would generate.
 
-    This begins a run: results cached by an earlier one are cleared.
+    With `behind`, the nginx behind a controller are searched in the manifests around. This begins a
+    run: results cached by an earlier one are cleared.
     """
-    return [one for one in _read(workspace, paths, around) if not one.is_context]
+    return [one for one in _read(workspace, paths, around, behind) if not one.is_context]
 
 
-def _read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> list[Configuration]:
+def _read(
+    workspace: Workspace, paths: Sequence[str], around: InputOptions, behind: bool = False
+) -> list[Configuration]:
     """See `read`; with those that others are only compared with."""
     forget()
-    return configurations(workspace, paths, around, _manifests, _deployments, _together)
+    deployments = partial(_deployments, behind)
+    return configurations(workspace, paths, around, _manifests, deployments, _together)
 
 
 def _manifests(
@@ -363,19 +371,27 @@ def _together(
     from nginx_stream_lint.kubernetes.gateway_reading import gateway_configurations
     from nginx_stream_lint.kubernetes.merging import merged
 
-    return [*merged(made, files, yaml), *gateway_configurations(yaml, files)]
+    return [*merged(made, files, yaml), *gateway_configurations(yaml, files, _kustomized)]
+
+
+def _kustomized(workspace: Workspace, files: Sequence[str]) -> Applied:
+    from nginx_stream_lint.deployment import kustomized
+
+    return kustomized(workspace, files)
 
 
 def _deployments(
+    behind: bool,
     workspace: Workspace,
     root: str,
     files: Sequence[str],
     yaml: Sequence[str],
-    blocks: Callable[[str, str], MappedText | None],
+    blocks: Blocks,
+    is_generated: bool,
 ) -> tuple[Sequence[Deployed], Sequence[Note]]:
     from nginx_stream_lint.deployment import deployed
 
-    found, problems = deployed(workspace, root, files, yaml, blocks)
+    found, problems = deployed(workspace, root, files, yaml, blocks, behind and is_generated)
     return found, [replace(_as_note(one), detail=True) for one in problems]
 
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import click
 
-from nginx_stream_lint.analysis.explain import NoServer, make_explainer
-from nginx_stream_lint.analysis.explainer import UnexplainedUrl
+from nginx_stream_lint.analysis.explain import NoServer, make_explainers
+from nginx_stream_lint.analysis.explainer import Explainer, UnexplainedUrl
 from nginx_stream_lint.cli.common import columns, say, workspace_of, write
 from nginx_stream_lint.cli.exit_codes import EXIT_UNUSABLE
 from nginx_stream_lint.cli.help import HelpfulCommand
@@ -40,6 +40,10 @@ class _Findings(NamedTuple):
 def _each_once(found: Iterable[list[Finding]]) -> list[Finding]:
     """The findings of several places without repetitions, because URLs may share a place."""
     return list({_key(finding): finding for here in found for finding in here}.values())
+
+
+def _problems(explainers: Iterable[Explainer]) -> list[Problem]:
+    return list(dict.fromkeys(one for explainer in explainers for one in explainer.problems))
 
 
 def _key(finding: Finding) -> tuple[str, str, int]:
@@ -132,46 +136,50 @@ def explain_command(
     documents = None if files is None else str(files)
     try:
         main = STDIN if conf == "-" else conf
-        explainer = make_explainer(workspace, main, options, documents, streams, through)
+        explainers = make_explainers(workspace, main, options, documents, streams, through)
     except NoServer as stop:
         for problem in stop.problems:
             say(str(problem))
         sys.exit(EXIT_UNUSABLE)
-    explained = {one.url: one for one in explainer.explain_all(requests.items())}
-    for url, one in explained.items():
+    explained = {one.url: (by, one) for by, one in explainers.explain_all(requests.items())}
+    for url, (_, one) in explained.items():
         if one.route.server is None:
             why = f'{conf}:1:1: no server listens for "{url}"; check its scheme and port'
             unexplained[url] = UnexplainedUrl(url, why)
+    used = list(dict.fromkeys(by for by, _ in explained.values())) or [explainers.first]
     if format_ == "json":
         from nginx_stream_lint.report.explain_json import explain_json
 
-        text = explain_json([unexplained.get(url) or explained[url] for url in urls])
+        text = explain_json([unexplained.get(url) or explained[url][1] for url in urls])
     else:
-        explanations = [explained[url] for url in urls if url not in unexplained]
-        found = [explainer.findings(one) for one in explanations]
+        pairs = [explained[url] for url in urls if url not in unexplained]
+        found = [by.findings(one) for by, one in pairs]
 
         def again(changed: Mapping[str, str]) -> _Findings:
             if not changed:
-                return _Findings(_each_once(found), explainer.problems)
+                return _Findings(_each_once(found), _problems(used))
             files_now = workspace.overlaid(changed)
-            other = make_explainer(files_now, main, options, documents, streams, through)
-            there = [other.explain(one.url, one.request) for one in explanations]
-            return _Findings(_each_once(map(other.findings, there)), other.problems)
+            others = make_explainers(files_now, main, options, documents, streams, through)
+            there = [(others.of(one.request), one) for _, one in pairs]
+            explanations = [(by, by.explain(one.url, one.request)) for by, one in there]
+            findings = _each_once(by.findings(one) for by, one in explanations)
+            return _Findings(findings, _problems([by for by, _ in there]))
 
         complete = {_key(one): one for one in with_complete_fixes(_each_once(found), again)}
         told = [[one.with_fix(complete[_key(one)].fix) for one in here] for here in found]
         if format_ == "html":
             from nginx_stream_lint.report.explain_html import explain_html
 
-            text = explain_html(explainer, explanations, told)
+            text = explain_html(pairs, told)
         else:
             from nginx_stream_lint.report.explain import explain_text
 
-            text = explain_text(explainer, explanations, told, columns(output))
+            text = explain_text(pairs, told, columns(output))
     if text:
         write(text, output, color)
-    problems = [*(one.why for one in unexplained.values()), *map(str, explainer.problems)]
-    for said in (*map(str, explainer.notes), *problems):
+    problems = [*(one.why for one in unexplained.values()), *map(str, _problems(used))]
+    notes = dict.fromkeys(str(note) for by in used for note in by.notes)
+    for said in (*notes, *problems):
         say(said)
     # Exit here in any case: returning would free the whole configuration first.
     sys.exit(EXIT_UNUSABLE if problems else 0)

@@ -44,10 +44,15 @@ _OTHERS = ("conf", "config", "text", "")
 
 
 class EmbeddedBlock(Struct, frozen=True):
-    """nginx text embedded in another file; `name` is its key or title, if any."""
+    """nginx text embedded in another file; `name` is its key or title, if any.
+
+    `place` is the offset of the key, `document` the number of the YAML document.
+    """
 
     name: str
     reading: MappedText
+    place: int = -1
+    document: int = 0
 
 
 def blocks_in_yaml(outer: MappedText) -> tuple[list[EmbeddedBlock], YamlMistake | None]:
@@ -58,17 +63,27 @@ def blocks_in_yaml(outer: MappedText) -> tuple[list[EmbeddedBlock], YamlMistake 
     """
     documents, mistake = compose_all(outer.text)
     found: list[EmbeddedBlock] = []
-    for document in documents:
+    for number, document in enumerate(documents):
         keys = _keys(document)
         is_compose = bool(keys & {"services", "configs"})
-        for name, node in _strings(document):
+        for key, node in _strings(document):
+            name = "" if key is None else str(key.value)
             if _SNIPPET.fullmatch(name) or not looks_like_nginx(node.value):
                 continue
             inner = _conditional(outer, _reading(outer.source, outer.text, node, is_compose))
             within = readings_within(inner)
             if names_nginx(name) or all_nginx(within):
-                found += [EmbeddedBlock(name, reading) for reading in within]
+                place = _place(outer.text, key)
+                found += [EmbeddedBlock(name, reading, place, number) for reading in within]
     return found, mistake
+
+
+def _place(text: str, key: yaml.Node | None) -> int:
+    """The offset of a key without its quote."""
+    if key is None:
+        return -1
+    start: int = key.start_mark.index
+    return start + (text[start : start + 1] in ("'", '"'))
 
 
 def _conditional(outer: MappedText, inner: MappedText) -> MappedText:
@@ -120,21 +135,21 @@ def _keys(document: yaml.Node) -> set[str]:
     return {str(key.value) for key, _ in document.value}
 
 
-def _strings(document: yaml.Node) -> Iterator[tuple[str, yaml.ScalarNode]]:
+def _strings(document: yaml.Node) -> Iterator[tuple[yaml.Node | None, yaml.ScalarNode]]:
     """The strings with more than one line or statement, with their keys, each node once."""
-    work: list[tuple[str, yaml.Node]] = [("", document)]
+    work: list[tuple[yaml.Node | None, yaml.Node]] = [(None, document)]
     seen: set[int] = set()
     while work:
-        name, node = work.pop()
+        key, node = work.pop()
         if id(node) in seen:
             continue
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
-            work += [(str(key.value), value) for key, value in reversed(node.value)]
+            work += reversed(node.value)
         elif isinstance(node, yaml.SequenceNode):
-            work += [(name, value) for value in reversed(node.value)]
+            work += [(key, value) for value in reversed(node.value)]
         elif isinstance(node, yaml.ScalarNode) and ("\n" in node.value or "{" in node.value):
-            yield name, node
+            yield key, node
 
 
 def _reading(source: Source, text: str, node: yaml.ScalarNode, is_compose: bool) -> MappedText:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from nginx_stream_lint.config.embedded import EmbeddedBlock
 
 STDIN = "<stdin>"
+# Texts of one YAML file whose names other texts of it may include, if these names are not unique.
+_MAX_SHARED = 100
 
 # From a YAML source, its text with placeholders masked, its conditional spans, and an include
 # resolver, to configurations.
@@ -49,11 +51,14 @@ Together = Callable[
     [Sequence[MappedText], Sequence[Configuration], IncludeResolver], list[Configuration]
 ]
 
+# From the path of a YAML file, a key, and the line and column of that, to the nginx text there.
+Blocks = Callable[[str, str, tuple[int, int]], MappedText | None]
+
 # From a workspace, the folder of a repository, its files, the texts of those YAML files that have
-# nginx text in them, and that nginx text (by file and key), to the nginx that the repository runs,
-# and what is unknown of them.
+# nginx text in them, that nginx text, and whether controllers generate configurations of the run,
+# to the nginx that the repository runs, and what is unknown of them.
 Deployments = Callable[
-    [Workspace, str, Sequence[str], Sequence[str], Callable[[str, str], MappedText | None]],
+    [Workspace, str, Sequence[str], Sequence[str], Blocks, bool],
     tuple[Sequence[Deployed], Sequence[Note]],
 ]
 
@@ -96,6 +101,20 @@ def configurations(
     return gathering.read(list(dict.fromkeys(paths)))
 
 
+class _YamlTexts:
+    """The nginx texts of a YAML file by their keys: with the offset of the key, and without.
+
+    A key that several texts have is only in the first of the two.
+    """
+
+    def __init__(self, source: Source, blocks: Sequence[EmbeddedBlock]) -> None:
+        self.source = source
+        self.by_place = {(one.name, one.place): one.reading for one in blocks}
+        self.by_name: dict[str, MappedText | None] = {}
+        for (name, _), reading in self.by_place.items():
+            self.by_name[name] = None if name in self.by_name else reading
+
+
 class _Gathering:
     def __init__(
         self,
@@ -114,7 +133,8 @@ class _Gathering:
         self.made: list[Configuration] = []  # from single YAML files
         self.paths: list[str] = []
         self.deployed: list[Deployed] = []
-        self.in_yaml: dict[str, dict[str, MappedText]] = {}  # by key of the file, then by name
+        self.in_yaml: dict[str, _YamlTexts] = {}  # by key of the file
+        self.beside: dict[str, _YamlTexts | None] = {}  # the same for files that nobody named
         self.found: list[Configuration] = []
         self.named: set[str] = set()  # keys of the files that the user names
         self.guessed: set[str] = set()  # keys of files that are nginx's by their text only
@@ -233,9 +253,11 @@ class _Gathering:
         self, deployments: Deployments, asked: frozenset[str]
     ) -> Iterator[Configuration]:
         """Find the nginx instances that use requested files; yields what is unknown of them."""
-        yaml = [next(iter(blocks.values())).source.text for blocks in self.in_yaml.values()]
+        yaml = [one.source.text for one in self.in_yaml.values()]
+        is_generated = any(one.author is not None for one in self.found)
         for top, files in self._files_around().items():
-            found, notes = deployments(self.files.workspace, top, files, yaml, self._block)
+            workspace = self.files.workspace
+            found, notes = deployments(workspace, top, files, yaml, self._block, is_generated)
             for one in self.found:
                 if one.author is not None:
                     one.beside = tuple(found)
@@ -283,8 +305,30 @@ class _Gathering:
                 folder = os.path.normpath(os.path.join(folder, os.pardir))
         return {root: sorted(files) for root, files in found.items()}
 
-    def _block(self, path: str, name: str) -> MappedText | None:
-        return self.in_yaml.get(self.files.key(path), {}).get(name)
+    def _block(self, path: str, name: str, at: tuple[int, int]) -> MappedText | None:
+        """The nginx text of a YAML file with a key at a line and column.
+
+        With a key elsewhere, it is the only text with such a key.
+        """
+        texts = self._texts_of(path)
+        if texts is None:
+            return None
+        found = texts.by_place.get((name, texts.source.offset(*at)))
+        return texts.by_name.get(name) if found is None else found
+
+    def _texts_of(self, path: str) -> _YamlTexts | None:
+        """The nginx texts of a YAML file, which the user may not have named."""
+        key = self.files.key(path)
+        if key not in self.in_yaml and key not in self.beside and is_yaml(path):
+            from nginx_stream_lint.config.embedded import blocks_in_yaml
+
+            self.beside[key] = None
+            with suppress(Unreadable):
+                source = self.files.source(path)
+                source.is_yaml = True
+                blocks, _ = blocks_in_yaml(yaml_reading(source))
+                self.beside[key] = _YamlTexts(source, blocks)
+        return self.in_yaml.get(key) or self.beside.get(key)
 
     def _existing(self, patterns: Iterable[str]) -> list[str]:
         """The paths that patterns of the settings match. Refuses paths outside their folder."""
@@ -417,7 +461,7 @@ class _Gathering:
             blocks, mistake = blocks_in_yaml(reading)
             self._blocks(path, blocks)
             if blocks:
-                self.in_yaml[self.files.key(path)] = {one.name: one.reading for one in blocks}
+                self.in_yaml[self.files.key(path)] = _YamlTexts(source, blocks)
             if self.manifests is not None:
                 made = self.manifests(source, reading.text, reading.conditional, self.files)
         except Unreadable as stop:
@@ -438,14 +482,37 @@ class _Gathering:
             self.found.append(Configuration(path, problems=problems))
 
     def _blocks(self, path: str, blocks: list[EmbeddedBlock]) -> None:
-        files = self.files.with_blocks({one.name: one.reading for one in blocks if one.name})
         folder = os.path.dirname(path)
         read = [
             read_from(one.reading, os.path.join(folder, one.name) if one.name else path, files)
-            for one in blocks
+            for one, files in self._beside(blocks)
         ]
         inner = {id(file.reading) for one in read for file in one.files if file is not one.root}
         self.found += [one for one in read if one.root is None or id(one.root.reading) not in inner]
+
+    def _beside(
+        self, blocks: list[EmbeddedBlock]
+    ) -> Iterator[tuple[EmbeddedBlock, IncludeResolver]]:
+        """The blocks of a file, each with the files that it may include: the other blocks.
+
+        Of several with one name, that of the same document counts.
+        """
+        every = {one.name: one.reading for one in blocks if one.name}
+        shared = self.files.with_blocks(every)
+        by_document: dict[int, dict[str, MappedText]] = {}
+        for one in blocks:
+            if one.name:
+                by_document.setdefault(one.document, {})[one.name] = one.reading
+        made: dict[int, IncludeResolver] = {}
+        for one in blocks:
+            own = by_document.get(one.document, {})
+            if one.document not in made:
+                is_last = all(every[name] is reading for name, reading in own.items())
+                others = every if len(every) < _MAX_SHARED else {}
+                made[one.document] = (
+                    shared if is_last else self.files.with_blocks({**others, **own})
+                )
+            yield one, made[one.document]
 
     def _behind_servers(self, asked: frozenset[str]) -> None:
         """Put the files named by the setting `servers` into one implied `http` block."""

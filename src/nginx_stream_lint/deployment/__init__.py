@@ -5,35 +5,50 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from nginx_stream_lint.deployment.names import is_manifest, may_describe
+from nginx_stream_lint.deployment.names import is_kustomization, is_manifest, may_describe
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.problems import Problem
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.deployment.files import Blocks, InstanceFiles
+    from nginx_stream_lint.config.inputs import Blocks
+    from nginx_stream_lint.deployment.files import InstanceFiles
+    from nginx_stream_lint.kubernetes.kustomized import Applied
 
-__all__ = ["deployed"]
+_MAX_FILES = 2000
+
+__all__ = ["deployed", "kustomized"]
 
 
 def deployed(
-    workspace: Workspace, root: str, files: Sequence[str], yaml: Iterable[str], blocks: Blocks
+    workspace: Workspace,
+    root: str,
+    files: Sequence[str],
+    yaml: Iterable[str],
+    blocks: Blocks,
+    behind: bool = False,
 ) -> tuple[list[InstanceFiles], Sequence[Problem]]:
     """Each nginx that a repository runs, with the files that it reads there; what is unknown.
 
     `yaml` are the texts of its YAML files that have nginx text in them: a ConfigMap among them is
-    part of a deployment, as a compose file is.
+    part of a deployment, as a compose file is. With `behind`, so are all manifests if one of them
+    runs nginx.
     """
     has_manifests = any(is_manifest(text.encode("utf-8", "replace")) for text in yaml)
-    if not has_manifests and not any(map(may_describe, files)):
+    if not has_manifests and not behind and not any(map(may_describe, files)):
         return [], ()
     # Most repositories do not need these modules, which take longer to load than to use.
-    from nginx_stream_lint.deployment.relevant import manifests_of, relevant_files
+    from nginx_stream_lint.deployment.relevant import (
+        manifests_of,
+        relevant_files,
+        runs_server,
+    )
 
-    key = (root, *files)
+    key = (root, behind, *files)
     if key not in workspace.kept:  # runs that try fixes read the same again
         relevant = relevant_files(workspace, files)
         # Without nginx text, a manifest has no file for an nginx.
-        manifests = manifests_of(workspace, files) if has_manifests else []
+        is_read = has_manifests or (behind and runs_server(workspace, files))
+        manifests = manifests_of(workspace, files) if is_read else []
         if not relevant and not manifests:
             return [], ()
         from nginx_stream_lint.deployment.read import read_deployment
@@ -48,3 +63,20 @@ def deployed(
     for one in nginx:
         one.siblings = nginx
     return nginx, found.notes
+
+
+def kustomized(workspace: Workspace, files: Sequence[str]) -> Applied:
+    """What the kustomizations among the files of a repository apply."""
+    from nginx_stream_lint.kubernetes.kustomized import Applied
+
+    paths = [one for one in files if is_kustomization(one)]
+    if not paths:
+        return Applied((), frozenset(), frozenset())
+    from nginx_stream_lint.deployment.kustomize import Kustomizations
+
+    read = Kustomizations(workspace, [])
+    sets = read.sets(paths[:_MAX_FILES])
+    places = frozenset(
+        (one.source.key, one.root.span.start) for some in read.read.values() for one in some
+    )
+    return Applied(sets, places, frozenset(read.taken - read.read.keys()))

@@ -356,11 +356,12 @@ class ServiceParser:
             return
         what = self.file.root.mapping(section, name)
         path = what.word("file") if what is not None else None
-        content = what.word("content") if what is not None else None
+        content = what.entries.get("content") if what is not None else None
         target = posixpath.normpath(target)
         if content is not None:
-            key = f"{section}.{name}"
-            made.mounts[target] = PlacedFile(target, self.file.source.name, "config", origin, key)
+            made.mounts[target] = PlacedFile(
+                target, self.file.source.name, "config", origin, "content", self._at(content.key)
+            )
         elif path is not None:
             made.mounts[target] = self._mounted(self._text(path), target, origin)
         else:

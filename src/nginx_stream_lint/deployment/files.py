@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -13,6 +13,7 @@ from functools import cached_property
 from msgspec.structs import replace
 
 from nginx_stream_lint.config.deployed import DeployedPaths, ProxyInFront
+from nginx_stream_lint.config.inputs import Blocks
 from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.deployment.images import images
 from nginx_stream_lint.deployment.model import (
@@ -33,7 +34,6 @@ from nginx_stream_lint.util.problems import Unreadable
 _WILD = re.compile(r"[*?\[]")
 
 # Returns the nginx text in a YAML block, by file path and key; None if there is none.
-Blocks = Callable[[str, str], MappedText | None]
 
 
 class InstanceFiles:
@@ -270,10 +270,15 @@ class InstanceFiles:
             return None
         if found.key is None:
             return found.path
-        reading = self._blocks(found.path, found.key)
+        at = found.key_at or found.origin
+        reading = self._blocks(found.path, found.key, (at.line, at.column))
         if reading is None:
             return None
-        self.texts[name := f"{found.path}#{found.key}"] = reading
+        name = f"{found.path}#{found.key}"
+        if self.texts.setdefault(name, reading) is not reading:
+            # Another ConfigMap of the file has this key, too.
+            name = f"{found.path}:{at.line}#{found.key}"
+            self.texts[name] = reading
         return name
 
     def _of_image(self, found: PlacedFile) -> str | None:

@@ -45,14 +45,17 @@ _UNREAD = ("helmCharts", "replacements", "vars", "transformers", "generators")
 
 
 class Kustomizations:
-    """The kustomizations of a repository; each is read once per use."""
+    """The kustomizations of a repository; each is read once per use.
+
+    `read` are the objects of resources, by the key of their file; `taken` also has the patches.
+    """
 
     def __init__(self, workspace: Workspace, notes: list[Problem]) -> None:
         self.workspace = workspace
         self.notes = notes
-        self.read: dict[str, list[ManifestObject]] = {}  # of manifests, by key
+        self.read: dict[str, list[ManifestObject]] = {}
         self.used: set[str] = set()  # keys of folders that others use
-        self.taken: set[str] = set()  # keys of manifests
+        self.taken: set[str] = set()
 
     def sets(self, paths: Items[str]) -> list[ObjectSet]:
         """The sets of the kustomizations that no other one uses."""
@@ -64,8 +67,13 @@ class Kustomizations:
                 made[self.workspace.key(folder)] = found
         return [one for key, one in made.items() if key not in self.used]
 
-    def _set(self, folder: str, around: tuple[str, ...]) -> ObjectSet | None:
-        """The objects of a folder's kustomization; None if there is none."""
+    def _set(
+        self, folder: str, around: tuple[str, ...], made: ObjectSet | None = None
+    ) -> ObjectSet | None:
+        """The objects of a folder's kustomization; None if there is none.
+
+        A component changes the objects `made` before it.
+        """
         name = next(
             (one for one in KUSTOMIZATIONS if self.workspace.is_file(os.path.join(folder, one))),
             None,
@@ -81,11 +89,12 @@ class Kustomizations:
         if loaded is None:
             return None
         root, source = loaded
-        made = ObjectSet(path)
+        made = ObjectSet(path) if made is None else made
         for section in ("resources", "bases", "components"):
             for item in root.items(section):
                 if isinstance(item, Scalar):
-                    self._collect(made, folder, item, source, (*around, key))
+                    changed = made if section == "components" else None
+                    self._collect(made, folder, item, source, (*around, key), changed)
         for section in _UNREAD:
             entry = root.entries.get(section)
             if entry is not None:
@@ -118,8 +127,15 @@ class Kustomizations:
         return found[0].root, source
 
     def _collect(
-        self, made: ObjectSet, folder: str, item: Scalar, source: Source, around: tuple[str, ...]
+        self,
+        made: ObjectSet,
+        folder: str,
+        item: Scalar,
+        source: Source,
+        around: tuple[str, ...],
+        changed: ObjectSet | None,
     ) -> None:
+        """Add a resource; a component is applied to `changed`, the objects before it."""
         path = os.path.normpath(os.path.join(folder, item.text))
         if "://" in item.text or self.workspace.leads_out(path):
             self._note(deployed_at(source, item.start), "a resource is not in the repository")
@@ -128,10 +144,11 @@ class Kustomizations:
                 # Each kustomization changes its own copy of an object.
                 made.objects.append(replace(one, others=dict(one.others), images=list(one.images)))
         elif self.workspace.is_folder(path):
-            inner = self._set(path, around)
+            inner = self._set(path, around, changed)
             self.used.add(self.workspace.key(path))
-            if inner is not None:
+            if inner is not None and inner is not made:
                 made.objects += inner.objects
+                made.is_reduced = made.is_reduced or inner.is_reduced
                 made.made.update(inner.made)
         else:
             self._note(deployed_at(source, item.start), f"the resource {item.text} does not exist")
@@ -213,15 +230,21 @@ class Kustomizations:
         return [(one.root, source) for one in found]
 
     def _apply(self, made: ObjectSet, node: Node, source: Source, target: Mapping | None) -> None:
+        kind = name = directive = None
         if isinstance(node, Mapping):
             kind, name = node.word("kind"), node.word("metadata", "name")
-        else:
-            kind = name = None
-        for number, one in enumerate(made.objects):
+            directive = node.word("$patch")
+        kept: list[ManifestObject] = []
+        for one in made.objects:
+            kept.append(one)
             if target is not None:
                 if not _is_target(one, target):
                     continue
             elif kind is None or name is None or (one.kind, one.name) != (kind.text, name.text):
+                continue
+            if directive is not None and directive.text == "delete":
+                kept.pop()
+                made.is_reduced = True
                 continue
             others = dict(one.others)
             _remember(node, source, others)
@@ -234,7 +257,8 @@ class Kustomizations:
                     if isinstance(step, Mapping) and isinstance(changed, Mapping):
                         changed = _json_patched(changed, step)
             if isinstance(changed, Mapping):
-                made.objects[number] = replace(one, root=changed, others=others)
+                kept[-1] = replace(one, root=changed, others=others)
+        made.objects = kept
 
     def _transform(self, made: ObjectSet, root: Mapping, source: Source) -> None:
         for item in root.items("images"):
@@ -278,11 +302,13 @@ def _is_target(one: ManifestObject, target: Mapping) -> bool:
     return name.text == ".*" or (name.text.endswith(".*") and one.name.startswith(name.text[:-2]))
 
 
-def _remember(node: Node, source: Source, others: dict[int, Source]) -> None:
-    others[id(node)] = source
+def _remember(node: Node, source: Source, others: dict[int, tuple[Node, Source]]) -> None:
+    if id(node) in others:
+        return  # an alias
+    others[id(node)] = node, source
     if isinstance(node, Mapping):
         for entry in node.own:
-            others[id(entry.key)] = source
+            others[id(entry.key)] = entry.key, source
             _remember(entry.value, source, others)
     elif isinstance(node, Sequence):
         for item in node.items:
@@ -307,11 +333,12 @@ def merged(base: Mapping, patch: Mapping) -> Mapping:
                 entries[key] = entry
             else:
                 inner = merged(before.value, value)
-                entries[key] = MappingEntry(entry.key, inner, entry.span)
+                entries[key] = MappingEntry(before.key, inner, before.span)
         elif isinstance(value, Sequence) and before is not None and key in _KEYS:
             if isinstance(before.value, Sequence):
                 items = _merged_items(before.value, value, _KEYS[key])
-                entries[key] = MappingEntry(entry.key, Sequence(items, value.span), entry.span)
+                several = Sequence(items, before.value.span)
+                entries[key] = MappingEntry(before.key, several, before.span)
             else:
                 entries[key] = entry
         else:

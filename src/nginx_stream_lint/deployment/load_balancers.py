@@ -117,7 +117,7 @@ def _shown_by(one: ManifestObject, kind: str) -> Iterator[ProxyInFront]:
         timeouts, spot = _timeouts(row, texts)
         name = spot or named
         node = classed if name is None and classed is not None else entries[name or _CLASS].key
-        source = one.others.get(id(node), one.source)
+        source = one.source_of(node)
         because = f"the class {class_name}" if name is None else f"the annotation {name}"
         yield ProxyInFront(
             row.product, because, source, node.span.start, node.span.end, timeouts or None
@@ -199,7 +199,7 @@ def _backend_config(
             because = f"the BackendConfig {config.name}"
             at = word or config.root.word("kind")
             if at is not None:
-                node, source = at, config.others.get(id(at), config.source)
+                node, source = at, config.source_of(at)
     return ProxyInFront(_GOOGLE, because, source, node.span.start, node.span.end, timeouts)
 
 

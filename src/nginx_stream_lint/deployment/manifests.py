@@ -63,7 +63,7 @@ class ImageChange(Struct, frozen=True):
 
 
 class ManifestObject(Struct, eq=False):
-    """An object of a manifest. `others` are the sources of patched nodes, by node id.
+    """An object of a manifest. `others` are patched nodes with their sources, by node id.
 
     `prefix` and `suffix` are added to its name when it is applied.
     """
@@ -73,23 +73,32 @@ class ManifestObject(Struct, eq=False):
     namespace: str | None
     root: Mapping
     source: Source
-    others: dict[int, Source] = field(default_factory=dict)
+    others: dict[int, tuple[Node, Source]] = field(default_factory=dict)
     prefix: str = ""
     suffix: str = ""
     replicas: int | None = None
     images: list[ImageChange] = field(default_factory=list)
 
+    def source_of(self, node: Node) -> Source:
+        """The source of a node: that of the patch which it comes from, otherwise its own."""
+        found = self.others.get(id(node))
+        return self.source if found is None else found[1]
+
     def origin(self, node: Node) -> DeployedAt:
         """The place of a node."""
-        return deployed_at(self.others.get(id(node), self.source), node.span.start)
+        return deployed_at(self.source_of(node), node.span.start)
 
 
 class ObjectSet(Struct, eq=False):
-    """Objects that are applied together, and the ConfigMaps generated for them."""
+    """Objects that are applied together, and the ConfigMaps generated for them.
+
+    `is_reduced`: a patch deletes others.
+    """
 
     project: str
     objects: list[ManifestObject] = field(default_factory=list)
     made: dict[str, dict[str, ConfigEntry]] = field(default_factory=dict)
+    is_reduced: bool = False
 
 
 def objects(workspace: Workspace, path: str, notes: list[Problem]) -> list[ManifestObject]:

@@ -52,9 +52,9 @@ class PlacedFile(Struct, frozen=True):
 
     `inside` has wildcards if the names of files are unknown.
 
-    `path` is None if its content is not in the repository. `key` is the key of a ConfigMap's data,
-    or a heredoc's `<<NAME`, within the file `path`. `changed` is a command that changes the content
-    afterwards.
+    `path` is None if its content is not in the repository. `key` is the key of a text in the file
+    `path`, such as in a ConfigMap's data, or a heredoc's `<<NAME`; it is at `key_at`, by default
+    the `origin`. `changed` is a command that changes the content afterwards.
     """
 
     inside: str
@@ -62,6 +62,7 @@ class PlacedFile(Struct, frozen=True):
     how: How
     origin: DeployedAt
     key: str | None = None
+    key_at: DeployedAt | None = None
     is_folder: bool = False
     changed: DeployedAt | None = None
 

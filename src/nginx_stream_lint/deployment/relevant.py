@@ -7,7 +7,9 @@ and to load what parses.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 from nginx_stream_lint.config.inputs import STDIN
 from nginx_stream_lint.deployment.images import may_name_server
@@ -79,6 +81,18 @@ def manifests_of(workspace: Workspace, files: Sequence[str]) -> list[str]:
             if mentions_nginx(data):
                 around.add(_parent(path))
     return [one for one in found if _parent(one) in around]
+
+
+def runs_server(workspace: Workspace, files: Sequence[str]) -> bool:
+    """Whether a manifest has a line with an image that may run nginx."""
+    image = rb"(?m)^[ \t-]*[\"']?image[\"']?:.*"
+    for path in files:
+        if may_be_manifest(path):
+            with suppress(Unreadable):
+                data = workspace.read(path, None if path == STDIN else _MAX_BYTES)
+                if any(map(may_name_server, re.findall(image, data))):
+                    return True
+    return False
 
 
 def _parent(path: str) -> str:

@@ -271,7 +271,7 @@ class _PodReader:
         """The entries of a ConfigMap: of the same file or set, otherwise the only one so named."""
         if name is None:
             return None
-        text = name_in(name, self.object.others.get(id(name), self.object.source))
+        text = name_in(name, self.object.source_of(name))
         if text in self.group.made and kind == "ConfigMap":
             return self.group.made[text]
         beside = [one for one in self.group.objects if one.source is self.object.source]

@@ -66,6 +66,8 @@ def _is_plain(one: ApiObject) -> bool:
 def _added(route: ApiObject, text: str) -> SourceEdit | None:
     """Add documents after that of the route; another fix in the same place must wait."""
     names = [route.name, *([] if route.namespace is None else [route.namespace])]
+    if route.path != route.document.source.name:
+        return None  # a patch takes no other objects
     if not _is_plain(route) or not all(map(_NAME.fullmatch, names)):
         return None
     text_before, end = route.document.source.text, route.document.span.end

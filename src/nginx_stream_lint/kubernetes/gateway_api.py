@@ -41,7 +41,8 @@ _KINDS = {
 class ApiObject(Struct, frozen=True, eq=False):
     """An object: `place` is the offset of its kind.
 
-    `is_listed`: it is an item of a list, or the document is JSON.
+    `is_listed`: it is an item of a list, or the document is JSON. `project` is the kustomization
+    whose patches it has. `path` is its own file, while `document` may be that of a patch.
     """
 
     document: Document
@@ -51,6 +52,8 @@ class ApiObject(Struct, frozen=True, eq=False):
     namespace: str | None
     place: int
     is_listed: bool
+    path: str
+    project: str | None = None
 
     @property
     def spec(self) -> Mapping:
@@ -104,6 +107,7 @@ def _in(document: Document, node: Node, listed: bool) -> Iterator[ApiObject]:
         None if namespace is None else written(document, namespace),
         node.entries["kind"].span.start,
         listed or node.is_flow,
+        document.source.name,
     )
 
 
@@ -140,7 +144,7 @@ class Objects:
     """Objects by what refers to them."""
 
     def __init__(self, every: Iterable[ApiObject]) -> None:
-        self.every = sorted(every, key=lambda one: (one.document.source.name, one.place))
+        self.every = sorted(every, key=lambda one: (one.path, one.place))
         # By kind, name and folder (or file): those there and in the folders below, nearest first.
         self._named: dict[tuple[str, str, str], list[ApiObject]] = {}
         self._targeting: dict[tuple[str, str, str], list[ApiObject]] = {}
@@ -169,7 +173,9 @@ class Objects:
         return self._policies[key]
 
     def _policies_of(self, target: ApiObject, kind: str) -> list[ApiObject]:
-        for scope in _scopes(target)[1:]:
+        for scope in _scopes(target):
+            if scope.startswith(_FILE):
+                continue
             found = [
                 one
                 for one in self._targeting.get((target.kind, target.name, scope), ())[:_MOST]
@@ -211,6 +217,7 @@ class Objects:
 
 # Objects of one kind and name that are compared.
 _MOST = 100
+_FILE = "file "
 
 
 def targets(policy: ApiObject) -> list[Reference]:
@@ -226,10 +233,11 @@ def _is_in(namespace: str | None, wanted: str | None) -> bool:
 
 
 def _scopes(one: ApiObject) -> list[str]:
-    """The file of an object, its folder, and the folders around, the nearest first."""
-    path = os.path.normpath(one.document.source.name).replace(os.sep, "/")
-    found = [f"file {path}"]
+    """Where an object is, the nearest first: its kustomization, its file, the folders around."""
+    path = os.path.normpath(one.path).replace(os.sep, "/")
+    found = [] if one.project is None else [f"kustomization {one.project}"]
+    found.append(f"{_FILE}{path}")
     while "/" in path.strip("/"):
         path = path.rpartition("/")[0]
-        found.append(path)
+        found.append(f"folder {path}")
     return [*found, ""]

@@ -33,6 +33,7 @@ from nginx_stream_lint.kubernetes.gateway_fabric import (
     GatewayPart,
 )
 from nginx_stream_lint.kubernetes.gateway_routes import Plan, gateways_of, rules_of, says_nginx
+from nginx_stream_lint.kubernetes.kustomized import Kustomize, with_patches
 from nginx_stream_lint.kubernetes.manifest import Mapping, Scalar, documents
 from nginx_stream_lint.kubernetes.nginx_text import TooLong
 from nginx_stream_lint.util.budget import in_force
@@ -44,7 +45,7 @@ _REPLACED = re.compile(r"kind[\"']?: *[\"']?(?:Ingress|VirtualServer)\b")
 
 
 def gateway_configurations(
-    named: Sequence[MappedText], files: IncludeResolver
+    named: Sequence[MappedText], files: IncludeResolver, kustomize: Kustomize
 ) -> list[Configuration]:
     """The configurations of the Gateways that objects in the named YAML texts belong to.
 
@@ -56,10 +57,16 @@ def gateway_configurations(
     keys = {one.source.key for one in own}
     others = _around(own, keys, files)
     every = [one for reading in (*own, *others) for one in read_objects(reading)]
+    for top in _tops(own, files):
+        every = with_patches(every, kustomize(files.workspace, files.repository(top).files))
     found: list[Configuration] = []
     checked: list[Plan] = []
     try:
+        most = in_force().left("made")
         for plan in plans(every):
+            is_copy = plan.first.project is not None
+            if is_copy and found and in_force().left("made") < most // 2:
+                continue  # many overlays of one base: those before stand for it
             if any(one.document.source.key in keys for one in _members(plan)):
                 found.append(_configuration(plan, files, keys, own))
                 checked.append(plan)
@@ -75,13 +82,17 @@ def read_objects(reading: MappedText) -> list[ApiObject]:
     return objects(documents(reading.source, reading.text)[0])
 
 
+def _tops(own: Sequence[MappedText], files: IncludeResolver) -> Iterable[str]:
+    """The roots of the repositories of some texts."""
+    names = [one.source.name for one in own]
+    return dict.fromkeys(files.top(one) for one in names if files.workspace.is_file(one))
+
+
 def _around(own: Sequence[MappedText], keys: set[str], files: IncludeResolver) -> list[MappedText]:
     """The other YAML texts of the repositories with objects of these APIs."""
     found: list[MappedText] = []
     seen = set(keys)
-    for top in dict.fromkeys(
-        files.top(one.source.name) for one in own if files.workspace.is_file(one.source.name)
-    ):
+    for top in _tops(own, files):
         repository = files.repository(top)
         for path in [one for one in repository.files if is_yaml(one)][:_MAX_FILES]:
             key = files.key(path)

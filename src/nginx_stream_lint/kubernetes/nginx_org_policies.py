@@ -49,6 +49,7 @@ def policies_for(resource: VirtualServer, objects: Objects) -> dict[str, ApiObje
         None,
         resource.place,
         False,
+        resource.document.source.name,
     )
     found: dict[str, ApiObject] = {}
     for word in policy_names(resource.spec):

@@ -28,6 +28,10 @@ _FORBIDS = re.compile(r"(?i)no-cache|no-store|private|max-?age=0+(?![0-9])")
 _OF_HOP = ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
 _REFUSES_HOP_HEADERS: Version = (1, 31, 0)
 _ACCEL = "x-accel-buffering"
+# The X-Accel-Buffering headers of a response. Of more than two, the first and the last matter.
+_ACCEL_HEADERS = (*ACCEL_BUFFERINGS, "no, no", "no, yes", "yes, no", "yes, yes")
+# Since then, variables have all headers of one name, joined. Before, they have the first.
+_JOINS_HEADERS: Version = (1, 23, 0)
 # Scenarios do not name a content type.
 _CONTENT_TYPE = "text/event-stream"
 # The name of a compression, and its quality.
@@ -38,12 +42,12 @@ COMPRESSIONS = frozenset(("gzip", "br"))
 class ForwardedResponse(Struct, frozen=True):
     """The properties of a response that one nginx sends to the next.
 
-    `chunks`: it may use chunked encoding; `accel`: the X-Accel-Buffering that the next nginx gets,
-    for each one that this nginx gets.
+    `chunks`: it may use chunked encoding; `accel`: the X-Accel-Buffering headers that the next
+    nginx gets, for those that this nginx gets. Several are joined: `yes, no`.
     """
 
     chunks: bool
-    accel: Mapping[AccelBuffering, AccelBuffering]
+    accel: Mapping[str, str]
 
 
 class NginxTier(Struct, frozen=True):
@@ -104,7 +108,7 @@ def tier(
         over_tls=scheme in ("https", "grpcs"),
         asks_old=protocol == "1.0",
         accepts=accepted_upstream(settings, family, state),
-        sent=forwarded_response(settings, family, state),
+        sent=forwarded_response(settings, family, state, version),
         compresses_old=settings("gzip_http_version").text == "1.0",
         compresses_proxied=_compresses_proxied(settings),
         sends_via=sends_via,
@@ -228,7 +232,14 @@ def _compresses_proxied(settings: Settings) -> bool:
     return bool(said) and "off" not in said
 
 
-def forwarded_response(settings: Settings, family: str, state: RequestState) -> ForwardedResponse:
+def in_force(headers: str) -> AccelBuffering:
+    """The X-Accel-Buffering that nginx obeys: the last one."""
+    return _accel(headers.rpartition(",")[2]) or "absent"
+
+
+def forwarded_response(
+    settings: Settings, family: str, state: RequestState, version: Version
+) -> ForwardedResponse:
     """How nginx forwards responses with these effective settings.
 
     `state` is the request, which gives variables their values.
@@ -236,17 +247,19 @@ def forwarded_response(settings: Settings, family: str, state: RequestState) -> 
     passed = () if family == "tunnel" else settings(f"{family}_pass_header").rows
     passes = any(arg.lower() == _ACCEL for row in passed for arg in row)
     rows = [row for row in settings("add_header").rows if len(row) > 1 and row[0].lower() == _ACCEL]
-    sent: dict[AccelBuffering, AccelBuffering] = {}
-    for got in ACCEL_BUFFERINGS:
-        sent[got] = got if passes else "absent"
-        responded = state.responded(_response(got))
-        for row in rows:
-            # Of several, the last counts.
-            sent[got] = _accel(responded.expand(row[1]) or "") or sent[got]
+    sent: dict[str, str] = {}
+    for got in _ACCEL_HEADERS:
+        values = [] if got == "absent" else got.split(", ")
+        text = got if version >= _JOINS_HEADERS else values[0] if values else "absent"
+        responded = state.responded(_response(text))
+        headers = values if passes else []
+        added = (_accel(responded.expand(row[1]) or "") for row in rows)
+        headers += filter(None, added)  # nginx ignores other values
+        sent[got] = ", ".join([headers[0], *headers[1:][-1:]]) if headers else "absent"
     return ForwardedResponse(settings("chunked_transfer_encoding").text.lower() != "off", sent)
 
 
-def _response(accel: AccelBuffering) -> dict[str, str]:
+def _response(accel: str) -> dict[str, str]:
     """The known headers of a response, by their names in variables."""
     return {
         "content_type": _CONTENT_TYPE,

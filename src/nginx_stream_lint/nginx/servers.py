@@ -207,9 +207,21 @@ def _among(
         return ServerMatch(candidates[0].default, candidates[0], bad_host=True)
     for socket in candidates:
         named = _by_name(socket, host)
-        if named is not None:
+        if named is not None and socket.looks_at_names:
             return named
+        if named is not None and not named.unreadable:
+            # A lone server gets every host, but its name says that the host has its address.
+            return ServerMatch(named.server, socket)
     return ServerMatch(candidates[0].default, candidates[0])
+
+
+def has_name(http: Level, request: Request, version: Version) -> bool:
+    """Whether the server for a request has the request's host as a name."""
+    chosen = choose_server(http, request, version)
+    if chosen is None or chosen.bad_host:
+        return False
+    named = _by_name(chosen.socket, host_of(request) or "")
+    return named is not None and named.server is chosen.server and not named.unreadable
 
 
 def host_of(request: Request) -> str | None:
@@ -231,8 +243,6 @@ def valid_host(host: str, version: Version) -> bool:
 
 def _by_name(socket: ListenSocket, host: str) -> ServerMatch | None:
     """The server with this name; None if no server has it."""
-    if not socket.looks_at_names:
-        return None
     server = socket.names.find(host)
     if server is not None:
         return ServerMatch(server, socket)

@@ -13,6 +13,10 @@ from h2.exceptions import ProtocolError
 from nginx_stream_lint.probe.arrivals import Arrivals, ClientRequest, joined
 from nginx_stream_lint.probe.decoding import Tokens
 
+_FRAME_HEAD = 9  # bytes: the length, the type, flags, and the stream
+_GOAWAY = 7
+_MAX_FRAME = 16384  # bytes that a server may send without being asked for more
+
 
 async def converse_http2(
     request: ClientRequest,
@@ -30,6 +34,7 @@ async def converse_http2(
     stream = connection.get_next_available_stream_id()
     connection.send_headers(stream, _h2_headers(request), end_stream=not request.body)
     left = request.body
+    frames = FrameReader(stream)
     while True:
         # A body larger than the window goes out as nginx makes room for it.
         while left and (room := connection.local_flow_control_window(stream)):
@@ -44,7 +49,7 @@ async def converse_http2(
             return
         now = time.monotonic()
         try:
-            received = connection.receive_data(data)
+            received = connection.receive_data(frames.read(data))
         except ProtocolError as error:
             arrivals.ended, arrivals.error = "cut", str(error)
             return
@@ -64,10 +69,52 @@ async def converse_http2(
             elif isinstance(event, events.StreamEnded):
                 arrivals.ended = "complete"
                 return
-            # GOAWAY too: h2 reads nothing after it, though nginx finishes the stream on a reload.
             elif isinstance(event, (events.StreamReset, events.ConnectionTerminated)):
                 arrivals.ended, arrivals.error = "cut", f"{type(event).__name__}"
                 return
+
+
+class FrameReader:
+    """Cuts what a server sends into frames, without a GOAWAY that lets a stream end.
+
+    nginx sends one at once with `keepalive_timeout 0`, and on a reload. Clients go on reading the
+    stream, but h2 reads nothing after it.
+    """
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+        self._buffer = b""
+        self._is_refused = False  # h2 refuses a longer frame, and all that follows
+
+    def read(self, data: bytes) -> bytes:
+        """The frames that are complete with more data."""
+        if self._is_refused:
+            return data
+        buffer = self._buffer + data
+        kept: list[bytes] = []
+        at = 0
+        while len(buffer) - at >= _FRAME_HEAD:
+            length = int.from_bytes(buffer[at : at + 3], "big")
+            if length > _MAX_FRAME:
+                self._is_refused = True
+                kept.append(buffer[at:])
+                at = len(buffer)
+                break
+            end = at + _FRAME_HEAD + length
+            if end > len(buffer):
+                break
+            if not self._lets_end(buffer[at:end]):
+                kept.append(buffer[at:end])
+            at = end
+        self._buffer = buffer[at:]
+        return b"".join(kept)
+
+    def _lets_end(self, frame: bytes) -> bool:
+        if frame[3] != _GOAWAY or len(frame) < _FRAME_HEAD + 8:
+            return False
+        last = int.from_bytes(frame[_FRAME_HEAD : _FRAME_HEAD + 4], "big") & 0x7FFFFFFF
+        code = int.from_bytes(frame[_FRAME_HEAD + 4 : _FRAME_HEAD + 8], "big")
+        return code == 0 and last >= self._stream
 
 
 def _h2_headers(request: ClientRequest) -> list[tuple[str, str]]:

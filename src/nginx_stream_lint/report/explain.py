@@ -132,8 +132,7 @@ def buffers_unknown(tier: ProxyTier) -> bool:
 
 
 def explain_text(
-    explainer: Explainer,
-    explanations: Sequence[Explanation],
+    explanations: Sequence[tuple[Explainer, Explanation]],
     findings: Sequence[Sequence[Finding]],
     width: int = WIDTH,
 ) -> str:
@@ -142,9 +141,10 @@ def explain_text(
     `findings` are those of each place where a URL ends, with their fixes as --fix would write them.
     Lines have `width` columns, except for text that cannot be broken.
     """
-    pairs = zip(explanations, findings, strict=True)
     return "\n".join(
-        line for one, own in pairs for line in [*_lines(explainer, one, own, width), ""]
+        line
+        for (explainer, one), own in zip(explanations, findings, strict=True)
+        for line in [*_lines(explainer, one, own, width), ""]
     )
 
 

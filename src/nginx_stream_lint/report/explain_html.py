@@ -43,13 +43,14 @@ code { font: 13px/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace 
 
 
 def explain_html(
-    explainer: Explainer,
-    explanations: Sequence[Explanation],
-    findings: Sequence[Sequence[Finding]],
+    explanations: Sequence[tuple[Explainer, Explanation]], findings: Sequence[Sequence[Finding]]
 ) -> str:
     """Render explanations as one page; `findings` are those of each URL."""
-    pairs = zip(explanations, findings, strict=True)
-    body = "\n".join(part for one, own in pairs for part in _section(explainer, one, own))
+    body = "\n".join(
+        part
+        for (explainer, one), own in zip(explanations, findings, strict=True)
+        for part in _section(explainer, one, own)
+    )
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     page = f"""<!doctype html>
 <html lang="en">

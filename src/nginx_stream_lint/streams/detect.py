@@ -176,7 +176,7 @@ class _DetectionContext(Struct):
             if dead and not dead.keys().isdisjoint(level.outward()):
                 continue
             said = _said(level, declared, self.commented)
-            if asked is not None:
+            if asked is not None and not any(_says_more(asked, *one) for one in said):
                 said = [*said, (replace(asked.stream, path=asked.path), asked.path)]
             is_open = any(stream.kind_is_open or self._is_doubted(path) for stream, path in said)
             if is_open or not said:
@@ -269,6 +269,12 @@ def _said(
     return []
 
 
+def _says_more(asked: Declaration, stream: Stream, path: str | None) -> bool:
+    """Whether a declaration is about a requested path, too, and may say more about its stream."""
+    is_about = path is None or path == asked.path
+    return is_about and (stream.kind == asked.stream.kind or stream.kind != "websocket")
+
+
 class _ServerEvidence:
     """The evidence for streams in one server; `dead` are locations that no request reaches.
 
@@ -293,6 +299,7 @@ class _ServerEvidence:
             if level.own_handler is not None
         }
         self._mark_usual()
+        self._mark_sites()
         self.unseen = _unseen(server, levels)
         self._around = surroundings_of(server, self._places.values(), look.folder, look.openings)
         self.lands = route_endpoints(router, levels, self._places, upstreams, self._around)
@@ -335,6 +342,12 @@ class _ServerEvidence:
         if rest and any(map(self._is_for_sockets, self._places.values())):
             for place in rest:
                 place.sockets_elsewhere = True
+
+    def _mark_sites(self) -> None:
+        """Mark the places whose upstream also gets the pages of a site."""
+        sites = {place.behind.host for place in self._places.values() if place.path.says_site}
+        for place in self._places.values() if sites else ():
+            place.is_of_site = place.behind.host in sites
 
     def _is_for_sockets(self, place: StreamCandidate) -> bool:
         """Whether a narrow place is for WebSockets, by its path or a known endpoint."""

@@ -102,6 +102,11 @@ class PathEvidence(Struct, frozen=True, eq=False):
     endpoints: Sequence[Endpoint]
 
     @property
+    def says_site(self) -> bool:
+        """Whether the path is that of a site's administration, or of a page about its API."""
+        return "site" in self.called
+
+    @property
     def says_websocket(self) -> bool:
         """Whether the path names WebSockets."""
         return any(one.kind == "websocket" and one.points >= _ENOUGH for one in self.clues)
@@ -115,7 +120,7 @@ def _path(modifier: str, pattern: str) -> PathEvidence:
         answers_at_once(pattern),
         _has_word("files", pattern),
         is_general(pattern),
-        frozenset(where for where in ("no_sockets", "media") if _has_word(where, pattern)),
+        frozenset(where for where in ("no_sockets", "media", "site") if _has_word(where, pattern)),
         tuple(match_words("path", [(pattern, saying)])),
         tuple(match_words("talk", [(pattern, saying)])),
         next((app for app in map(app_by_word, segments) if app is not None), None),
@@ -127,7 +132,8 @@ class StreamCandidate(Struct, eq=False):
     """A proxied level with its pattern, the evidence in that, its upstream, and its comments.
 
     `off_is_usual`: most places of its server turn buffering off individually. `sockets_elsewhere`:
-    a narrower place is for WebSockets, so a catch-all passes Upgrade out of habit.
+    a narrower place is for WebSockets, so a catch-all passes Upgrade out of habit. `is_of_site`:
+    other places pass the pages of a site to the same upstream.
     """
 
     level: Level
@@ -137,6 +143,7 @@ class StreamCandidate(Struct, eq=False):
     comments: Sequence[str]
     off_is_usual: bool = False
     sockets_elsewhere: bool = False
+    is_of_site: bool = False
 
     @property
     def takes_all(self) -> bool:
@@ -347,8 +354,12 @@ def _clues(
     if path.is_file:
         return directives
     names = path.clues
+    if place.is_of_site:
+        names = tuple(clue for clue in names if clue.word.strip("^/") != "v1")
     if path.talk and not serves_pages(behind):
         names += path.talk
+    if _is_made_for_sockets(place) and not any(_is_for_responses(clue) for clue in directives):
+        names = tuple(clue for clue in names if not _has_word("either", clue.word))
     comments: tuple[Clue, ...] = ()
     if place.comments:
         saying = 'a comment says "{word}"'
@@ -399,6 +410,26 @@ def _is_for_sockets(place: StreamCandidate, endpoints: tuple[Endpoint, ...]) -> 
     app = place.path.app
     named = endpoints or (() if app is None else app.endpoints)
     return bool(named) and all(one.stream.kind == "websocket" for one in named)
+
+
+def _is_made_for_sockets(place: StreamCandidate) -> bool:
+    """Whether a location itself tells the app that each request upgrades, not only some.
+
+    Recipes for whole sites do that, too, out of habit.
+    """
+    if place.is_general or place.takes_the_rest:
+        return False
+    headers = {
+        tuple(arg.lower() for arg in args)
+        for name, args, _, is_habit in _rows(place.level, _FOR_ALL)
+        if name == "proxy_set_header" and not is_habit
+    }
+    return headers.issuperset((("upgrade", "$http_upgrade"), ("connection", "upgrade")))
+
+
+def _is_for_responses(clue: Clue) -> bool:
+    """Whether a directive is evidence for a response that streams."""
+    return clue.kind != "websocket" and clue.points >= _ENOUGH
 
 
 def _has_no_sockets(place: StreamCandidate) -> bool:

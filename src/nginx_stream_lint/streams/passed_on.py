@@ -20,6 +20,7 @@ from nginx_stream_lint.nginx.pass_target import parse_target
 from nginx_stream_lint.nginx.proxy_tiers import (
     accepted_upstream,
     forwarded_response,
+    in_force,
 )
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_route import route_in_server
@@ -351,14 +352,16 @@ def _is_broader(location: ProxiedLocation, behind: ProxiedLocation) -> bool:
 
 def _passes_on(hop: Hop) -> bool:
     """Whether an nginx sends an X-Accel-Buffering header to the next tier."""
-    sent = forwarded_response(hop.effective, hop.handler.family, hop.state)
+    version = hop.nginx.version
+    sent = forwarded_response(hop.effective, hop.handler.family, hop.state, version)
     return sent.accel["no"] != "absent"
 
 
 def _sent_by(hop: Hop, stream: Stream) -> Stream:
     """A stream with the properties of another server's response."""
-    made = forwarded_response(hop.effective, hop.handler.family, hop.state)
-    accel = made.accel[stream.x_accel_buffering or "absent"]
+    version = hop.nginx.version
+    made = forwarded_response(hop.effective, hop.handler.family, hop.state, version)
+    accel = in_force(made.accel[stream.x_accel_buffering or "absent"])
     framing = (
         stream.framing if stream.framing == "length" else "chunked" if made.chunks else "close"
     )

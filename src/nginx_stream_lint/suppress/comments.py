@@ -255,10 +255,13 @@ def _ignores(files: list[File]) -> Iterator[IgnoreComment]:
     source = files[0].source
     text = source.text
     below = _Below(files)
+    # In a template's comment within one of nginx, the template engine reads it: the inner counts.
+    inner: dict[int, tuple[_Comment, re.Match[str]]] = {}
     for comment in _comments(files):
         match = re.compile(_COMMENT).search(text, comment.start, comment.end)
-        if match is None:
-            continue
+        if match is not None:
+            inner[match.start()] = comment, match
+    for comment, match in inner.values():
         reason = re.sub(_COMMENT_END, "", match["reason"]).strip()
         rules = tuple(filter(None, map(str.strip, (match["rules"] or "").split(","))))
         start = match.start()

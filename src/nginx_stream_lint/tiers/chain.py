@@ -12,14 +12,14 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.caching import NOTHING
 from nginx_stream_lint.nginx.delivery import (
-    AccelBuffering,
+    AcceptEncoding,
     Delivery,
     DeliveryPath,
     Framing,
     Scenario,
 )
 from nginx_stream_lint.nginx.listeners import Client
-from nginx_stream_lint.nginx.proxy_tiers import COMPRESSIONS, NginxTier
+from nginx_stream_lint.nginx.proxy_tiers import COMPRESSIONS, NginxTier, in_force
 from nginx_stream_lint.tiers.records import ProductBehaviour
 
 Behaviour = NginxTier | ProductBehaviour
@@ -32,14 +32,15 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
     """
     accepted = _accepted(tiers, scenario)
     via = _via(tiers)
-    framing, accel = scenario.framing, scenario.x_accel_buffering
+    framing, accel = scenario.framing, str(scenario.x_accel_buffering)
     is_compressed = False
     forbids = permits = frozenset[str]()
     found: list[Delivery] = []
     for at, one in enumerate(tiers):
         following = tiers[at + 1] if at + 1 < len(tiers) else None
         client = scenario.client if following is None else _client(following, scenario.client)
-        asked = Scenario(client, framing, accel, "gzip" if accepted[at] else "identity")
+        encoding: AcceptEncoding = "gzip" if accepted[at] else "identity"
+        asked = Scenario(client, framing, in_force(accel), encoding)
         if isinstance(one, ProductBehaviour):
             found.append(_of_product(one, asked))
             compresses = one.compresses == "yes" and "gzip" in accepted[at] and not is_compressed
@@ -116,8 +117,8 @@ def _asks_old(tier: Behaviour) -> bool:
     return tier.asks_old if isinstance(tier, NginxTier) else tier.http_version == "1.0"
 
 
-def _accel(tier: Behaviour, got: AccelBuffering) -> AccelBuffering:
-    """The X-Accel-Buffering header that the next tier gets; products do not know the header."""
+def _accel(tier: Behaviour, got: str) -> str:
+    """The X-Accel-Buffering headers that the next tier gets; products do not know them."""
     return tier.sent.accel[got] if isinstance(tier, NginxTier) else got
 
 
