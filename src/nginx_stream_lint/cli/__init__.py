@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nginx_stream_lint.cli.help import VERSION_OPTION, CommandWithHelp
+from nginx_stream_lint import __version__
 from nginx_stream_lint.cli.leaving import leave
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COMMANDS = ("lint", "explain", "probe", "rules", "completion", "trace")
 
 
-class _LintByDefault(CommandWithHelp, click.Group):
+class _LintByDefault(click.Group):
     """A group with a default command: `nginx-stream-lint nginx.conf` lints."""
 
     def list_commands(self, _: click.Context) -> list[str]:
@@ -67,10 +67,10 @@ def _refuse_mistyped(word: str) -> None:
 
 @click.group(
     cls=_LintByDefault,
-    params=[VERSION_OPTION],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     no_args_is_help=True,
 )
+@click.version_option(__version__, prog_name="nginx-stream-lint")
 def cli() -> None:
     """Check whether streamed responses (SSE, LLM tokens) get through nginx.
 

@@ -1,55 +1,17 @@
-"""Help of a command: options in groups, then examples and exit codes.
-
-click's own `--help` and `--version` look up a translation of their help in each run. That imports
-`locale` and looks for files: 1.2 of the 80 ms of a small lint.
-"""
+"""Help of a command: options in groups, then examples and exit codes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
-
-from nginx_stream_lint import __version__
 
 # Heading for options without a group: --help.
 _OTHER = "Help"
 
 
-def _show_help(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    if value and not ctx.resilient_parsing:
-        click.echo(ctx.get_help(), color=ctx.color)
-        ctx.exit()
-
-
-def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    if value and not ctx.resilient_parsing:
-        click.echo(f"nginx-stream-lint, version {__version__}", color=ctx.color)
-        ctx.exit()
-
-
-def _eager(
-    names: Sequence[str], show: Callable[[click.Context, click.Parameter, bool], None], help_: str
-) -> click.Option:
-    return click.Option(
-        names, is_flag=True, expose_value=False, is_eager=True, help=help_, callback=show
-    )
-
-
-VERSION_OPTION = _eager(["--version"], _show_version, "Show the version and exit.")
-_HELP_OPTION = _eager(["-h", "--help"], _show_help, "Show this message and exit.")
-
-
-class CommandWithHelp(click.Command):
-    """A command with our `--help`."""
-
-    def get_help_option(self, _: click.Context) -> click.Option:
-        """The option that shows the help."""
-        return _HELP_OPTION
-
-
-class HelpfulCommand(CommandWithHelp):
+class HelpfulCommand(click.Command):
     """A command whose help shows its options in groups, examples and exit codes.
 
     `groups` maps a heading to parameter names, `examples` a command line to what it does and
