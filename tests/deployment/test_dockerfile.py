@@ -449,8 +449,8 @@ def test_a_program_may_write_anything() -> None:
     )
     assert not instance(found).is_start_known
     assert notes(found) == [
-        "Dockerfile:1:1: Dockerfile starts with python3 /x.py, which may write configuration files;"
-        " their contents are unknown"
+        "Dockerfile:1:1: the container of Dockerfile starts python3 /x.py, which may write"
+        " configuration files; their contents are unknown"
     ]
 
 

@@ -86,8 +86,8 @@ def test_a_link_brings_the_file_that_it_leads_to(tmp_path: Path) -> None:
 def test_files_that_are_not_read_are_told() -> None:
     found = deployment({f"{number:04}.Dockerfile": "FROM redis" for number in range(2_002)})
     assert notes(found) == [
-        "2000.Dockerfile:1:1: there are 2,000 files of this kind before this one;"
-        " it was not read, nor those after it"
+        "2000.Dockerfile:1:1: the repository has more than 2,000 files of this kind;"
+        " this file and all after it were not read"
     ]
 
 

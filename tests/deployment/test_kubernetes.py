@@ -250,8 +250,8 @@ def test_what_a_kustomization_changes_otherwise_is_a_note() -> None:
         }
     )  # fmt: skip
     text = "\n".join(notes(found))
-    assert "helmCharts of this kustomization are not read" in text
-    assert "a resource is not in the repository" in text
+    assert "this kustomization uses helmCharts, which is not supported" in text
+    assert "this resource is not in the repository" in text
     assert "the resource none.yaml does not exist" in text
     assert "includes itself" in text
 

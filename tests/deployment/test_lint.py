@@ -342,7 +342,10 @@ def test_two_findings_of_one_version_are_not_those_of_two_versions() -> None:
 def test_a_default_names_what_states_the_version() -> None:
     for version, words in (
         ("1.27.3", "default of nginx 1.27.3 (compose.yaml:3)"),
-        ("latest", "default before 1.29.7; nginx latest (compose.yaml:3) may be newer"),
+        (
+            "latest",
+            "default before 1.29.7; nginx with the tag latest (compose.yaml:3) may be newer",
+        ),
         ("ours", "default"),
     ):
         found = linted(repository(version))
@@ -432,7 +435,8 @@ def test_the_picture_is_that_of_the_instance() -> None:
         [said] = stream_paths(run.report, (1, 31, 0))
         assert said.gets_through
         page = html(run)
-        assert f"web (compose.yaml:2) runs nginx {version} (compose.yaml:3)" in page
+        runs = "nginx with the tag latest" if version == "latest" else f"nginx {version}"
+        assert f"web (compose.yaml:2) runs {runs} (compose.yaml:3)" in page
         assert "App behind it: vLLM." in page
         assert "nginx version unknown" not in page
 

@@ -231,9 +231,19 @@ def test_text_names_each_tier(tmp_path: Path) -> None:
     (tmp_path / "edge.conf").write_text(EDGE % "", encoding="utf-8")
     told = run("explain", "app.conf", URL, "--through", "edge.conf", cwd=tmp_path)
     lines = told.stdout.splitlines()
-    at = lines.index("  tiers from the app to the client, each in the worst usual case:")
+    at = lines.index("  proxies from the app to the client, each in the worst usual case:")
     assert lines[at + 1].startswith("    location /v1/ (nginx, app.conf:5): streams")
     assert lines[at + 2].startswith("    location / (nginx, edge.conf:9): stalls")
+
+
+def test_a_mistyped_product_is_named_with_the_nearest_one(tmp_path: Path) -> None:
+    (tmp_path / "app.conf").write_text(APP % "", encoding="utf-8")
+    told = run("explain", "app.conf", URL, "--through", "cloudflar", cwd=tmp_path)
+    assert told.stderr == (
+        "cloudflar:1:1: there is no such file, and no product of this name;"
+        ' did you mean "cloudflare"?\n'
+    )
+    assert told.returncode == 2
 
 
 def found(app: str, edge: str) -> list[tuple[str, str, int]]:

@@ -35,9 +35,9 @@ from nginx_stream_lint.nginx.delivery import (
     ACCEPT_ENCODINGS,
     FRAMINGS,
     Delivery,
+    DeliveryPath,
     Scenario,
 )
-from nginx_stream_lint.nginx.delivery import DeliveryPath as Way
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
@@ -51,7 +51,7 @@ from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.judge import FindingWithContext, message
-from nginx_stream_lint.streams.declarations import Declaration, declaration
+from nginx_stream_lint.streams.declarations import Declaration, declaration, nearest_words
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation
 from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
@@ -70,6 +70,7 @@ from nginx_stream_lint.tiers.in_front import (
     proxies_in_front,
     tier_in_front,
 )
+from nginx_stream_lint.tiers.products import product_names
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.remembering import remembered
@@ -185,8 +186,7 @@ def make_explainer(
         else:
             chain.append(_first_explainer(workspace, path, options, files, streams, chain))
     if not chain:
-        advice = "name a configuration, too"
-        raise NoServer([Problem(conf, 1, 1, "there is no nginx in the chain", advice)])
+        raise NoServer([Problem(conf, 1, 1, "is not an nginx configuration", "name one as CONF")])
     if not through:
         products += _declared_products(workspace, options, chain)
     chain[-1].products = tuple(products)
@@ -202,7 +202,7 @@ def _declared_products(
         if tier is None:
             continue
         place = proxy.place
-        tier = replace(tier, file=place.file, line=place.line, because="the settings name it")
+        tier = replace(tier, file=place.file, line=place.line, because="named in the settings")
         if proxy.behind is None:
             front = None if options.tiers else chain[-1].nginx
             yield ProductPosition(tier, front)
@@ -216,10 +216,18 @@ def _declared_products(
 def _chain(
     workspace: Workspace, conf: str, options: Options, through: Sequence[str]
 ) -> Sequence[str]:
-    """The configurations to explain, nearest the app first: those of the settings or `through`."""
+    """The configurations to explain, nearest the app first: those of the settings or `through`.
+
+    Products are named among them. Raises `NoServer` for a name that is no file and no product.
+    """
     known = {workspace.key(path) for path in options.tiers}
     if not through and workspace.key(conf) in known:
         return options.tiers
+    for name in through:
+        if not workspace.exists(name) and named_tier(name) is None:
+            near = nearest_words(name, product_names()).removeprefix("; ")
+            message = "there is no such file, and no product of this name"
+            raise NoServer([Problem(name, 1, 1, message, near or "check the name")])
     return (conf, *through)
 
 
@@ -352,7 +360,7 @@ class Explainer:
         # once, and do not affect the results of others.
         self._asked: dict[_Question, None] = {}
         self._served: dict[_Question, ProxiedLocation | None] = {}
-        self._deliveries: dict[tuple[Way, tuple[Client, ...]], list[Delivery]] = {}
+        self._deliveries: dict[tuple[DeliveryPath, tuple[Client, ...]], list[Delivery]] = {}
         self._caches: VerdictCaches = {}
         self._mistakes: list[Problem] | None = None
         self._settings: dict[tuple[Level, Handler | None], dict[str, Effective]] = {}

@@ -145,8 +145,11 @@ class Deployed(Protocol):
 def version_words(nginx: Deployed, shown: Callable[[str], str] = str) -> str:
     """The version of an nginx and the place that states it: `nginx 1.27 (compose.yaml:4)`.
 
-    `shown` shortens the path of the file.
+    If a floating tag states it: `nginx with the tag alpine (compose.yaml:4)`. `shown` shortens the
+    path of the file.
     """
     place = nginx.version_origin
     where = "" if place is None else f" ({shown(place.file)}:{place.line})"
+    if len(nginx.versions) > 1:
+        return f"{nginx.product} with the tag {nginx.version}{where}"
     return f"nginx {nginx.version}{where}"

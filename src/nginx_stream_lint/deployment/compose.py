@@ -377,16 +377,21 @@ class _Project:
             if not texts or not all(map(is_known, texts)) or any(map(_URL.match, texts)):
                 self.reader.note(
                     origin,
-                    "this include is not a file of the repository",
+                    "this include is not the name of a file in the repository",
                     "its services are unknown",
                 )
                 continue
             paths = [os.path.normpath(os.path.join(self.folder, one)) for one in texts]
             keys = {self.workspace.key(one) for one in paths}
             around = self.around | {self.workspace.key(file.source.name)}
-            if self.depth >= _MAX_DEPTH or keys & around or len(self.included) > _MAX_FILES:
+            if keys & around:
+                self.reader.note(origin, "this include forms a cycle", "remove it")
+                continue
+            if self.depth >= _MAX_DEPTH or len(self.included) > _MAX_FILES:
                 self.reader.note(
-                    origin, "this include forms a cycle or nests too deep", "remove it"
+                    origin,
+                    "this project includes too many files, or nests them too deeply",
+                    "the services of this include are unknown",
                 )
                 continue
             missing = [one for one in paths if not self.workspace.is_file(one)]
@@ -426,7 +431,9 @@ class _Project:
             return own
         here = self.workspace.key(file.source.name), name
         if here in chain or len(chain) > _MAX_EXTENDS:
-            message = f"{name} extends itself, or too many services"
+            is_cycle = here in chain
+            chained = "itself" if is_cycle else f"a chain of more than {_MAX_EXTENDS} services"
+            message = f"{name} extends {chained}"
             self.reader.note(origin, message, "remove one `extends`; these services are unknown")
             self.cyclic.update(chain)
             return None

@@ -523,7 +523,11 @@ class _Run:
         is_folder = is_folder or len(words) > 2 or any(map(is_pattern, words[:-1]))
         is_folder = is_folder or self.layers.is_folder(inside)
         if PLACEHOLDER in target:
-            self._unsure(one, "it copies to a path with an unknown variable", "give it a default")
+            self._unsure(
+                one,
+                "the target of this copy has a variable without a value",
+                "give the variable a default",
+            )
             return
         for word in words[:-1]:
             if word.startswith("<<"):

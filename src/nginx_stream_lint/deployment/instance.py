@@ -284,7 +284,8 @@ class _Assembly:
             program = " ".join(self.layers.programs[0][:2])
             self._note(
                 origin,
-                f"{self.container.name} starts with {program}, which may write configuration files",
+                f"the container of {self.container.name} starts {program}, which may write"
+                " configuration files",
                 "their contents are unknown",
             )
 

@@ -66,9 +66,9 @@ def read_deployment(
 def _some(paths: Sequence[str], notes: list[Problem]) -> Sequence[str]:
     """The first paths, and a note if there are too many."""
     if len(paths) > _MAX_FILES:
-        message = f"there are {_MAX_FILES:,} files of this kind before this one"
+        message = f"the repository has more than {_MAX_FILES:,} files of this kind"
         notes.append(
-            Problem(paths[_MAX_FILES], 1, 1, message, "it was not read, nor those after it")
+            Problem(paths[_MAX_FILES], 1, 1, message, "this file and all after it were not read")
         )
     return paths[:_MAX_FILES]
 
