@@ -18,10 +18,10 @@ __all__ = ["deployed"]
 def deployed(
     workspace: Workspace, root: str, files: Sequence[str], yaml: Iterable[str], blocks: Blocks
 ) -> tuple[list[InstanceFiles], Sequence[Problem]]:
-    """Each nginx that a repository runs, with the files that it reads there; what is unknown.
+    """Find each nginx that a repository runs, with its files; also notes about unknown parts.
 
-    `yaml` are the texts of its YAML files that have nginx text in them: a ConfigMap among them is
-    part of a deployment, as a compose file is.
+    `files` are all files of the repository below `root`. `yaml` are the texts of its YAML files
+    that contain nginx text. If one of them is a Kubernetes manifest, all manifests are read.
     """
     has_manifests = any(is_manifest(text.encode("utf-8", "replace")) for text in yaml)
     if not has_manifests and not any(map(may_describe, files)):
@@ -30,9 +30,9 @@ def deployed(
     from nginx_stream_lint.deployment.relevant import manifests_of, relevant_files
 
     key = (root, *files)
-    if key not in workspace.kept:  # runs that try fixes read the same again
+    if key not in workspace.kept:  # a run with --fix reads the same deployment again
         relevant = relevant_files(workspace, files)
-        # Without nginx text, a manifest has no file for an nginx.
+        # Manifests without nginx text have no files for an nginx.
         manifests = manifests_of(workspace, files) if has_manifests else []
         if not relevant and not manifests:
             return [], ()

@@ -61,7 +61,7 @@ _URL = re.compile(r"(?:https?|git|ssh|oci)://|git@|github\.com[:/]")
 # Keys of a service; version 1 files have services at the top level.
 _OF_SERVICE = frozenset(("image", "build", "extends", "command", "volumes", "ports", "environment"))
 
-# Keys that matter for nginx or the app, and those that start more replicas.
+# Keys that change only the number of replicas, and keys that matter for nginx or the app.
 _SCALING = frozenset(("deploy", "scale"))
 _DECIDING = _OF_SERVICE - {"ports"} | {"entrypoint", "env_file", "configs", "secrets", "networks"}
 
@@ -79,7 +79,7 @@ _FIELDS = {
     "deploy": ("replicas",),
     "scale": ("replicas",),
 }
-# Tags of a value that removes, or replaces, what earlier files say.
+# Tags of values that remove or replace the values of earlier files.
 _RESET, _OVERRIDE = "!reset", "!override"
 
 
@@ -90,7 +90,7 @@ class ComposeFile(Struct, frozen=True, eq=False):
     folder: str
     root: Mapping
     services: dict[str, MappingEntry]
-    twice: frozenset[str]
+    repeated: frozenset[str]  # names that the file gives to several services
     removed: frozenset[str] = frozenset()  # services that `!reset` removes
 
 
@@ -126,7 +126,7 @@ class _Spec(Struct):
     keys: frozenset[str] = frozenset()
     labels: dict[str, Label] = field(default_factory=dict)
     depends_on: tuple[str, ...] = ()
-    replaced: frozenset[str] = frozenset()  # keys, of which earlier files do not count
+    replaced: frozenset[str] = frozenset()  # keys whose values in earlier files are ignored
     volumes_from: list[tuple[str, DeployedAt]] = field(default_factory=list)
     unknown: list[Problem] = field(default_factory=list)
     unset: frozenset[str] = frozenset()  # variables that `!reset` removes
@@ -242,8 +242,8 @@ class _ComposeReader:
             else:
                 services = root  # version 1
         counts = Counter(one.key.text for one in services.own)
-        twice = frozenset(name for name, count in counts.items() if count > 1)
-        for name in sorted(twice):
+        repeated = frozenset(name for name, count in counts.items() if count > 1)
+        for name in sorted(repeated):
             self.note(
                 deployed_at(source, services.entries[name].key.start),
                 f"two services are named {name}",
@@ -258,10 +258,10 @@ class _ComposeReader:
         }
         removed = frozenset(name for name, one in services.entries.items() if one.tag == _RESET)
         folder = os.path.dirname(path) or os.curdir
-        return ComposeFile(source, folder, root, entries, twice, removed)
+        return ComposeFile(source, folder, root, entries, repeated, removed)
 
     def stands_alone(self, path: str) -> bool:
-        """Whether every service of a file has an image or a build."""
+        """Whether a file needs no other one: each of its services has an image or a build."""
         file = self.file(path)
         if file is None or not file.services:
             return file is not None and "include" in file.root.entries
@@ -356,7 +356,7 @@ class _Project:
             for name in file.removed:
                 found.pop(name, None)
             for name in file.services:
-                if name in file.twice:
+                if name in file.repeated:
                     found.pop(name, None)
                     continue
                 spec = self._spec(file, name, self.folder, ())
@@ -505,7 +505,7 @@ class _Project:
         )
 
     def _mounts(self, spec: _Spec, depth: int = 0) -> dict[str, PlacedFile]:
-        """The files that a service mounts, with those of the services in `volumes_from`."""
+        """The files that a service mounts, and those of the services in its `volumes_from`."""
         known = self.mounts.get(spec.name)
         if known is not None:
             return known
@@ -587,7 +587,7 @@ class _Project:
 
 
 def _mentions_nginx(spec: _Spec) -> bool:
-    """Whether what a service says beside its Dockerfile may mean that it runs nginx."""
+    """Whether the keys of a service, without its Dockerfile, suggest that it runs nginx."""
     words = *(spec.entrypoint or ()), *(spec.command or ()), *spec.mounts, spec.image or ""
     return any(map(mentions_nginx, words))
 

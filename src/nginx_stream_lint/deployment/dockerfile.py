@@ -175,10 +175,10 @@ def build(
 ) -> BuiltImage:
     """Evaluate the Dockerfile at a path.
 
-    `context` is the folder that COPY reads from; None if it is unknown. `is_nginx` False: nothing
-    outside the Dockerfile says that nginx runs there. If the Dockerfile does not mention nginx
-    either, only its base image is evaluated, which is many times quicker. `built` returns images
-    that other Dockerfiles of the repository build. Raises `Unreadable`.
+    `context` is the folder that COPY reads from; None if it is unknown. `is_nginx` is False if
+    nothing outside the Dockerfile suggests that nginx runs there. If the Dockerfile does not
+    mention nginx either, only its base image is evaluated, which is many times quicker. `built`
+    returns images that other Dockerfiles of the repository build. Raises `Unreadable`.
     """
     source = text_of(workspace, path)
     return build_text(workspace, source, context, arguments, target, is_nginx, built)
@@ -207,10 +207,10 @@ def build_text(
 def context_of(
     workspace: Workspace, path: str, found: Sequence[Instruction], root: str
 ) -> str | None:
-    """Find the build context: the Dockerfile's folder or the nearest above with its copied files.
+    """Find the build context: the Dockerfile's folder, or the nearest above, with all copied files.
 
-    What a build makes is not in the repository; then the configuration of nginx counts. None where
-    there is no such folder.
+    If no folder has all of them, because a build creates some, the nearest one with the copied
+    files for nginx's configuration. None if there is no such folder.
     """
     folder = os.path.dirname(path) or os.curdir
     folders = [folder]
@@ -302,7 +302,7 @@ class _Build:
         return self._image(number)
 
     def _number(self, name: str, before: int) -> int | None:
-        """The number of a stage by name or number."""
+        """Find the number of a stage by its name or number, among the stages before one."""
         for number in range(before - 1, -1, -1):
             if name and self.stages[number].name == name.lower():
                 return number
@@ -490,7 +490,7 @@ class _Run:
             text = "\n".join(bodies)
         if text.startswith("["):
             text = " ".join(f"'{word}'" for word in _command(text))
-        # Variables of the shell stay as written.
+        # The shell's own variables stay as written: only the shell knows their values.
         known = {name: value for name, value in self.values.items() if value is not None}
         text = re.sub(
             r"\$(?:\{(\w+)\}|(\w+))",

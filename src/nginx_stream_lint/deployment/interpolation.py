@@ -1,8 +1,7 @@
 """Variables in compose files and in environment files (`.env`, `env_file`).
 
 Compose also inserts the shell's variables, which no file contains: a variable without a value is
-unknown, and becomes a `PLACEHOLDER`. A default in the text counts, since it applies if the variable
-is unset.
+unknown, and becomes a `PLACEHOLDER`. If the text has a default, that is used.
 """
 
 from __future__ import annotations

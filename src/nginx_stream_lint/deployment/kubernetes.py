@@ -189,7 +189,7 @@ def containers(
                     yield found
         for item in spec.items("initContainers"):
             restart = item.word("restartPolicy") if isinstance(item, Mapping) else None
-            # Others end before the containers start.
+            # All other init containers have ended before the containers start.
             if isinstance(item, Mapping) and restart is not None and restart.text == "Always":
                 found = reader.container(item)
                 if found is not None:
@@ -582,7 +582,7 @@ def entries_of(one: ManifestObject) -> dict[str, ConfigEntry]:
             if is_text and isinstance(entry.value, Scalar):
                 found[key] = ConfigEntry(origin, origin.file, key, entry.value.text)
             elif not is_text:
-                # Only a configuration is worth a note, not a certificate.
+                # A missing certificate needs no note; a missing configuration does.
                 unnoted = None if key.endswith(".conf") else PLACEHOLDER
                 found.setdefault(key, ConfigEntry(origin, None, None, unnoted))
     return found

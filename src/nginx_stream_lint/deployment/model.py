@@ -74,8 +74,9 @@ def file_at(
 ) -> PlacedFile | None:
     """The last of some files that is, or contains, a path in the container; None without one.
 
-    A copied folder adds to the folder at its place, while a mounted one hides it. So a copied one
-    counts only if it has the file: `exists` says whether a path is in the repository.
+    A copied folder adds files to the folder at its place; a mounted one hides that folder. So a
+    copied folder is skipped if it does not have the file: `exists` returns whether a path is in the
+    repository.
     """
     for one in reversed(files):
         if inside == one.inside:

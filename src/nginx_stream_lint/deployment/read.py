@@ -28,10 +28,10 @@ def read_deployment(
 ) -> Deployment:
     """Read the deployment that the files of a repository describe.
 
-    `root` is its folder, `files` are the paths of all its files; `manifests` are those of its YAML
-    files that contain Kubernetes objects (`is_manifest`), or None if that was not checked. Only
-    files whose name belongs to a deployment are read, and the files that those name. Unreadable
-    files become notes.
+    `root` is the folder of the repository, `files` are the paths of all its files. `manifests` are
+    those YAML files that contain Kubernetes objects (`is_manifest`); None if that was not checked.
+    A file is read if its name belongs to a deployment, or if such a file names it. Unreadable files
+    become notes.
     """
     notes: list[Problem] = []
     containers = _of_compose(workspace, root, files, notes)

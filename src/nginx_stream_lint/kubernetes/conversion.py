@@ -36,8 +36,8 @@ KEY = "/etc/nginx/secrets/tls.key"
 class Writer:
     """Writes nginx text from a document's values; `problems` are values that it cannot read.
 
-    `place` is the offset in the document that stands for what no value says. With `runs` it writes
-    text without placeholders for a real nginx.
+    `place` is the offset in the document for directives that come from no value. `runs`: the text
+    is for a real nginx, so it gets no placeholders.
     """
 
     def __init__(self, controller_name: str, document: Document, place: int, runs: bool) -> None:

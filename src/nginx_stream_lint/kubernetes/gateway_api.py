@@ -115,7 +115,7 @@ def written(document: Document, word: Scalar) -> str:
 
 
 def references(one: ApiObject, key: str, kind: str) -> Iterator[Reference]:
-    """The references in a list of an object's `spec`, with the kind that they have by default."""
+    """The references in a list of an object's `spec`; `kind` is the default for their kind."""
     for node in one.spec.items(key):
         if isinstance(node, Mapping):
             found = reference(one, node, kind)
@@ -137,7 +137,7 @@ def reference(one: ApiObject, node: Mapping, kind: str) -> Reference | None:
 
 
 class Objects:
-    """Objects by what refers to them."""
+    """An index of objects: by name for references, and policies by their targets."""
 
     def __init__(self, every: Iterable[ApiObject]) -> None:
         self.every = sorted(every, key=lambda one: (one.document.source.name, one.place))
@@ -180,9 +180,9 @@ class Objects:
         return []
 
     def _targets(self, policy: ApiObject, target: ApiObject) -> bool:
-        """Whether a policy means an object: one of the nearest of its name.
+        """Whether a policy applies to an object: it is one of the nearest objects with its name.
 
-        The routes of several environments may share a policy.
+        Several objects may be equally near: the routes of several environments share a policy.
         """
         for scope in _scopes(policy):
             named = self._named.get((target.kind, target.name, scope), ())[:_MOST]

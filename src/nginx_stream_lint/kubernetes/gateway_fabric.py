@@ -95,7 +95,7 @@ class Plan(Struct, frozen=True, eq=False):
 
 
 class GatewayPart(Writer):
-    """A file of the configuration, written from one document; `subject` is the object it is of."""
+    """A file of the configuration, written from one document for the object `subject`."""
 
     def __init__(self, name: str, subject: ApiObject, runs: bool) -> None:
         super().__init__(gateway_fabric().name, subject.document, subject.place, runs)
@@ -132,7 +132,7 @@ class Match(Struct, frozen=True, eq=False):
     """A match of a route's rule: requests for a path, with conditions.
 
     A condition is a variable, an operator and a value. `kind` is Exact, PathPrefix or
-    RegularExpression. `span` is that of the match, or of the rule if it has no other.
+    RegularExpression. `span` is that of the match, or of the rule if it lists no matches.
     """
 
     route: ApiObject
@@ -153,7 +153,7 @@ class Match(Struct, frozen=True, eq=False):
 
 
 class _GatewayServer(Struct, eq=False):
-    """A server: hosts at a port, with the routes for them; a host with the object that has it."""
+    """A server: hosts at a port, each with the object that names it, and the routes for them."""
 
     listener: Listener
     hosts: list[tuple[ApiObject, Scalar] | None]
@@ -226,9 +226,9 @@ class GatewayConverter:
         return made
 
     def _include(self, where: Writer, part: GatewayPart, even_empty: bool = False) -> None:
-        """Include a part, unless it is empty. Raises TooLong if all parts together are too long.
+        """Include a part. Raises TooLong if all parts together are too long.
 
-        `even_empty`: even then.
+        An empty part is omitted, unless `even_empty`.
         """
         if len(part.text) or even_empty:
             where.text.line("include", part.name)
@@ -253,7 +253,7 @@ class GatewayConverter:
                     self._include(where, self._rate_limits(policy))
 
     def _include_settings(self, where: Writer, kind: str, policies: Sequence[ApiObject]) -> None:
-        """Include settings of policies; of two that set the same field, the first counts."""
+        """Include settings of policies; if several set the same field, the first one is used."""
         taken: set[str] = set()
         for policy in policies:
             rows = [
@@ -265,7 +265,7 @@ class GatewayConverter:
                 part = self._policies[key] = self._part(policy)
                 part.comments(policy.span)
                 part.settings(rows)
-            # A fix may add the first setting to a policy, whose document must be known for that.
+            # A fix may add a setting to an empty policy, so its document must be among the files.
             self._include(where, self._policies[key], even_empty=not rows)
 
     def _snippets(self, where: Writer, context: str, filters: Iterable[ApiObject] = ()) -> None:
@@ -584,7 +584,7 @@ class GatewayConverter:
         part.text.line("return", status, f"{words[0]}://{words[1]}$request_uri", at=redirect.span)
 
     def _other(self, part: GatewayPart, other: Match, number: int) -> None:
-        """Write what handles requests with conditions, which go elsewhere."""
+        """Write the `if` blocks that pass requests with conditions to another backend."""
         backend = backend_of(other.rule)
         if backend is None or not other.conditions:
             return
@@ -703,11 +703,11 @@ def _condition(one: tuple[str, str, str]) -> list[Arg]:
     return [f"({variable}", operator, f'"{escaped(value)}")']
 
 
-# What objects say
+# Reading objects
 
 
 def fields_of(policy: ApiObject, kind: str) -> Iterator[tuple[Setting, MappingEntry]]:
-    """The settings that a policy has, each with its entry; those that a template may set, too."""
+    """The settings that a policy has, or may have in a template, each with its entry."""
     for row in gateway_fabric().policies[kind]:
         entry = _field(policy.spec, (row.field or "").split("."))
         if entry is not None and not (isinstance(entry.value, Scalar) and not entry.value.text):
@@ -715,7 +715,7 @@ def fields_of(policy: ApiObject, kind: str) -> Iterator[tuple[Setting, MappingEn
 
 
 def _field(holder: Mapping, path: Sequence[str]) -> MappingEntry | None:
-    """The entry at a path of keys; a template that may have it is its value."""
+    """The entry at a path of keys. If a template may set it, its value is the template."""
     entry = holder.entries.get(path[0])
     if entry is None:
         found = (one for key, one in holder.entries.items() if has_placeholder(key))
@@ -865,7 +865,7 @@ def gateways_of(route: ApiObject) -> list[Reference]:
 
 
 def says_nginx(route: ApiObject) -> bool:
-    """Whether a route itself uses something of NGINX Gateway Fabric."""
+    """Whether a route itself refers to an object of NGINX Gateway Fabric."""
     return any(
         isinstance(item, Mapping)
         and (group := item.word("extensionRef", "group")) is not None

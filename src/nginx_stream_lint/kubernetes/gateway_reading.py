@@ -75,7 +75,7 @@ def gateway_configurations(
 
 
 def read_objects(reading: MappedText) -> list[ApiObject]:
-    """The objects of a YAML text; invalid documents are problems of its other readings."""
+    """The objects of a YAML text; invalid documents are skipped and reported elsewhere."""
     text = re.sub("[\ud800-\udfff]", "?", reading.text)
     return objects(documents(reading.source, text)[0])
 
@@ -106,9 +106,9 @@ def _around(own: Sequence[MappedText], keys: set[str], files: IncludeResolver) -
 def _replaced(
     checked: Sequence[Plan], named: Sequence[MappedText], files: IncludeResolver
 ) -> Iterator[Configuration]:
-    """The configurations of Ingresses like the routes of some Gateways, if they were not named.
+    """The configurations of Ingresses that the routes of some Gateways may replace.
 
-    They have a host or a Service in common.
+    They have a host or a Service in common with a route. Ingresses that the user named are omitted.
     """
     from nginx_stream_lint.kubernetes.translate import configurations
 
@@ -187,7 +187,7 @@ def _how(
     routes: Sequence[ApiObject],
     known: Objects,
 ) -> str | None:
-    """How a Gateway is known to be of NGINX Gateway Fabric; None if it is not."""
+    """The evidence that a Gateway belongs to NGINX Gateway Fabric: `known` or `class`, or None."""
     controller = None if gateway_class is None else gateway_class.spec.word("controllerName")
     if controller is not None:
         return "known" if controller.text.startswith(gateway_fabric().class_controller) else None

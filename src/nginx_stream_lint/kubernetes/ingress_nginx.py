@@ -23,7 +23,7 @@ from nginx_stream_lint.kubernetes.conversion import (
     word_of,
 )
 from nginx_stream_lint.kubernetes.manifest import MappingEntry, Scalar, Span
-from nginx_stream_lint.kubernetes.nginx_text import Arg, Part, Stretch, in_quotes, quoted
+from nginx_stream_lint.kubernetes.nginx_text import Arg, Part, TextPart, in_quotes, quoted
 from nginx_stream_lint.kubernetes.resources import Host, Ingress, IngressPath, host_name
 from nginx_stream_lint.util.numbers import whole_number
 
@@ -145,7 +145,7 @@ class IngressNginxConverter(Converter):
     def _http_part(self, seen: set[str]) -> None:
         """Write what is outside of servers; upstreams that were not `seen` before."""
         self._auth_written: set[str] = set()
-        self._alike: dict[str, Stretch] = {}
+        self._written: dict[str, TextPart] = {}
         every = [path for host in self._hosts for path in self.paths(host)]
         self.names = self.upstream_names(every)
         self._limit_zones()
@@ -296,7 +296,7 @@ class IngressNginxConverter(Converter):
                 text.line("deny", "all", at=self.annotations[name].span)
         self._cors()
         self._auth(auth, header)
-        text.once(self._alike, header, lambda: self._settings(header))
+        text.once(self._written, header, lambda: self._settings(header))
         self._pass(path, header)
         self._proxy_redirect()
         text.close(path.span)
@@ -360,7 +360,7 @@ class IngressNginxConverter(Converter):
 
     @property
     def has_regex(self) -> bool:
-        """Whether its paths are regular expressions, as are then all of the same host."""
+        """Whether its paths are regular expressions; then so are all other paths of its host."""
         paths = [path for host in self._hosts for path in self.paths(host)]
         rewrite = self.value("rewrite-target")
         return self.is_on("use-regex") or any(

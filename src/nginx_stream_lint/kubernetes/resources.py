@@ -231,15 +231,15 @@ def _unknown(document: Document, parent: Mapping | None) -> Span | None:
     end = max(entry.span.end, value.span.end)
     # Lines of placeholders belong to it if they are indented more than its key.
     column = _column(document.text, entry.key.start)
-    for hole in document.holes:
-        if hole.start <= entry.key.start:
+    for span in document.placeholder_lines:
+        if span.start <= entry.key.start:
             continue
-        between = document.text[end : hole.start] if hole.start > end else ""
+        between = document.text[end : span.start] if span.start > end else ""
         lines = [line for line in between.split("\n") if line.strip()]
         if any(_indentation(line) <= column and not _is_comment(line) for line in lines):
             break
-        if _column(document.text, hole.start) > column:
-            return hole
+        if _column(document.text, span.start) > column:
+            return span
     return None
 
 

@@ -97,9 +97,9 @@ def translate_resources(
 def configurations(
     source: Source, text: str, conditional: Regions = (), files: IncludeResolver | None = None
 ) -> list[Configuration]:
-    """The configurations of a YAML source, for `nginx.levels.build`; see `translated`.
+    """The configurations of a YAML source, for `nginx.levels.build`; see `translate_resources`.
 
-    `files` is where included ones come from; without it there are none.
+    `files` finds included files; without it, includes find nothing.
     """
     translations, problems = translate_resources(source, text, conditional)
     files = files or IncludeResolver(Workspace.in_memory({}))
@@ -110,7 +110,7 @@ def configurations(
 
 
 def runnable(translation: Translation, certificate: str, key: str) -> str:
-    """Convert a translation for a real nginx: no placeholders, modules of others, or includes.
+    """Convert a translation for a real nginx: no placeholders, third-party modules, or includes.
 
     `certificate` and `key` are paths of a certificate chain and its key, PEM.
     """

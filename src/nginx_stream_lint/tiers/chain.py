@@ -1,7 +1,8 @@
 """Delivery of a stream through a chain of proxies.
 
-Each is evaluated separately, with the response of the previous one as its upstream's response; the
-stream stalls if one of them holds it. tests/conformance/random_tiers.py measures chains of nginx.
+The delivery of each proxy is computed separately: the response that one sends is the response that
+the next one gets. The stream stalls if one of them holds it. tests/conformance/random_tiers.py
+measures chains of nginx.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Behaviour = NginxTier | ProductBehaviour
 def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
     """The delivery of each tier in a scenario; the first tier is next to the app.
 
-    A product of which it is unknown whether it buffers is assumed to stream.
+    If it is unknown whether a product buffers, it is assumed to stream.
     """
     accepted = _accepted(tiers, scenario)
     via = _via(tiers)
@@ -81,7 +82,7 @@ def _path(
     is_compressed: bool,
     has_via: bool,
 ) -> DeliveryPath:
-    """What one nginx does to a response, given what it gets and the tier that asks for it."""
+    """The delivery path of one nginx for the response that it gets, to the `following` tier."""
     too_old = following is not None and _asks_old(following) and not tier.compresses_old
     refused = is_compressed or too_old or (has_via and not tier.compresses_proxied)
     return replace(
@@ -100,7 +101,7 @@ def _of_product(product: ProductBehaviour, asked: Scenario) -> Delivery:
 
 
 def _client(tier: Behaviour, client: Client) -> Client:
-    """The kind of client that a tier is for the one behind it.
+    """The kind of client that a tier is for the tier behind it.
 
     If it is unknown whether a product uses TLS, it is assumed to connect as the `client` does.
     """
@@ -112,12 +113,12 @@ def _client(tier: Behaviour, client: Client) -> Client:
 
 
 def _asks_old(tier: Behaviour) -> bool:
-    """Whether a tier uses HTTP/1.0 to the one behind it."""
+    """Whether a tier uses HTTP/1.0 to the tier behind it."""
     return tier.asks_old if isinstance(tier, NginxTier) else tier.http_version == "1.0"
 
 
 def _accel(tier: Behaviour, got: AccelBuffering) -> AccelBuffering:
-    """The X-Accel-Buffering header that the next tier gets; products do not know the header."""
+    """The X-Accel-Buffering header that the next tier gets; products forward it unchanged."""
     return tier.sent.accel[got] if isinstance(tier, NginxTier) else got
 
 

@@ -1,4 +1,4 @@
-"""Which nginx of a deployment a connection of another one reaches."""
+"""Find the nginx of a deployment that gets the connections of another one."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ class Timeout(Struct, frozen=True):
     """A default limit of a product in seconds, and its setting `what`.
 
     `to_raise` says how to change it, with `{seconds}` or `{minutes}` for the new value; empty if
-    users cannot. `up_to` is a newer figure of the documentation. For the kinds of stream `not_for`
-    it is unknown.
+    users cannot change it. `up_to` is a newer figure of the documentation. `not_for` are the kinds
+    of stream for which the limit is unknown.
     """
 
     seconds: float
