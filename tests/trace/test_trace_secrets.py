@@ -20,7 +20,7 @@ from nginx_stream_lint.report.trace_plot import trace_html, trace_svg
 from nginx_stream_lint.trace import known_words
 from nginx_stream_lint.trace.diagnosis import diagnose
 from nginx_stream_lint.trace.exchange import ResponseReader, describe_error
-from nginx_stream_lint.trace.known_words import NOT_SHOWN, known_answer, known_headers
+from nginx_stream_lint.trace.known_words import NOT_SHOWN, known_headers, known_response
 from nginx_stream_lint.trace.network import apply_news
 from nginx_stream_lint.trace.products import products
 from nginx_stream_lint.trace.recording import Recording
@@ -206,7 +206,7 @@ def test_what_makes_a_product_known_is_kept() -> None:
     ],
 )
 def test_an_answer_is_shown_in_known_words(text: str, said: str) -> None:
-    assert known_answer(text.encode()) == said
+    assert known_response(text.encode()) == said
 
 
 @pytest.mark.parametrize(

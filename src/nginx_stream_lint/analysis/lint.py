@@ -197,10 +197,10 @@ def lint(
     options = options or Options()
     paths = list(dict.fromkeys(workspace.paths if paths is None else paths))
     result = Result(inputs=paths)
-    judged: dict[_Said, FindingWithContext] = {}
+    judged: dict[_FindingKey, FindingWithContext] = {}
     caches: VerdictCaches = {}
-    findings: dict[_Said, Finding] = {}
-    running: dict[_Said, list[Deployed]] = {}  # instances by finding
+    findings: dict[_FindingKey, Finding] = {}
+    running: dict[_FindingKey, list[Deployed]] = {}  # instances by finding
     fates: dict[Declaration, list[list[UnproxiedReason]]] = {}
     whole: set[str] = set()  # keys of files in configurations that are read completely
     files: list[File] = []
@@ -229,11 +229,11 @@ def lint(
             here = [one.finding for one in found]
             # Two main files may include the same snippet, with the same findings.
             for finding in sorted([*here, *remarked], key=in_order) if remarked else here:
-                findings.setdefault(_said(finding), finding)
+                findings.setdefault(_finding_key(finding), finding)
                 if configuration.deployed is not None:
-                    running.setdefault(_said(finding), []).append(configuration.deployed)
+                    running.setdefault(_finding_key(finding), []).append(configuration.deployed)
             for one in found:
-                judged.setdefault(_said(one.finding), one)
+                judged.setdefault(_finding_key(one.finding), one)
         beside = [one for one in every_read if one.is_context]
         result._detected += [detect(one, options, workspace) for one in beside]
         pairs = _compare_twins(result._detected, options, caches, findings, judged)
@@ -263,35 +263,35 @@ def _compare_twins(
     detected: Sequence[Detected],
     options: Options,
     caches: VerdictCaches,
-    findings: dict[_Said, Finding],
-    judged: dict[_Said, FindingWithContext],
-) -> list[tuple[_Said, _Said]]:
-    """Add findings about streams that another controller lets through; see `flips`.
+    findings: dict[_FindingKey, Finding],
+    judged: dict[_FindingKey, FindingWithContext],
+) -> list[tuple[_FindingKey, _FindingKey]]:
+    """Add findings about streams that another controller lets through; see `twins`.
 
     Returns pairs of a finding and the one that replaces it: a comment may ignore either.
     """
     files = (file for one in detected for file in one.configuration.files)
     if all(file.reading.author is None for file in files):
         return []
-    from nginx_stream_lint.analysis.twins import flips
+    from nginx_stream_lint.analysis.twins import controller_differences
 
-    pairs: list[tuple[_Said, _Said]] = []
-    for pair in flips(detected, options, caches):
+    pairs: list[tuple[_FindingKey, _FindingKey]] = []
+    for pair in controller_differences(detected, options, caches):
         for one in pair:
-            findings.setdefault(_said(one.finding), one.finding)
-            judged.setdefault(_said(one.finding), one)
-        pairs.append((_said(pair[0].finding), _said(pair[1].finding)))
+            findings.setdefault(_finding_key(one.finding), one.finding)
+            judged.setdefault(_finding_key(one.finding), one)
+        pairs.append((_finding_key(pair[0].finding), _finding_key(pair[1].finding)))
     return pairs
 
 
 def _one_of_each_pair(
-    kept: Sequence[Finding], pairs: Sequence[tuple[_Said, _Said]]
+    kept: Sequence[Finding], pairs: Sequence[tuple[_FindingKey, _FindingKey]]
 ) -> list[Finding]:
     """Drop the first finding of each pair; both if the first one is ignored."""
-    present = {_said(one) for one in kept}
+    present = {_finding_key(one) for one in kept}
     dropped = {before for before, _ in pairs}
     dropped |= {after for before, after in pairs if before not in present}
-    return [one for one in kept if _said(one) not in dropped]
+    return [one for one in kept if _finding_key(one) not in dropped]
 
 
 def _detected(
@@ -326,9 +326,9 @@ def _detected(
 
 
 def _name_instances(
-    findings: dict[_Said, Finding],
-    judged: dict[_Said, FindingWithContext],
-    running: Mapping[_Said, Sequence[Deployed]],
+    findings: dict[_FindingKey, Finding],
+    judged: dict[_FindingKey, FindingWithContext],
+    running: Mapping[_FindingKey, Sequence[Deployed]],
     options: Options,
 ) -> list[Deployed]:
     """Name the nginx instances, and what states their versions, in each finding.
@@ -556,10 +556,10 @@ def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: 
 
 
 # The identity of a finding in a run: rule, file, place and message.
-_Said = tuple[str, str, int, str]
+_FindingKey = tuple[str, str, int, str]
 
 
-def _said(finding: Finding) -> _Said:
+def _finding_key(finding: Finding) -> _FindingKey:
     place = finding.place
     return finding.rule, place.source.name, place.start, finding.message
 
@@ -614,14 +614,14 @@ def with_fixes(
     from nginx_stream_lint.fixes.filled_variables import FilledVariables
     from nginx_stream_lint.fixes.placement import place_fix
 
-    made_from = {_said(one.finding): one for one in judged}
+    made_from = {_finding_key(one.finding): one for one in judged}
     mapped = {id(file.source) for file in files if file.reading.pieces}
     regions = visible_regions(file for file in files if id(file.source) in mapped)
     filled = FilledVariables(file.reading for file in files)
     found: list[Finding] = []
     problems: list[Problem] = []
     for finding in findings:
-        one, fix = made_from.get(_said(finding)), finding.fix
+        one, fix = made_from.get(_finding_key(finding)), finding.fix
         try:
             fix = fix if one is None else place_fix(one)
         except Exception as error:

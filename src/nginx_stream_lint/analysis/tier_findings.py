@@ -48,7 +48,7 @@ class _Limit(Struct, frozen=True):
     not_for: tuple[str, ...] = ()
 
 
-class _Said(Struct, frozen=True):
+class _TierRemark(Struct, frozen=True):
     """What a rule says of one stream behind a proxy."""
 
     remark: Remark
@@ -102,7 +102,7 @@ def _findings(
     rules: Sequence[Rule],
     minimum_s: float,
 ) -> Iterator[Finding]:
-    by_rule: dict[str, list[_Said]] = {}
+    by_rule: dict[str, list[_TierRemark]] = {}
     known: dict[Stream, list[Remark]] = {}
     for place in places:
         for stream in place.streams:
@@ -115,13 +115,13 @@ def _findings(
                     for remark in remarks(rules, values)
                 ]
             for remark in known[stream]:
-                by_rule.setdefault(remark.rule.name, []).append(_Said(remark, place, stream))
+                by_rule.setdefault(remark.rule.name, []).append(_TierRemark(remark, place, stream))
     for said in by_rule.values():
         worst = min(said, key=lambda one: SEVERITIES.index(one.remark.severity))
         yield _finding(proxy, worst, said)
 
 
-def _finding(proxy: ProxyInFront, worst: _Said, said: Sequence[_Said]) -> Finding:
+def _finding(proxy: ProxyInFront, worst: _TierRemark, said: Sequence[_TierRemark]) -> Finding:
     place = Place(proxy.source, proxy.start, proxy.end)
     location = location_info(worst.place.level, server_names(worst.place.server))
     related = {

@@ -151,8 +151,8 @@ def trace_findings(
     directive = level.directive
     where = "" if directive is None else f"{directive.source.name}:{directive.line}: "
     all_found = explainer.findings(found)
-    telling = sorted(
+    explaining = sorted(
         (one for one in all_found if one.rule in rules), key=lambda one: rules.index(one.rule)
     )
-    chosen = telling or all_found
-    return TraceFindings(f"{where}{level.label}", tuple(chosen), bool(telling), problems)
+    chosen = explaining or all_found
+    return TraceFindings(f"{where}{level.label}", tuple(chosen), bool(explaining), problems)

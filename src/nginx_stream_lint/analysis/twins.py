@@ -35,7 +35,7 @@ class _ControllerServer(Struct, eq=False):
     locations: dict[str, list[ProxiedLocation]]
 
 
-def flips(
+def controller_differences(
     every: Sequence[Detected], options: Options, caches: VerdictCaches
 ) -> Iterator[tuple[FindingWithContext, FindingWithContext]]:
     """The findings about locations whose twin streams: as they are, and as `controller-default`."""
@@ -119,7 +119,7 @@ def _compared(
     breaks = {one.finding.rule for one in there if _matters(one)}
     for one in here:
         if _matters(one) and one.finding.rule not in breaks:
-            finding = _flip(one.finding, new, old)
+            finding = _difference(one.finding, new, old)
             yield one, FindingWithContext(finding, one.verdict, one.served)
 
 
@@ -127,7 +127,7 @@ def _matters(one: FindingWithContext) -> bool:
     return one.finding.severity == "error" or one.finding.rule in _CUTS
 
 
-def _flip(finding: Finding, new: ProxiedLocation, old: ProxiedLocation) -> Finding:
+def _difference(finding: Finding, new: ProxiedLocation, old: ProxiedLocation) -> Finding:
     """A finding as one about a controller that breaks what the other one lets through."""
     directive = old.level.directive or old.handler.directive
     reason = re.split(r"\.\s", finding.message, maxsplit=1)[0]

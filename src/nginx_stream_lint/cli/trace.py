@@ -386,7 +386,9 @@ def _check_plot(plot: Path | None) -> None:
         unusable(f"{plot}:1:1: cannot be written (its folder does not exist or is not writable)")
 
 
-def _report(diagnosis: Diagnosis, blame: TraceFindings | None, flags: dict[str, Any]) -> None:
+def _report(
+    diagnosis: Diagnosis, layer_findings: TraceFindings | None, flags: dict[str, Any]
+) -> None:
     from nginx_stream_lint.report.trace import trace_json, trace_text
 
     plot: Path | None = flags["plot"]
@@ -396,7 +398,7 @@ def _report(diagnosis: Diagnosis, blame: TraceFindings | None, flags: dict[str, 
         make = trace_svg if plot.suffix.lower() == ".svg" else trace_html
         write(make(diagnosis), str(plot), color=False)
     if flags["format_"] == "json":
-        text = trace_json(diagnosis, blame)
+        text = trace_json(diagnosis, layer_findings)
     else:
-        text = trace_text(diagnosis, blame, columns(flags["output"]))
+        text = trace_text(diagnosis, layer_findings, columns(flags["output"]))
     write(text, flags["output"], flags["color"])

@@ -316,7 +316,7 @@ class _Gathering:
         key = self.files.key(configuration.path)
         if key in self.named or self.files.workspace.is_dump:
             if key not in self.guessed and configuration.root is not None:
-                self._leads_nowhere(configuration)
+                self._refuse_without_locations(configuration)
             return
         configuration.guessed = key in self.guessed
         # nginx reads the rendered template. If its content is unknown, so is whether nginx would
@@ -350,7 +350,7 @@ class _Gathering:
             return True
         return is_yaml(path) and may_be_template(self.files.repository_of(path).text(path))
 
-    def _leads_nowhere(self, configuration: Configuration) -> None:
+    def _refuse_without_locations(self, configuration: Configuration) -> None:
         """Refuse a main file without locations if its includes are missing."""
         assert configuration.root is not None
         if (

@@ -14,9 +14,9 @@ from nginx_stream_lint.util.sinks import MARKS
 
 # A character of a placeholder, whose value is unknown.
 PLACEHOLDER = MARKS[0]
-_END_OF_HOLE = MARKS[1]
+_END_OF_PLACEHOLDER = MARKS[1]
 
-_HOLES = re.compile(f"{PLACEHOLDER}+")
+_PLACEHOLDERS = re.compile(f"{PLACEHOLDER}+")
 
 
 # Spans of a source, (start, end) each.
@@ -180,11 +180,11 @@ class MappedText(Struct, eq=False):
     def filled(self, start: int, end: int) -> str:
         """A span of the text, with placeholders as written in the source, and marked."""
 
-        def fill(hole: re.Match[str]) -> str:
-            begin, stop = self.source_span(start + hole.start(), start + hole.end())
-            return f"{PLACEHOLDER}{self.source.text[begin:stop]}{_END_OF_HOLE}"
+        def fill(placeholder: re.Match[str]) -> str:
+            begin, stop = self.source_span(start + placeholder.start(), start + placeholder.end())
+            return f"{PLACEHOLDER}{self.source.text[begin:stop]}{_END_OF_PLACEHOLDER}"
 
-        return _HOLES.sub(fill, self.text[start:end]).replace(FILLER, "")
+        return _PLACEHOLDERS.sub(fill, self.text[start:end]).replace(FILLER, "")
 
 
 _IN_BRACES = re.compile(r"\{\{-?(.{0,500}?)-?\}\}", re.DOTALL)
@@ -213,4 +213,4 @@ def without_marks(text: str) -> str:
     """Convert text for messages: placeholders appear as written."""
     if PLACEHOLDER not in text:
         return text
-    return text.replace(PLACEHOLDER, "").replace(_END_OF_HOLE, "")
+    return text.replace(PLACEHOLDER, "").replace(_END_OF_PLACEHOLDER, "")

@@ -23,7 +23,7 @@ from nginx_stream_lint.rules.facts.other_inputs import auth_target
 from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Applicability, Edit, Fix
 from nginx_stream_lint.rules.judge import FindingWithContext
-from nginx_stream_lint.rules.verdict import Move, RenderedFix
+from nginx_stream_lint.rules.verdict import RenderedFix, RenderedStep
 from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.endpoint_names import EVERYTHING
 
@@ -57,7 +57,7 @@ def place_fix(judged: FindingWithContext) -> Fix | None:
     author = served.handler.directive.file.reading.author
     if author is not None and not _is_in_snippet(served.level):
         fix = _by_author(author, rule.fix.applicability, at)
-        by_hand = [_by_hand(author, line) for line in remedy.snippet.splitlines()]
+        by_hand = [_manual_lines(author, line) for line in remedy.snippet.splitlines()]
         said = "\n".join(by_hand) or fix.snippet
         return Fix(f"{remedy.title}{fix.title}", fix.applicability, said, fix.edits)
     edits: dict[Edit, None] = {}
@@ -170,7 +170,7 @@ def _also_changes(paths: Sequence[str], number: int, apart: str) -> str:
     )
 
 
-def _by_hand(author: Author, line: str) -> str:
+def _manual_lines(author: Author, line: str) -> str:
     """A line of a manual fix in the form of the ingress controller's settings."""
     directive = re.fullmatch(_STATEMENT, line)
     return author.line(directive[1], directive[2]) if directive else line
@@ -196,7 +196,7 @@ class _FixSite(Struct, frozen=True):
     version: Version
     remedy: RenderedFix
 
-    def lines(self, move: Move) -> list[str]:
+    def lines(self, move: RenderedStep) -> list[str]:
         """The nginx text that a step writes."""
         if move.step.action == "restore_rows":
             return [_written(row) for row in self._outer_rows(move.name)]
@@ -208,7 +208,7 @@ class _FixSite(Struct, frozen=True):
             return [f"# remove: {move.name}"]
         return [f"{move.name} {move.value};"]
 
-    def edits(self, move: Move) -> list[Edit]:
+    def edits(self, move: RenderedStep) -> list[Edit]:
         """The edits of a step."""
         action, name, value = move.step.action, move.name, move.value
         if action == "add_map":
@@ -231,14 +231,14 @@ class _FixSite(Struct, frozen=True):
             if (name, row.args[0].lower()) not in self.remedy.replaced
         ]
 
-    def _inherits(self, move: Move, level: Level) -> bool:
+    def _inherits(self, move: RenderedStep, level: Level) -> bool:
         """Whether a directive that is set at a level would inherit the wanted value without it."""
         outer = level.parent
         if not level.rows.get(move.name) or outer is None:
             return False
         return outer.effective(move.name, self.version).text == move.value
 
-    def caution(self, move: Move) -> str:
+    def caution(self, move: RenderedStep) -> str:
         """A warning about other effects of a step; empty without any."""
         if move.step.action == "remove_row":
             return ""
@@ -269,14 +269,14 @@ class _FixSite(Struct, frozen=True):
             f" to change only the stream, give it its own location: {named}"
         )
 
-    def _may_be_there(self, move: Move, target: Level) -> Directive | None:
+    def _may_be_there(self, move: RenderedStep, target: Level) -> Directive | None:
         """The include or template that may already set the value in the block itself."""
         if move.step.action not in ("set", "reset") or target.rows.get(move.name):
             return None
         doubt = target.effective(move.name, self.version).unknown_by
         return doubt if doubt is not None and doubt in target.unknowns else None
 
-    def target(self, move: Move) -> Level:
+    def target(self, move: RenderedStep) -> Level:
         """The level to change: the nearest one of the step's scope that allows the directive."""
         served, scope = self.served, move.step.scope
         if move.step.action == "add_map":

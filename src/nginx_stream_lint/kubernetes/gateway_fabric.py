@@ -864,7 +864,7 @@ def gateways_of(route: ApiObject) -> list[Reference]:
     return [one for one in references(route, "parentRefs", "Gateway") if one.kind == "Gateway"]
 
 
-def says_nginx(route: ApiObject) -> bool:
+def refers_to_fabric(route: ApiObject) -> bool:
     """Whether a route itself refers to an object of NGINX Gateway Fabric."""
     return any(
         isinstance(item, Mapping)

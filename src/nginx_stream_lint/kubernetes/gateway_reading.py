@@ -34,8 +34,8 @@ from nginx_stream_lint.kubernetes.gateway_fabric import (
     GatewayPart,
     Plan,
     gateways_of,
+    refers_to_fabric,
     rules_of,
-    says_nginx,
 )
 from nginx_stream_lint.kubernetes.manifest import Mapping, Scalar, documents
 from nginx_stream_lint.kubernetes.nginx_text import TooLong
@@ -67,7 +67,7 @@ def gateway_configurations(
             if any(one.document.source.key in keys for one in _members(plan)):
                 found.append(_configuration(plan, files, keys, own))
                 checked.append(plan)
-        found += _replaced(checked, named, files)
+        found += _replaced_ingresses(checked, named, files)
     except Unreadable as stop:
         # The run may generate no more text.
         found.append(Configuration(own[0].source.name, problems=[stop.problem]))
@@ -103,7 +103,7 @@ def _around(own: Sequence[MappedText], keys: set[str], files: IncludeResolver) -
     return found
 
 
-def _replaced(
+def _replaced_ingresses(
     checked: Sequence[Plan], named: Sequence[MappedText], files: IncludeResolver
 ) -> Iterator[Configuration]:
     """The configurations of Ingresses that the routes of some Gateways may replace.
@@ -165,7 +165,7 @@ def plans(every: Iterable[ApiObject]) -> list[Plan]:
         if one.kind == "Gateway" and id(one) in routes:
             its = tuple(routes[id(one)])
             gateway_class = _class_of(one, known)
-            how = _how(one, gateway_class, its, known)
+            how = _evidence_of(one, gateway_class, its, known)
             if how is not None:
                 found.append(Plan(one, gateway_class, its, known, how == "class"))
     for (name, _), some in missing.items():
@@ -181,7 +181,7 @@ def _class_of(gateway: ApiObject, known: Objects) -> ApiObject | None:
     return None if name is None else known.find(Reference("GatewayClass", name.text, None), gateway)
 
 
-def _how(
+def _evidence_of(
     gateway: ApiObject,
     gateway_class: ApiObject | None,
     routes: Sequence[ApiObject],
@@ -203,7 +203,7 @@ def _is_of_nginx(one: ApiObject, known: Objects) -> bool:
     if group is not None and group.text == OF_NGINX:
         return True
     kinds = (*gateway_fabric().policies, "SnippetsPolicy", "RateLimitPolicy")
-    return says_nginx(one) or any(known.policies(one, kind) for kind in kinds)
+    return refers_to_fabric(one) or any(known.policies(one, kind) for kind in kinds)
 
 
 def _members(plan: Plan) -> Iterator[ApiObject]:

@@ -157,7 +157,7 @@ def _cards(run: Run) -> list[_Card]:
                 finding.location.label,
                 f"{run.path(place.source)}:{place.line}",
                 finding.location.servers,
-                finding.thought,
+                finding.stream_words,
                 "" if finding.instance is None else f"In {finding.instance}",
             )
         cards[key].findings.append(finding)

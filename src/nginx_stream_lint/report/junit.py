@@ -81,7 +81,7 @@ def _details(finding: Finding, run: Run) -> str:
     lines = [
         f"{run.path(place.source)}:{place.line}:{place.column}: {finding.severity}",
         finding.message,
-        *([finding.thought] if finding.thought else []),
+        *([finding.stream_words] if finding.stream_words else []),
         *(
             f"{run.path(related.place.source)}:{related.place.line}: {related.message}"
             for related in finding.related

@@ -104,8 +104,8 @@ def verdict(diagnosis: Diagnosis) -> list[str]:
     """Describe the verdict; each entry has one or two sentences."""
     named = diagnosis.named
     if named is None:
-        return [_without_culprit(diagnosis)]
-    lines = [_culprit(diagnosis, named)]
+        return [_without_failing_layer(diagnosis)]
+    lines = [_failing_layer(diagnosis, named)]
     if _disobeys(diagnosis, named):
         lines.append(
             "The previous layer sends X-Accel-Buffering: no, but this layer ignores it (if it is"
@@ -135,7 +135,7 @@ def _disobeys(diagnosis: Diagnosis, named: Judgement) -> bool:
     )
 
 
-def _without_culprit(diagnosis: Diagnosis) -> str:
+def _without_failing_layer(diagnosis: Diagnosis) -> str:
     count = len(diagnosis.result.layers)
     if diagnosis.streams:
         through = f"all {count} layers" if count > 1 else "this layer"
@@ -163,7 +163,7 @@ def _without_culprit(diagnosis: Diagnosis) -> str:
     )
 
 
-def _culprit(diagnosis: Diagnosis, named: Judgement) -> str:
+def _failing_layer(diagnosis: Diagnosis, named: Judgement) -> str:
     url = diagnosis.layer(named.layer).shown
     same = [one for one in diagnosis.judgements if one.layer == named.layer]
     bad = [named, *(one for one in same if one.verdict == named.verdict and one is not named)]

@@ -125,14 +125,14 @@ class Finding(Struct, frozen=True):
         )
 
     @property
-    def thought(self) -> str:
+    def stream_words(self) -> str:
         """Confidence and kind of the stream, in words; empty if there is no stream."""
         if self.stream is None:
             return ""
         return self.stream.words
 
 
-Fate = Literal["streams", "stalls", "replays"]
+StreamOutcome = Literal["streams", "stalls", "replays"]
 
 
 class Unchecked(Struct, frozen=True):
@@ -143,7 +143,7 @@ class Unchecked(Struct, frozen=True):
     """
 
     location: LocationInfo
-    verdict: Fate
+    verdict: StreamOutcome
     stream: Stream
 
     @property

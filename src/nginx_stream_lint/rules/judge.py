@@ -19,11 +19,11 @@ from nginx_stream_lint.rules.facts.delivery import usual_deliveries
 from nginx_stream_lint.rules.finding import (
     MOST_SERVERS,
     SEVERITIES,
-    Fate,
     Finding,
     LocationInfo,
     Place,
     Related,
+    StreamOutcome,
     Unchecked,
     in_order,
 )
@@ -33,7 +33,7 @@ from nginx_stream_lint.rules.templates import Origin
 from nginx_stream_lint.rules.verdict import Doubt, Pointer, Verdict, VerdictCache
 from nginx_stream_lint.streams.detect import ProxiedLocation
 
-_FROM_WORST: tuple[Fate, ...] = ("replays", "stalls")
+_FROM_WORST: tuple[StreamOutcome, ...] = ("replays", "stalls")
 
 
 class FindingWithContext(Struct, frozen=True):
@@ -83,7 +83,7 @@ def unchecked(locations: Iterable[ProxiedLocation], version: Version | None) -> 
     """
     places: dict[tuple[int, int], Unchecked] = {}
     fates = LocationCache(
-        lambda served: _fate(served, version), version, reads_of_declared(["stalled_clients"])
+        lambda served: _outcome(served, version), version, reads_of_declared(["stalled_clients"])
     )
     for served in locations:
         if served.is_stream or served.shadowed_by is not None:
@@ -96,7 +96,7 @@ def unchecked(locations: Iterable[ProxiedLocation], version: Version | None) -> 
     return list(places.values())
 
 
-def _fate(proxied: ProxiedLocation, version: Version | None) -> Fate:
+def _outcome(proxied: ProxiedLocation, version: Version | None) -> StreamOutcome:
     """The outcome of a stream for the worst of the usual clients."""
     facts = Facts(proxied, proxied.streams[0], version, 0)
     verdicts = {one.worst for one in usual_deliveries(facts)}

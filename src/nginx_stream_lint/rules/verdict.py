@@ -48,7 +48,7 @@ class Pointer(Struct, frozen=True):
     is_blamed: bool
 
 
-class Move(Struct, frozen=True):
+class RenderedStep(Struct, frozen=True):
     """A step of a fix, with its directive and the rendered arguments.
 
     `key` is the argument that identifies a row of a list.
@@ -69,7 +69,7 @@ class RenderedFix(Struct, frozen=True):
 
     title: str
     snippet: str
-    moves: tuple[Move, ...]
+    moves: tuple[RenderedStep, ...]
     replaced: frozenset[tuple[str, str]]
     dropped: frozenset[str]
 
@@ -325,14 +325,16 @@ def _remedy(rule: Rule, facts: Facts) -> RenderedFix | None:
     """Render a rule's fix for places with these facts."""
     if rule.fix is None:
         return None
-    moves: list[Move] = []
+    moves: list[RenderedStep] = []
     for step in rule.fix.steps:
         name = facts.resolve(step.directive)
         known = name in table() or step.action == "add_map"
         if known and (step.when is None or step.when.holds(facts) is True):
             value = _plainly(step.args, facts)
             words = value.split(maxsplit=1)
-            moves.append(Move(step, name, value, words[0].strip('"').lower() if words else ""))
+            moves.append(
+                RenderedStep(step, name, value, words[0].strip('"').lower() if words else "")
+            )
     restores = any(move.step.action == "restore_rows" for move in moves)
     return RenderedFix(
         title=_plainly(rule.fix.title, facts),

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from nginx_stream_lint.config import SIGN, Configuration, File, Problem, Source
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.nginx.directives import table
-from nginx_stream_lint.nginx.levels import Handler, Level, always_answers
+from nginx_stream_lint.nginx.levels import Handler, Level, always_responds
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, clients
 from nginx_stream_lint.nginx.location_match import find_location as route
 from nginx_stream_lint.nginx.location_match import match_of
@@ -125,7 +125,7 @@ def find_proxied(
         for server, its_clients in clients(http, version).items():
             if only is not None and not only(server):
                 continue
-            if always_answers(server):
+            if always_responds(server):
                 continue  # the server responds to every request before it looks up a location
             here = None if asked is None else asked.get(server)
             if asked is not None and here is None:
@@ -408,7 +408,7 @@ def _is_open(stream: Stream, others: Iterable[Stream]) -> bool:
 
 def _handles(level: Level) -> bool:
     """Whether requests end at this level, and differently from the level around it."""
-    if always_answers(level):
+    if always_responds(level):
         return False
     if level.kind == "location":
         return True

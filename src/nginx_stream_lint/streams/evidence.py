@@ -46,9 +46,9 @@ _TIMEOUTS = tuple(f"{family}_read_timeout" for family in (*_BUFFERING, "grpc"))
 # The directives that are evidence at their level, and those that also are for inner levels.
 _FOR_ALL = frozenset((*_TIMEOUTS, *_HEADERS))
 _LARGE = tuple(f"{family}_request_buffering" for family in _BUFFERING)
-_TELLING_NAMES = frozenset(("upgrade", "connection", "cache-control", "last-event-id"))
-_TELLING_WORDS = frozenset(("x-accel-buffering", "text/event-stream"))
-_TELLING = _FOR_ALL.union(_SWITCHES, _OFF, _LARGE, ("limit_req",))
+_RELEVANT_NAMES = frozenset(("upgrade", "connection", "cache-control", "last-event-id"))
+_RELEVANT_WORDS = frozenset(("x-accel-buffering", "text/event-stream"))
+_RELEVANT = _FOR_ALL.union(_SWITCHES, _OFF, _LARGE, ("limit_req",))
 
 # If this many places include a file, it is a habit: not all of them need its directives.
 _HABIT = 5
@@ -279,7 +279,7 @@ def match_words(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
     """
     seen: set[str] = set()
     for text, saying in texts:
-        for clue in _heard(where, normalized(text)):
+        for clue in _matches(where, normalized(text)):
             if clue.word not in seen:
                 seen.add(clue.word)
                 because = saying.replace("{text}", text).replace("{word}", clue.because)
@@ -289,7 +289,7 @@ def match_words(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
 
 
 @latest_remembered(4096)
-def _heard(where: str, text: str) -> tuple[Clue, ...]:
+def _matches(where: str, text: str) -> tuple[Clue, ...]:
     found = ((word, word.pattern.search(text)) for word in evidence_words()[where])
     return tuple(
         Clue(
@@ -540,7 +540,7 @@ def _directive_clues(place: StreamCandidate) -> tuple[Clue, ...]:
         if server is not None:
             outer = _rows(server, _FOR_ALL)
     included = [one.args[0] for one in location.block if one.name == "include" and one.args]
-    own = _rows(location, _TELLING)
+    own = _rows(location, _RELEVANT)
     is_usual = place.sockets_elsewhere or (_passes_upgrade(own, outer) and _has_no_sockets(place))
     return _said_by_directives(
         own,
@@ -571,7 +571,7 @@ def _rows(level: Level, names: frozenset[str]) -> _Rows:
         if name not in names:
             continue
         for at, row in enumerate(rows):
-            tells = name not in _HEADERS or _tells(row.args)
+            tells = name not in _HEADERS or _is_read(row.args)
             is_written = row.file.reading.author is None or row.is_written
             is_habit = row.file.uses >= _HABIT
             # It is left because it keeps the headers of outer levels from being inherited.
@@ -580,10 +580,12 @@ def _rows(level: Level, names: frozenset[str]) -> _Rows:
     return tuple(found.values())
 
 
-def _tells(header: tuple[str, ...]) -> bool:
+def _is_read(header: tuple[str, ...]) -> bool:
     """Whether `_header_clues` reads a header. Most are others, with many different values."""
     lower = [arg.lower() for arg in header]
-    return lower[:1] != [] and (lower[0] in _TELLING_NAMES or not _TELLING_WORDS.isdisjoint(lower))
+    return lower[:1] != [] and (
+        lower[0] in _RELEVANT_NAMES or not _RELEVANT_WORDS.isdisjoint(lower)
+    )
 
 
 def _held_around(location: Level) -> str:

@@ -58,7 +58,7 @@ def link_streams(
     returns the next nginx; None: only servers of the same configuration count. Without `spread`, no
     streams are added. The locations are changed.
     """
-    behind = _Behind(find)
+    behind = _NextNginx(find)
     links = [
         (one, each) for one in tiers for each in one.locations if behind.of(one.nginx, each.handler)
     ]
@@ -66,7 +66,7 @@ def link_streams(
         _Links(tiers, links, find, behind).link(spread)
 
 
-class _Behind:
+class _NextNginx:
     """The nginx behind each target, a quick estimate; `find` is as in `link_streams`."""
 
     def __init__(self, find: Find | None) -> None:
@@ -106,7 +106,7 @@ class _Links:
         tiers: Sequence[TierLocations],
         links: Sequence[tuple[TierLocations, ProxiedLocation]],
         find: Find | None,
-        behind: _Behind,
+        behind: _NextNginx,
     ) -> None:
         self._links = links
         self._behind = behind

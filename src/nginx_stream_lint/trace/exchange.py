@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from nginx_stream_lint import __version__
 from nginx_stream_lint.probe.decoding import decompressor
 from nginx_stream_lint.trace.events import Events, events_for
-from nginx_stream_lint.trace.known_words import known_answer, known_headers, known_redirect
+from nginx_stream_lint.trace.known_words import known_headers, known_redirect, known_response
 from nginx_stream_lint.trace.recording import COMPLETE, CUT, FAILED, LIMIT, UNOFFERED
 from nginx_stream_lint.trace.request import Layer, TraceLimits, TraceRequest
 
@@ -204,7 +204,7 @@ class ResponseReader:
             {
                 "ended": self.ended,
                 "error": self.error,
-                "said": "" if is_stream else known_answer(self.beginning),
+                "said": "" if is_stream else known_response(self.beginning),
                 "redirect": known_redirect(to, self._url, path) if to else "",
                 "finished": max(self._now, 1e-6),
             }

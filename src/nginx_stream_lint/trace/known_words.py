@@ -121,7 +121,7 @@ def known_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in shown.items() if value}
 
 
-def known_answer(beginning: bytes) -> str:
+def known_response(beginning: bytes) -> str:
     """Return the known words of a response that is not a stream; empty without any.
 
     Args:
