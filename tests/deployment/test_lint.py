@@ -287,7 +287,7 @@ def test_files_of_config_maps_are_not_those_of_the_image() -> None:
     assert found.notes == []
     read = [(one.source.name, one.uses) for one in found.files]
     assert ("k8s/edge.yaml", 1) in read
-    labels = {one.level.directive.args[0] for one in found.served if one.level.directive}
+    labels = {one.level.directive.args[0] for one in found.proxied if one.level.directive}
     assert labels == {"/", "/v1/chat/completions"}
 
 
@@ -307,7 +307,7 @@ def test_a_location_that_several_nginx_read_counts_once() -> None:
     more = {"docker-compose.other.yml": COMPOSE.replace("{version}", "1.27.3")}
     found = linted(repository("1.30.0", **more))
     assert (found.locations, found.streams) == (1, 1)
-    assert len(found.served) == 2
+    assert len(found.proxied) == 2
 
 
 def test_a_report_names_alike_nginx_once() -> None:
@@ -446,8 +446,8 @@ def test_of_several_nginx_the_picture_is_that_of_one_that_holds() -> None:
     other = COMPOSE.replace("{version}", "1.27.3").replace("  web:", "  edge:")
     more = {"docker-compose.other.yml": other, "b/site.conf": site}
     [path] = stream_paths(linted(repository("1.31.0", **more)), None)
-    assert path.served.nginx is not None
-    assert (path.gets_through, path.served.nginx.name) == (False, "edge")
+    assert path.proxied.nginx is not None
+    assert (path.gets_through, path.proxied.nginx.name) == (False, "edge")
 
 
 def test_text_names_the_instance_beside_findings_that_only_it_has() -> None:

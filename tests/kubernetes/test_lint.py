@@ -237,7 +237,7 @@ def planned(text: str) -> list[Finding]:
     source = Source("ingress.yaml", text)
     (configuration,) = configurations(source, masked(text))
     options = Options(rules=RULES)
-    judged = judge_places(detect(configuration, options, Workspace.in_memory({})).served, options)
+    judged = judge_places(detect(configuration, options, Workspace.in_memory({})).proxied, options)
     return with_fixes([one.finding for one in judged], judged, configuration.files)[0]
 
 

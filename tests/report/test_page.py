@@ -137,5 +137,5 @@ def test_nobody_is_shown_a_way_that_is_never_taken(tmp_path: Path) -> None:
         "server { location /v1/chat { proxy_pass http://a:1; }\n"
         "location ~ ^/v1/ { proxy_pass http://b:1; } }"
     )
-    labels = [way.served.level.label for way in stream_paths(run_of(path).report, None)]
+    labels = [way.proxied.level.label for way in stream_paths(run_of(path).report, None)]
     assert "location /v1/chat" not in labels

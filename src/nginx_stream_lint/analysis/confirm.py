@@ -188,7 +188,7 @@ def _unreported(
 
 
 def _is_reachable(proxied: ProxiedLocation, version: Version) -> bool:
-    """Whether a plain request for the location's own path ends in it."""
+    """Whether the location handles a plain request for its own path."""
     if proxied.level.kind != "location" or match_of(proxied.level).is_regex:
         return False
     if not CONTENT_TYPES[proxied.streams[0].kind]:
@@ -200,7 +200,7 @@ def _is_reachable(proxied: ProxiedLocation, version: Version) -> bool:
 
 
 def _can_get_handshakes(proxied: ProxiedLocation, version: Version) -> bool:
-    """Whether a WebSocket handshake certainly ends in the location."""
+    """Whether the location certainly handles a WebSocket handshake for its path."""
     if (
         proxied.level.kind != "location"
         or match_of(proxied.level).is_regex

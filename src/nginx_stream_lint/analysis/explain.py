@@ -112,7 +112,7 @@ class UnexplainedUrl(Struct, frozen=True):
 
 
 class _AssumedStream(Struct, frozen=True):
-    """A question about a place: `target` is a path with its query, assumed to stream there."""
+    """A place with an assumed stream; `target` is the path of the stream with its query."""
 
     server: Level
     level: Level
@@ -421,7 +421,7 @@ class Explainer:
         return self._others[nginx]
 
     def _with_tiers(self, explanation: Explanation) -> Explanation:
-        """Complete the explanation of a request that other servers here may pass on again."""
+        """Complete the explanation of a request that passes several servers or nginx."""
         here = Hop(self.nginx, explanation.route)
         ways, notes = self._ways.of(here)
         explanation.route.unknown.extend(notes)
@@ -444,7 +444,7 @@ class Explainer:
         return [ProductPosition(one, self.nginx) for one in tiers]
 
     def behind(self, hop: Hop) -> list[Hop]:
-        """Where a request goes next: in the same nginx, or otherwise in others."""
+        """The next hops of a request: in this nginx if it passes to itself, otherwise in others."""
         with spending(self.budget):
             return self._ways.behind(hop)
 
@@ -530,8 +530,8 @@ class Explainer:
     def is_websocket(self, explanation: Explanation) -> bool:
         """Whether a URL is likely a WebSocket's."""
         with spending(self.budget):
-            served = self._at(explanation)[:1]
-        streams = next((each.streams for _, each in served), ())
+            proxied = self._at(explanation)[:1]
+        streams = next((each.streams for _, each in proxied), ())
         stream = stream_of_url(streams, explanation.request.target)
         return stream is not None and stream.kind == "websocket"
 
@@ -571,9 +571,9 @@ class Explainer:
         if self.running:
             judged = [
                 FindingWithContext(
-                    replace(one.finding, message=message(one.verdict, one.served, self.running)),
+                    replace(one.finding, message=message(one.verdict, one.proxied, self.running)),
                     one.verdict,
-                    one.served,
+                    one.proxied,
                     tuple(self.running),
                 )
                 for one in judged
@@ -587,7 +587,7 @@ class Explainer:
         return [(one, place) for one, place in found if place is not None]
 
     def _assumed_streams(self, explanation: Explanation) -> list[tuple[Explainer, _AssumedStream]]:
-        """The locations that a URL passes, nearest to the client first, with the assumed stream."""
+        """The locations that a URL passes, with the assumed stream, nearest to the client first."""
         found = explanation.route
         if found.server is None or found.location is None or found.handler is None:
             return []
@@ -602,7 +602,7 @@ class Explainer:
         ]
 
     def _streams_at(self, assumed: _AssumedStream) -> ProxiedLocation | None:
-        """The streams of a location; all questions so far are handled in one batch."""
+        """The streams of a location; all places requested so far are handled in one batch."""
         if assumed not in self._served:
             places: dict[Level, dict[Level, list[Declaration]]] = {}
             for each in self._asked:

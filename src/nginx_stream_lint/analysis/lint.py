@@ -98,7 +98,7 @@ class Options(Struct, frozen=True):
 class Result(Struct):
     """The result of a check: the findings and the files.
 
-    `problems` are unreadable inputs, `notes` assumptions while reading; `served` are all proxied
+    `problems` are unreadable inputs, `notes` assumptions while reading; `proxied` are all proxied
     levels; `suppressed` are findings that a comment or the baseline hides; `files` are all that
     were read; `stale` are baseline entries whose findings no longer occur; `details` are notes that
     are only shown with -v. `unchecked` are the locations without evidence of a stream. `locations`
@@ -110,7 +110,7 @@ class Result(Struct):
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    served: list[ProxiedLocation] = field(default_factory=list)
+    proxied: list[ProxiedLocation] = field(default_factory=list)
     suppressed: list[Suppressed] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
     stale: list[BaselineEntry] = field(default_factory=list)
@@ -143,12 +143,12 @@ class Result(Struct):
         return [*self.findings, *(one.finding for one in self.suppressed)]
 
     def release(self) -> None:
-        """Free the directives and levels of the configurations; all but `served` stays usable.
+        """Free the directives and levels of the configurations; all but `proxied` stays usable.
 
         They refer to one another, so only a garbage collection would free them, and the command
         disables that: for 20,000 locations it takes 0.5 s, and this 0.1 s.
         """
-        self.served = []
+        self.proxied = []
         for detected in self._detected:
             take_apart(detected.root)
             for file in detected.configuration.files:
@@ -168,15 +168,15 @@ class Result(Struct):
 class Detected(Struct, frozen=True):
     """One configuration with its proxied locations and its problems.
 
-    `answers` are nginx's responses to declared streams that are not proxied; see
+    `unproxied` are nginx's responses to declared streams that are not proxied; see
     `streams.unproxied.unproxied_reasons`.
     """
 
     configuration: Configuration
     root: Level
-    served: list[ProxiedLocation]
+    proxied: list[ProxiedLocation]
     problems: list[Problem]
-    answers: dict[Declaration, list[UnproxiedReason]]
+    unproxied: dict[Declaration, list[UnproxiedReason]]
 
 
 # Returns the findings of a configuration with their measurements, in order; after them, those that
@@ -201,7 +201,7 @@ def lint(
     caches: VerdictCaches = {}
     findings: dict[_FindingKey, Finding] = {}
     running: dict[_FindingKey, list[Deployed]] = {}  # instances by finding
-    fates: dict[Declaration, list[list[UnproxiedReason]]] = {}
+    reasons: dict[Declaration, list[list[UnproxiedReason]]] = {}
     whole: set[str] = set()  # keys of files in configurations that are read completely
     files: list[File] = []
     with spending(workspace.budget):
@@ -217,13 +217,13 @@ def lint(
                 result.details += map(_as_note, detected.problems)
             else:
                 result.problems += detected.problems
-            result.served += detected.served
+            result.proxied += detected.proxied
             result._detected.append(detected)
             result.unchecked += _unchecked(detected, by_version(configuration, options)[0])
             result.files += _asked_for(configuration)
             files += configuration.files
-            for declared, told in detected.answers.items():
-                fates.setdefault(declared, []).append(told)
+            for declared, reason in detected.unproxied.items():
+                reasons.setdefault(declared, []).append(reason)
             if configuration.about is None:
                 whole.update(file.source.key for file in configuration.files)
             here = [one.finding for one in found]
@@ -238,7 +238,7 @@ def lint(
         result._detected += [detect(one, options, workspace) for one in beside]
         pairs = _compare_twins(result._detected, options, caches, findings, judged)
         result.deployed = _name_instances(findings, judged, running, options)
-        unproxied = _unproxied(fates, paths, whole, workspace)
+        unproxied = _unproxied(reasons, paths, whole, workspace)
         every = [*findings.values(), *declaration_findings(unproxied, options.rules)]
         kept = _one_of_each_pair(suppress(every, files, result, options), pairs)
         kept = options.policy.applied(kept)
@@ -251,8 +251,8 @@ def lint(
 
 def _finish(result: Result, failed: Sequence[Problem], workspace: Workspace) -> None:
     """Count the locations of a result, and remove what it has twice."""
-    result.locations = _number(result.served)
-    result.streams = _number([one for one in result.served if one.is_stream])
+    result.locations = _number(result.proxied)
+    result.streams = _number([one for one in result.proxied if one.is_stream])
     result.unchecked = _each_once(result.unchecked)
     result.problems += [*failed, *workspace.budget.problems]
     result.problems = list(dict.fromkeys(result.problems))
@@ -299,7 +299,7 @@ def _detected(
 ) -> list[tuple[Configuration, list[tuple[Options, Detected]]]]:
     """Detect the streams of configurations, for each nginx that may run one.
 
-    A stream of one nginx is one of those in front and behind, too.
+    A stream of one nginx is added to the nginx in front of it and behind it.
     """
     found: list[tuple[Configuration, list[tuple[Options, Detected]]]] = []
     for configuration in every:
@@ -309,7 +309,7 @@ def _detected(
         try:
             versions = by_version(configuration, options)
             checked = [detect(configuration, versions[0], workspace)]
-            if len(versions) > 1 and passes_to_itself(checked[0].root, checked[0].served):
+            if len(versions) > 1 and passes_to_itself(checked[0].root, checked[0].proxied):
                 checked += (detect(configuration, each, workspace) for each in versions[1:])
             else:
                 checked *= len(versions)
@@ -342,14 +342,14 @@ def _name_instances(
         instance = ", ".join(dict.fromkeys(one.name for one in several))
         finding, one = replace(findings[said], instance=instance), judged.get(said)
         if one is not None:
-            file = (one.served.level.directive or one.served.handler.directive).source.name
-            before = message(one.verdict, one.served)
+            file = (one.proxied.level.directive or one.proxied.handler.directive).source.name
+            before = message(one.verdict, one.proxied)
             is_given = options.policy.nginx_version(file, options.nginx_version) is not None
             if not is_given and finding.message.startswith(before):
                 # A measurement may have added a sentence.
-                words = message(one.verdict, one.served, several)
+                words = message(one.verdict, one.proxied, several)
                 finding = replace(finding, message=words + finding.message[len(before) :])
-            judged[said] = FindingWithContext(finding, one.verdict, one.served, tuple(several))
+            judged[said] = FindingWithContext(finding, one.verdict, one.proxied, tuple(several))
         findings[said] = finding
         found += (one for one in several if one not in found)
     return found
@@ -385,7 +385,7 @@ def read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> li
 
 
 def _read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> list[Configuration]:
-    """See `read`; with those that others are only compared with."""
+    """Like `read`, but with configurations that the user did not name, for comparisons."""
     forget()
     return configurations(workspace, paths, around, _manifests, _deployments, _together)
 
@@ -425,7 +425,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     root = build(configuration)
     about = configuration.about
     known = options.policy.nginx_version(configuration.path, options.nginx_version)
-    declared = _answers(configuration, root, known, options.streams)
+    declared = _unproxied_paths(configuration, root, known, options.streams)
     if about is None:
         found, mistakes = detect_streams(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]
@@ -441,7 +441,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
         return any(id(row.file) in wanted for row in rows)
 
     def is_asked_for(level: Level) -> bool:
-        """Whether that is so for a level or one around it."""
+        """Whether a part of a level's block, or of a block around it, is in one of them."""
         return any(map(is_partly, level.outward()))
 
     def has_asked_for(server: Level) -> bool:
@@ -454,7 +454,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     return Detected(configuration, root, found, problems, declared)
 
 
-def _answers(
+def _unproxied_paths(
     configuration: Configuration,
     root: Level,
     version: Version | None,
@@ -481,16 +481,16 @@ def judge_all(
 ) -> tuple[list[FindingWithContext], list[Finding]]:
     """Return the findings of a configuration that concern the named files.
 
-    The second list has the findings that `confirm` adds. `caches` are those of the run's other
-    configurations, which must exist as long.
+    The second list has the findings that `confirm` adds. `caches` are shared by the configurations
+    of a run; these must stay alive as long as the caches.
     """
-    judged = judge_places(detected.served, options, caches)
+    judged = judge_places(detected.proxied, options, caches)
     findings = [one.finding for one in judged]
     if confirm is not None:
         findings = confirm(detected, findings)
     about = detected.configuration.about
     kept = [
-        one if finding is one.finding else FindingWithContext(finding, one.verdict, one.served)
+        one if finding is one.finding else FindingWithContext(finding, one.verdict, one.proxied)
         for one, finding in zip(judged, findings, strict=False)
         if _is_about(finding, about)
     ]
@@ -502,7 +502,7 @@ def judge_remarks(detected: Detected, options: Options) -> list[Finding]:
     configuration = detected.configuration
     found = [
         *block_findings(detected.root, options.rules),
-        *comment_findings(configuration, detected.root, options.rules, detected.served),
+        *comment_findings(configuration, detected.root, options.rules, detected.proxied),
     ]
     if options.proxies or _may_show_proxies(configuration):
         # Most runs do not need these modules, which take longer to load than to use.
@@ -512,7 +512,7 @@ def judge_remarks(detected: Detected, options: Options) -> list[Finding]:
             configuration.path, options.min_read_timeout_s
         )
         found += tier_findings(
-            configuration, detected.served, options.rules, minimum_s, options.proxies
+            configuration, detected.proxied, options.rules, minimum_s, options.proxies
         )
     about = configuration.about
     return [finding for finding in found if _is_about(finding, about)]
@@ -527,15 +527,15 @@ def _may_show_proxies(configuration: Configuration) -> bool:
 
 
 def _unproxied(
-    fates: Mapping[Declaration, Sequence[Sequence[UnproxiedReason]]],
+    reasons: Mapping[Declaration, Sequence[Sequence[UnproxiedReason]]],
     paths: Sequence[str],
     whole: set[str],
     workspace: Workspace,
 ) -> dict[Declaration, list[UnproxiedReason]]:
     """Findings about declared streams that no configuration proxies."""
     return {
-        declared: [answer for answers in found for answer in answers]
-        for declared, found in fates.items()
+        declared: [answer for unproxied in found for answer in unproxied]
+        for declared, found in reasons.items()
         if all(found)
         and (declared.place is None or _reads_all(declared.place.file, paths, whole, workspace))
     }
@@ -544,8 +544,8 @@ def _unproxied(
 def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: Workspace) -> bool:
     """Whether a run over `paths` reads everything that a settings file covers.
 
-    It does if a folder around that is named, or if the files that it reads as a `whole` are all
-    main files of its repository.
+    It does if the user named the folder of the settings file or a folder above it, or if the run
+    reads all main files of the repository completely (`whole`).
     """
     folders = (path for path in paths if workspace.is_folder(path))
     if any(workspace.is_below(settings, folder) for folder in folders):
@@ -661,7 +661,7 @@ def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
 def _unchecked(detected: Detected, options: Options) -> list[Unchecked]:
     """The locations without evidence of a stream, by the version of the file they are in."""
     by_version: dict[Version | None, list[ProxiedLocation]] = {}
-    for one in detected.served:
+    for one in detected.proxied:
         file = (one.level.directive or one.handler.directive).source.name
         version = options.policy.nginx_version(file, options.nginx_version)
         by_version.setdefault(version, []).append(one)
@@ -727,8 +727,8 @@ def judge_places(
 ) -> list[FindingWithContext]:
     """Return the findings about some proxied locations.
 
-    The version and the timeout are those of the file that a place is written in. `caches` are for
-    those who ask about one configuration again and again, or about several.
+    The version and the timeout are those of the file that a place is written in. Pass `caches` to
+    judge one configuration repeatedly, or several ones.
     """
     caches = {} if caches is None else caches
     policy = options.policy

@@ -71,7 +71,7 @@ def requests_for_urls(
 ) -> list[ProbeRequest]:
     """The requests for URLs.
 
-    Raises BadUrl for what is no URL, and Unaskable.
+    Raises BadUrl for an invalid URL, and NotProbeable.
     """
     return [_url_requests(root, url, version, locations, wanted, method) for url in urls]
 

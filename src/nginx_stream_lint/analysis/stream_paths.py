@@ -150,9 +150,9 @@ class StreamPaths:
 def _with_products(
     outward: Sequence[Hop], products: Sequence[ProductPosition]
 ) -> list[Hop | ProxyTier]:
-    """The tiers of a way with the products between them, nearest the app first.
+    """The tiers of a path with the products between them, nearest the app first.
 
-    A product in front of an nginx that the way skips is skipped, too.
+    A product in front of an nginx that the path skips is skipped, too.
     """
     found: list[Hop | ProxyTier] = [one.tier for one in products if one.behind is None]
     for at, hop in enumerate(outward):

@@ -37,7 +37,7 @@ def _tier(options: Options, detected: Detected) -> TierLocations:
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
     generated = configuration.author is not None
     nginx = TierConfiguration(configuration.path, detected.root.first("http"), version, generated)
-    return TierLocations(configuration, nginx, detected.served)
+    return TierLocations(configuration, nginx, detected.proxied)
 
 
 class _TierFinder:

@@ -60,8 +60,8 @@ def findings_in_repository(
     An nginx is found by the host name of the URL in `server_name`, unless that is an address or
     `localhost`, and another product by its evidence (see `tiers.in_front`).
 
-    None if there is no such configuration, or more than one; also if the layer does not show its
-    product, and no finding explains the measurement.
+    None if there is no such configuration, or if there are several. Also None if the headers do not
+    show the layer's product and no finding explains the measurement.
     """
     host = urlsplit(layer.url).hostname or ""
     is_nginx = layer.product in (None, *_NGINX)
@@ -98,8 +98,8 @@ def _of_product(
     places: dict[tuple[str, int], TraceFindings] = {}
     for one in configurations:
         root = build(one)
-        served, _ = detect_streams(one, root, options)
-        for level in [root, *(each.level for each in served)]:
+        proxied, _ = detect_streams(one, root, options)
+        for level in [root, *(each.level for each in proxied)]:
             for proxy in proxies_in_front(one, level):
                 if proxy.product != product:
                     continue
@@ -109,7 +109,7 @@ def _of_product(
                 found = [
                     finding
                     for finding in tier_findings(
-                        one, served, options.rules, options.min_read_timeout_s
+                        one, proxied, options.rules, options.min_read_timeout_s
                     )
                     if (finding.place.source, finding.place.start) == (source, proxy.start)
                 ]

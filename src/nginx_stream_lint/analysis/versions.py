@@ -39,7 +39,7 @@ def by_version(configuration: Configuration, options: Options) -> list[Options]:
 
 
 def passes_to_itself(
-    root: Level, served: Iterable[ProxiedLocation], version: Version = LAST_OLD
+    root: Level, proxied: Iterable[ProxiedLocation], version: Version = LAST_OLD
 ) -> bool:
     """Whether a location may pass requests to a server of the same configuration.
 
@@ -47,7 +47,7 @@ def passes_to_itself(
     the HTTP version between the two.
     """
     http = root.first("http")
-    handlers = {(one.handler.family, one.handler.target): one.handler for one in served}
+    handlers = {(one.handler.family, one.handler.target): one.handler for one in proxied}
     return http is not None and any(
         may_be_self_proxied(http, one, version) for one in handlers.values()
     )
@@ -80,7 +80,7 @@ def _at_most(limit: Severity, one: FindingWithContext) -> FindingWithContext:
     if _RANK(one.finding.severity) >= _RANK(limit):
         return one
     finding = replace(one.finding, severity=limit, at_most=limit)
-    return FindingWithContext(finding, one.verdict, one.served)
+    return FindingWithContext(finding, one.verdict, one.proxied)
 
 
 def _place(finding: Finding) -> _Place:

@@ -204,7 +204,7 @@ def _chosen(
     able = [one for one in detected if _has_server(one.root)] or detected
     if has_urls:
         return able[0]
-    return next((one for one in able if any(each.is_stream for each in one.served)), able[0])
+    return next((one for one in able if any(each.is_stream for each in one.proxied)), able[0])
 
 
 def _has_server(root: Level) -> bool:
@@ -223,7 +223,7 @@ def _requests(
         requests_for_urls,
     )
 
-    conf, root, found = detected.configuration.path, detected.root, detected.served
+    conf, root, found = detected.configuration.path, detected.root, detected.proxied
     wrong = refusals(root, binary.version)
     if detected.configuration.about is not None:
         # This main file includes the named one; only problems of the latter count.

@@ -192,7 +192,7 @@ def read_from(reading: MappedText, path: str, files: IncludeResolver) -> Configu
 
 
 def _without_misplaced(configuration: Configuration, root: File) -> list[Directive]:
-    """Set statements aside that belong to another level; return the others.
+    """Move statements that belong to another level to `elsewhere`; return the others.
 
     nginx refuses a main file with such statements. In fragments from documentation they are common.
     """

@@ -319,9 +319,9 @@ def _common_end(folder: list[str], wanted: list[str]) -> int:
 
 
 def _agrees_with(place: tuple[str, ...], wanted: list[str], main: tuple[str, ...]) -> bool:
-    """Whether a folder agrees with an include's path, as far as the repository has it.
+    """Whether a folder agrees with an include's path, as far as the repository has its folders.
 
-    The path may also start from the main file's folder, which will be nginx's own.
+    The path may also start from the main file's folder, which stands for nginx's own folder.
     """
     alike = _common_end(list(place), wanted)
     if alike in (len(place), len(wanted)):

@@ -46,11 +46,11 @@ class CheckedFiles(Protocol):
 
 
 class FixedFiles(NamedTuple):
-    """Sources (before, after) by key; and why the fixes of other files were not applied.
+    """Sources (before, after) by key, and the reasons why files were not fixed.
 
-    `refused` has a sentence with its place for each of these. `edits` are all edits from before to
-    after, by the index of the first round's finding that they belong to; `safe_edits` those of safe
-    fixes.
+    `refused` has a sentence with its place for each file that was not fixed. `edits` are all edits
+    from before to after, by the index of the first round's finding that they belong to;
+    `safe_edits` are those of safe fixes.
     """
 
     changed: dict[str, tuple[Source, Source]]
@@ -448,7 +448,7 @@ class FixHistory:
                 for edit in fix.edits:
                     owners[edit].add(owner)
                 continue
-            # Another fix is in the way. The rest of it comes later, if it is still necessary.
+            # Another fix overlaps with it. The rest follows in a later round, if still necessary.
             for edit in left_out:
                 for other, of in owners.items():
                     if _meet(edit, other):

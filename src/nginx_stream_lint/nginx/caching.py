@@ -60,11 +60,11 @@ _STORED = ResponseCaching("yes", "yes")
 # Returns the effective value of a directive.
 Settings = Callable[[str], Effective]
 # Returns the request that gives variables their values; called only if there are variables.
-Asked = Callable[[], RequestState]
+RequestOf = Callable[[], RequestState]
 
 
 def response_caching(
-    settings: Settings, family: str, method: str, asked: Asked, permitted: bool = False
+    settings: Settings, family: str, method: str, request_of: RequestOf, permitted: bool = False
 ) -> ResponseCaching:
     """What nginx caches of responses with status 200 from a handler of this family.
 
@@ -77,7 +77,7 @@ def response_caching(
     cache = settings(f"{family}_cache").text
     if cache in ("", "off"):
         return NOTHING
-    return _Cache(settings, family, asked, permitted).recording(cache, method)
+    return _Cache(settings, family, request_of, permitted).recording(cache, method)
 
 
 def depends_on_the_request(settings: Settings, family: str) -> bool:
@@ -94,11 +94,13 @@ def depends_on_the_request(settings: Settings, family: str) -> bool:
 class _Cache:
     """A cache's settings, evaluated for one request."""
 
-    def __init__(self, settings: Settings, family: str, asked: Asked, permitted: bool) -> None:
+    def __init__(
+        self, settings: Settings, family: str, request_of: RequestOf, permitted: bool
+    ) -> None:
         self._permitted = permitted
         self._settings = settings
         self._family = family
-        self._asked = asked
+        self._request_of = request_of
 
     def recording(self, zone: str, method: str) -> ResponseCaching:
         """What this cache stores, and which requests get the stored response."""
@@ -136,7 +138,7 @@ class _Cache:
         """A text with its variables filled in; None if it is unknown."""
         if has_placeholder(text):
             return None
-        return self._asked().expand(text) if variables_in(text) else text
+        return self._request_of().expand(text) if variables_in(text) else text
 
     def _is_valid(self) -> Truth:
         """Whether a response may be recorded: the first row for its status decides.
@@ -166,7 +168,7 @@ class _Cache:
             return "yes"
         if not has_response and all(name.startswith(_OF_RESPONSES) for name in names):
             return _truth(without_variables(text) not in ("", "0"))
-        holds = self._asked().is_set(text) if names else text not in ("", "0")
+        holds = self._request_of().is_set(text) if names else text not in ("", "0")
         return "unknown" if holds is None else _truth(holds)
 
     def _key_varies(self) -> Truth:
@@ -174,7 +176,7 @@ class _Cache:
         key = self._settings(f"{self._family}_cache_key")
         if key.is_default or not variables_in(key.text):
             return "no"
-        varies = self._asked().varies(key.text)
+        varies = self._request_of().varies(key.text)
         return "unknown" if varies is None else _truth(varies)
 
 

@@ -126,7 +126,7 @@ def _versions(run: Run, cards: Sequence[_Card]) -> str | None:
     """The nginx versions that the page is about; None if they are unknown."""
     if run.nginx_version is not None:
         return f"nginx {'.'.join(map(str, run.nginx_version))}"
-    shown = [card.path.served.nginx for card in cards if card.path is not None]
+    shown = [card.path.proxied.nginx for card in cards if card.path is not None]
     deployed = [one for one in (*shown, *run.report.deployed) if one is not None and one.versions]
     words = list(dict.fromkeys(map(version_words, deployed)))
     more = f"{len(words) - _MOST_NAMES} more"
@@ -137,16 +137,16 @@ def _cards(run: Run) -> list[_Card]:
     """The cards: each stream with its findings, then findings without a stream."""
     cards: dict[tuple[str, int], _Card] = {}
     for path in stream_paths(run.report, run.nginx_version, run.policy):
-        nginx = path.served.nginx
-        directive = path.served.level.directive or path.served.handler.directive
-        names = path.served.server.rows.get("server_name", [])
+        nginx = path.proxied.nginx
+        directive = path.proxied.level.directive or path.proxied.handler.directive
+        names = path.proxied.server.rows.get("server_name", [])
         cards[directive.source.name, directive.start] = _Card(
-            path.served.level.label,
+            path.proxied.level.label,
             f"{run.path(directive.source)}:{directive.line}",
             tuple(dict.fromkeys(islice((arg for row in names for arg in row.args), MOST_SERVERS))),
             path.stream.words,
             "" if nginx is None else deployed_words(nginx),
-            deployed_app(path.served.level, path.served.handler, nginx),
+            deployed_app(path.proxied.level, path.proxied.handler, nginx),
             path,
         )
     for finding in run.report.findings:

@@ -64,7 +64,7 @@ def stream_svg(path: StreamPath) -> str:
 def stream_in_words(path: StreamPath) -> str:
     """Describe the picture in words."""
     clients = [f"{CLIENT_ADJECTIVES[one.client]} clients: {outcome(one)}" for one in path.arrivals]
-    return printable(f"{path.served.level.label}, from {_target(path)}. {'. '.join(clients)}.")
+    return printable(f"{path.proxied.level.label}, from {_target(path)}. {'. '.join(clients)}.")
 
 
 def outcome(arrival: Arrival) -> str:
@@ -82,7 +82,7 @@ def outcome(arrival: Arrival) -> str:
 
 
 def _target(path: StreamPath) -> str:
-    return path.served.handler.target
+    return path.proxied.handler.target
 
 
 def _nothing(path: StreamPath) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ def _x(number: int, path: StreamPath) -> float:
 
 
 def _stage(stage: HoldStage, path: StreamPath, top: float) -> Iterator[str]:
-    name = _STAGES[stage.hold].format(family=path.served.handler.family)
+    name = _STAGES[stage.hold].format(family=path.proxied.handler.family)
     held = "recorded" if stage.hold == "cache" else amount(stage.held_bytes)
     y = top + 6
     yield (
@@ -113,7 +113,7 @@ def _stage(stage: HoldStage, path: StreamPath, top: float) -> Iterator[str]:
 def _lane(
     arrival: Arrival, path: StreamPath, x: float, inside: float, clients_top: float
 ) -> Iterator[str]:
-    """Draw a client's line, with a bar at each hold and dashed below it."""
+    """Draw a client's line: a bar at each hold, and the line dashed below the bar."""
     dams = [
         inside + number * _ROW + _ROW / 2
         for number, stage in enumerate(path.stages)

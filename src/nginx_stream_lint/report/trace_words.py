@@ -52,7 +52,7 @@ def _no_stream(judgement: Judgement) -> str:
     words = f': "{recording.said}"' if recording.said else ""
     kind = recording.headers.get("content-type", "no type").partition(";")[0]
     kind = "another type" if kind == NOT_SHOWN else kind
-    if recording.is_answer:
+    if recording.is_success:
         return printable(
             f"not a stream: {kind} in one piece; check the path, and that the request asks for a"
             f" stream{words}"
@@ -91,7 +91,7 @@ def _bursts(judgement: Judgement) -> str:
 def _cut(judgement: Judgement) -> str:
     if judgement.silence_s is not None:
         status = (
-            "" if judgement.recording.is_answer else f" with status {judgement.recording.status}"
+            "" if judgement.recording.is_success else f" with status {judgement.recording.status}"
         )
         return f"cut after {seconds(judgement.silence_s)} of silence{status}"
     return "truncated"

@@ -94,7 +94,7 @@ def nearest_words(word: str, words: Sequence[str]) -> str:
 def declaration(entry: object, because: str) -> Declaration:
     """Parse a `streams:` entry of the settings: a path, a URL, or a mapping with `path` and more.
 
-    Raises Misdeclared.
+    Raises DeclarationMistake.
     """
     if isinstance(entry, str):
         entry = {"path": entry}
@@ -109,7 +109,7 @@ def declaration(entry: object, because: str) -> Declaration:
 
 
 def declared_request(text: str, method: str = "GET") -> Request:
-    """The request for a declared path or URL. Raises Misdeclared."""
+    """The request for a declared path or URL. Raises DeclarationMistake."""
     if not text.startswith("/") and "://" not in text:
         raise DeclarationMistake("a stream needs a URL, or a path that starts with /")
     try:
@@ -122,7 +122,7 @@ def declared_request(text: str, method: str = "GET") -> Request:
 def from_comment(comment: str) -> Stream | None:
     """Parse the stream that a comment declares; None if it declares none.
 
-    Raises Misdeclared.
+    Raises DeclarationMistake.
     """
     match = re.match(COMMENT, comment)
     if match is None:

@@ -64,7 +64,7 @@ class ProxiedLocation(Struct, eq=False):
     """A level that handles requests, with its `clients` and `streams`, strongest first.
 
     `shadowed_by` is the block that really handles the streams that a location was written for; None
-    if the location does. `asked` is the question that this answers, if there was one.
+    if the location does. `asked` is the declaration that this location was requested for, if any.
     `other_tiers` are the other locations that its streams pass, of this nginx or others, and
     `detected` its streams as they leave the app (None: `streams`). `nginx` is the one of the
     deployment that reads it.
@@ -88,7 +88,7 @@ class ProxiedLocation(Struct, eq=False):
 
 
 # The requested places of each server, with the declarations for each. Each declaration is a
-# separate question, with its own `ProxiedLocation` as answer.
+# judged separately and gets its own `ProxiedLocation`.
 Asked = Mapping[Level, Mapping[Level, Sequence[Declaration]]]
 
 

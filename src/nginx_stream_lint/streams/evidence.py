@@ -308,8 +308,8 @@ def _matches(where: str, text: str) -> tuple[Clue, ...]:
 def answers_at_once(pattern: str) -> bool:
     """Whether a path has short responses for any app, such as a health check.
 
-    The last word decides: `/sse/health` does, `/health/sse` does not. Of alternatives all must:
-    `^/(api|openapi.json)` does not.
+    The last word decides: true for `/sse/health`, false for `/health/sse`. All alternatives must
+    have short responses: false for `^/(api|openapi.json)`.
     """
     pattern = _CHOICE.sub(lambda choice: f"({_if_all_at_once(choice[1])})", pattern)
     return _last("never", pattern) > _last("path", pattern)

@@ -70,7 +70,7 @@ class IgnoreComment(Struct, eq=False):
     hits: set[str] = field(default_factory=set)
 
     def is_for(self, rule: str, earlier: Collection[str] = ()) -> bool:
-        """Whether it ignores a rule's findings; the rule may have had `earlier` names."""
+        """Whether it ignores a rule's findings; `earlier` are former names of the rule."""
         return not self.rules or rule in self.rules or not set(earlier).isdisjoint(self.rules)
 
 

@@ -68,17 +68,19 @@ def product_of_address(text: str) -> str | None:
     from ipaddress import ip_network
 
     try:
-        asked = ip_network(text, strict=False)
+        network = ip_network(text, strict=False)
     except ValueError:
         return None  # a name, a socket or a variable
-    return next((name for name, known in _networks() if _is_in(asked, known)), None)
+    return next((name for name, known in _networks() if _is_in(network, known)), None)
 
 
-def _is_in(asked: IPv4Network | IPv6Network, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+def _is_in(
+    network: IPv4Network | IPv6Network, networks: Iterable[IPv4Network | IPv6Network]
+) -> bool:
     return any(
-        asked.version == one.version
-        and asked.network_address in one
-        and asked.prefixlen >= one.prefixlen
+        network.version == one.version
+        and network.network_address in one
+        and network.prefixlen >= one.prefixlen
         for one in networks
     )
 

@@ -89,7 +89,7 @@ class Diagnosis(Struct, frozen=True):
 def diagnose(result: TraceResult) -> Diagnosis:
     """Judge a trace and return its diagnosis."""
     judgements = tuple(judge(result.measured))
-    answers = []
+    recordings = []
     known: dict[int, Product | None] = dict.fromkeys(one.number for one in result.layers)
     certain = set()
     before: dict[str, str] | None = None
@@ -104,7 +104,7 @@ def diagnose(result: TraceResult) -> Diagnosis:
         )
         if recording is None:
             continue
-        answers.append((layer.number, recording))
+        recordings.append((layer.number, recording))
         news = recognise_product(recording.headers, before)
         known[layer.number] = news or recognise_product(recording.headers)
         if news is not None:
@@ -116,5 +116,5 @@ def diagnose(result: TraceResult) -> Diagnosis:
         first_failing_layer(judgements),
         known,
         frozenset(certain),
-        tuple(header_notes(answers)),
+        tuple(header_notes(recordings)),
     )

@@ -120,7 +120,7 @@ class ResponseReader:
         return time.monotonic() - self._started
 
     @property
-    def is_answer(self) -> bool:
+    def is_success(self) -> bool:
         """Whether a successful response has begun."""
         return 200 <= self.status < 300
 
@@ -197,7 +197,7 @@ class ResponseReader:
     def finish(self) -> None:
         """Report how it ended, and the text of a response that is not a stream."""
         kind = self.headers.get("content-type", "").strip().lower()
-        is_stream = self.is_answer and not kind.startswith(("text/html", "application/json"))
+        is_stream = self.is_success and not kind.startswith(("text/html", "application/json"))
         to = self.headers.get("location", "")
         path = urlsplit(self._shown).path
         self._say(
@@ -231,7 +231,7 @@ async def _converse(layer: Layer, client: str, ask: TraceRequest, reading: Respo
             headers = {name.lower(): value for name, value in answer.headers.items()}
             reading.head(answer.status_code, headers, protocol.get(answer.http_version or 0, ""))
             _read_past_nothing(answer.raw)
-            if not reading.is_answer:
+            if not reading.is_success:
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(_beginning(answer.raw, reading), _ERROR_BODY_S)
                 return
@@ -261,10 +261,10 @@ def _read_past_nothing(raw: Any) -> None:
 
 
 def _note_error(reading: ResponseReader, error: Exception, layer: Layer) -> None:
-    reading.ended = CUT if reading.is_answer else FAILED
+    reading.ended = CUT if reading.is_success else FAILED
     if any("no application protocol" in str(cause) for cause in _causes(error)):
         reading.ended = UNOFFERED
-    reading.error = describe_error(error, layer, reading.is_answer)
+    reading.error = describe_error(error, layer, reading.is_success)
 
 
 async def _beginning(raw: Any, reading: ResponseReader) -> None:

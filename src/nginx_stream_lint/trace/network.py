@@ -141,7 +141,7 @@ def _note_lost(recording: Recording, layer: Layer, ask: TraceRequest, in_time: b
     limit = f"{ask.limits.time_s:g} s (--max-time)"
     began = recording.head_at is not None
     if in_time:
-        recording.ended = CUT if recording.is_answer else FAILED
+        recording.ended = CUT if recording.is_success else FAILED
         recording.error = (
             f"the HTTP client could not read the response of {layer.host} (the client ended)"
         )

@@ -74,6 +74,6 @@ class Recording(Struct):
         return sum(piece.events for piece in self.pieces)
 
     @property
-    def is_answer(self) -> bool:
+    def is_success(self) -> bool:
         """Whether the response is successful: status 2xx."""
         return 200 <= self.status < 300

@@ -172,7 +172,7 @@ def _look(
     slower = _slower(what, before)
     if slower is not None:
         look = replace(look, slower=slower)
-    if not recording.is_answer:
+    if not recording.is_success:
         return _refusal(look, before)
     if _is_html(recording):
         return replace(look, verdict=NO_STREAM, cause=REFUSED if before else None)
