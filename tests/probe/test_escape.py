@@ -126,9 +126,11 @@ async def run(main: Path, binary: NginxBinary, paths: Sequence[str], port: int) 
             try:
                 copy = copy_of(read(str(main)), binary.version, upstream.ports, folder)
                 write_certificate(folder)
-                ran.text, wall = await adapt_copy(copy, binary, folder)
-                wall = structs.replace(wall, reads=(Path("/"),), connects=(*wall.connects, port))
-                async with Nginx(binary, ran.text, folder, wall) as nginx:
+                ran.text, sandbox = await adapt_copy(copy, binary, folder)
+                sandbox = structs.replace(
+                    sandbox, reads=(Path("/"),), connects=(*sandbox.connects, port)
+                )
+                async with Nginx(binary, ran.text, folder, sandbox) as nginx:
                     ran.listens = listening(nginx.pid)
                     for target in copy.sockets.values():
                         for path in paths:
@@ -435,7 +437,7 @@ def test_the_same_without_a_sandbox_would_be_noticed(
     assert socket.gethostname().encode() in said[2]
 
 
-# The wall behind: what nginx does if a text gets through that should not
+# The sandbox: what nginx can do if the verifier wrongly accepts a text
 
 
 def abi() -> int:
@@ -449,12 +451,12 @@ def abi() -> int:
 async def walled(
     binary: NginxBinary, text: str, paths: Sequence[str], connects: tuple[int, ...] = ()
 ) -> tuple[list[bytes], str]:
-    """Run any text behind the wall, unverified; gives responses and the log."""
+    """Run any text in the sandbox, unverified; return the responses and the log."""
     with temporary_folder() as folder:
         (folder / "run" / "tmp").mkdir(parents=True)
         (port,) = free_ports(1)
-        wall = SandboxLimits(folder, folder / "run", tuple(modules(binary)), (port,), connects)
-        async with Nginx(binary, text.replace("{listen}", str(port)), folder, wall) as nginx:
+        sandbox = SandboxLimits(folder, folder / "run", tuple(modules(binary)), (port,), connects)
+        async with Nginx(binary, text.replace("{listen}", str(port)), folder, sandbox) as nginx:
             said = [await answer(port, path) for path in paths]
             return said, nginx.error_log
 

@@ -1,7 +1,7 @@
 """Adapt a trusted configuration, so that nginx touches nothing outside one folder.
 
-It is for demos and tests: the text keeps its includes, its targets and its modules. A user's
-configuration is never run like this, only as its copy (see `copy` and `verify`).
+This is for demos and tests: the text keeps its includes, its targets and its modules. Only the copy
+of a user's configuration is ever run (see `copy` and `verify`).
 
 Lines and columns stay the same, so nginx's messages point at the original text.
 """
