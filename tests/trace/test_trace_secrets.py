@@ -262,6 +262,6 @@ def test_a_large_body_takes_no_time() -> None:
 
 
 def test_objects_do_not_show_secrets_in_a_traceback() -> None:
-    ask = TraceRequest(headers=(("X-Key", "hunter2-hunter2"),), body=b"hunter2-hunter2")
-    (layer,) = parse_layers(["http://hunter2-hunter2@h/?hunter2-hunter2"], (), (), ask)
-    assert "hunter2" not in repr((ask, layer))
+    request = TraceRequest(headers=(("X-Key", "hunter2-hunter2"),), body=b"hunter2-hunter2")
+    (layer,) = parse_layers(["http://hunter2-hunter2@h/?hunter2-hunter2"], (), (), request)
+    assert "hunter2" not in repr((request, layer))

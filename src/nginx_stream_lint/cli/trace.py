@@ -186,28 +186,28 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     try:
         configs = _configs(flags["configs"], len(urls) or 3, flags)
         if flags["demo"]:
-            told = _demo(flags)
+            diagnosis = _demo(flags)
         else:
-            ask = _ask(flags)
-            told = _trace(urls, ask, flags)
+            request = _request_from(flags)
+            diagnosis = _trace(urls, request, flags)
     except BadRequest as mistake:
         unusable(str(mistake))
-    blamed = _blamed(told, configs, flags)
-    _report(told, blamed, flags)
-    if blamed is not None and blamed.problems:
-        for problem in blamed.problems:
-            say(told.hide(str(problem)))
+    layer_findings = _layer_findings(diagnosis, configs, flags)
+    _report(diagnosis, layer_findings, flags)
+    if layer_findings is not None and layer_findings.problems:
+        for problem in layer_findings.problems:
+            say(diagnosis.hide(str(problem)))
         sys.exit(EXIT_UNUSABLE)
-    if told.is_faulty:
+    if diagnosis.is_faulty:
         sys.exit(EXIT_FINDINGS)
-    if not told.streams:
+    if not diagnosis.streams:
         sys.exit(EXIT_UNUSABLE)
 
 
 # What to ask
 
 
-def _ask(flags: dict[str, Any]) -> TraceRequest:
+def _request_from(flags: dict[str, Any]) -> TraceRequest:
     """Build the request from the options. Raises BadRequest."""
     from nginx_stream_lint.trace.request import TraceLimits, TraceRequest, parse_header
 
@@ -251,14 +251,14 @@ def _file(path: str, option: str) -> bytes:
 # Measuring
 
 
-def _trace(urls: tuple[str, ...], ask: TraceRequest, flags: dict[str, Any]) -> Diagnosis:
+def _trace(urls: tuple[str, ...], request: TraceRequest, flags: dict[str, Any]) -> Diagnosis:
     from nginx_stream_lint.trace.diagnosis import diagnose
     from nginx_stream_lint.trace.request import parse_layers
     from nginx_stream_lint.trace.run import trace
 
-    layers = parse_layers(urls, flags["clients"], flags["resolve"], ask)
+    layers = parse_layers(urls, flags["clients"], flags["resolve"], request)
     with _progress(layers, flags) as seen:
-        return diagnose(run_to_end(trace(layers, ask, flags["repeat"], seen)))
+        return diagnose(run_to_end(trace(layers, request, flags["repeat"], seen)))
 
 
 def _demo(flags: dict[str, Any]) -> Diagnosis:
@@ -270,9 +270,9 @@ def _demo(flags: dict[str, Any]) -> Diagnosis:
     binary = nginx_binary(flags["nginx_path"])
 
     async def run() -> TraceResult:
-        async with demo(binary, flags["clients"]) as (layers, ask):
+        async with demo(binary, flags["clients"]) as (layers, request):
             with _progress(layers, flags) as seen:
-                return await trace(layers, ask, flags["repeat"], seen)
+                return await trace(layers, request, flags["repeat"], seen)
 
     try:
         return diagnose(run_to_end(run()))
@@ -324,7 +324,9 @@ def _configs(texts: tuple[str, ...], layers: int, flags: dict[str, Any]) -> _Con
     return found
 
 
-def _blamed(diagnosis: Diagnosis, configs: _Configs, flags: dict[str, Any]) -> TraceFindings | None:
+def _layer_findings(
+    diagnosis: Diagnosis, configs: _Configs, flags: dict[str, Any]
+) -> TraceFindings | None:
     """The findings that explain the trace, if a configuration was given."""
     from nginx_stream_lint.analysis.trace_findings import trace_findings
     from nginx_stream_lint.trace.products import rules_for

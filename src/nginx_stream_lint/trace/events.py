@@ -27,7 +27,7 @@ class Events(Protocol):
     """Counts the events of one response.
 
     `kind` is `sse`, `ndjson` or `chunks`. `comments` counts lines that only keep the connection
-    alive. `said_last` tells whether the latest event is one that apps end a response with.
+    alive. `said_last`: the latest event is one that apps send as the last one.
     `text_is_utf8` is False after a line that is not UTF-8.
     """
 
@@ -47,7 +47,7 @@ class Events(Protocol):
 def events_for(content_type: str, beginning: bytes) -> Events:
     """Return the event counter for a response with this Content-Type and beginning.
 
-    Event streams are known by their beginning, too: many are sent as something else.
+    Event streams are also recognized by their beginning: many have another Content-Type.
     """
     kind = content_type.partition(";")[0].strip().lower()
     looks_like_one = beginning.removeprefix(_BOM).startswith(_FIRST_WORDS)
@@ -85,8 +85,8 @@ class _Lines:
 class EventStream:
     """Server-sent events, by the rules of the HTML standard, section 9.2.6.
 
-    An event ends with an empty line and counts when it has data. What is left of one at the end of
-    the response does not count.
+    An event ends with an empty line and is counted if it has data. An incomplete event at the end
+    of the response is not counted.
     """
 
     kind = "sse"

@@ -1,6 +1,6 @@
 """One exchange: send the request, record the response with times. Runs in the worker's process.
 
-The only module that knows niquests, which speaks HTTP/1.1, HTTP/2 and HTTP/3.
+The only module that uses niquests, which supports HTTP/1.1, HTTP/2 and HTTP/3.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ _ERROR_BODY_S = 5.0  # seconds to read the body of an error response
 # Reads of a body, and its events: no app writes so many in a response, but a server may.
 _MOST_PIECES = 200_000
 
-# What it is told about a recording: fields by their names, and `piece`, the fields of a Piece.
+# Gets changes of a recording: fields by their names, and `piece`, the fields of a BodyPart.
 Say = Callable[[dict[str, Any]], None]
 
 
-async def exchange(layer: Layer, client: str, ask: TraceRequest, shown: str, say: Say) -> None:
+async def exchange(layer: Layer, client: str, request: TraceRequest, shown: str, say: Say) -> None:
     """Send one request to a layer and report the response as it arrives; never raises for its
     errors.
 
     Args:
-        layer: whom to ask.
+        layer: the layer that gets the request.
         client: `h1`, `h2` or `h3`.
-        ask: the request.
+        request: the request.
         shown: the layer's URL without secrets.
-        say: takes what is to be changed in the recording. The last change has `finished`.
+        say: called with the changes of the recording. The last change has `finished`.
     """
-    reading = ResponseReader(ask.limits, layer.url, shown, say)
-    exchanging = asyncio.ensure_future(_converse(layer, client, ask, reading))
+    reading = ResponseReader(request.limits, layer.url, shown, say)
+    exchanging = asyncio.ensure_future(_converse(layer, client, request, reading))
     connection = asyncio.ensure_future(reading.connection.wait())
     try:
-        await _within({exchanging, connection}, exchanging, layer, ask.limits, reading)
+        await _within({exchanging, connection}, exchanging, layer, request.limits, reading)
     finally:
         reading.finish()
         exchanging.cancel()
@@ -125,7 +125,7 @@ class ResponseReader:
         return 200 <= self.status < 300
 
     def head(self, status: int, headers: dict[str, str], protocol: str) -> None:
-        """Note that the headers are there. Raises ValueError where the status is none."""
+        """Record the headers. Raises ValueError for an invalid status."""
         if not 100 <= status <= 999:
             raise ValueError("a status has three digits")
         self.status, self.headers = status, headers
@@ -144,7 +144,7 @@ class ResponseReader:
         )
 
     def piece(self, data: bytes) -> bool:
-        """Note a piece of the body; return whether more is wanted."""
+        """Record a piece of the body; return whether to read on."""
         now, events = self._now, 0
         self._size += len(data)
         for text in self._decode(data):
@@ -211,20 +211,22 @@ class ResponseReader:
         )
 
 
-async def _converse(layer: Layer, client: str, ask: TraceRequest, reading: ResponseReader) -> None:
+async def _converse(
+    layer: Layer, client: str, request: TraceRequest, reading: ResponseReader
+) -> None:
     niquests: Any = importlib.import_module("niquests")
     try:
         async with _session(niquests, layer, client) as session:
             reading.start()
             answer = await session.request(
-                ask.method,
+                request.method,
                 layer.url,
-                headers=_headers(ask),
-                data=ask.body or None,
+                headers=_headers(request),
+                data=request.body or None,
                 stream=True,
                 allow_redirects=False,
-                timeout=(ask.limits.connect_s, ask.limits.time_s),
-                verify=ask.ca_file or ask.verify,
+                timeout=(request.limits.connect_s, request.limits.time_s),
+                verify=request.ca_file or request.verify,
                 hooks={"pre_send": [reading.connected]},
             )
             protocol = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2", 30: "3"}
@@ -245,9 +247,9 @@ async def _converse(layer: Layer, client: str, ask: TraceRequest, reading: Respo
 
 
 def _read_past_nothing(raw: Any) -> None:
-    """Let a response of urllib3-future go on after an empty DATA frame.
+    """Let a response of urllib3-future continue after an empty DATA frame.
 
-    It takes a read of nothing for the end. What it reads from knows better: it is `closed` then.
+    It treats an empty read as the end. The stream that it reads from is `closed` only at the end.
     """
     inner = raw._fp
     read = inner.read
@@ -296,7 +298,7 @@ def _session(niquests: Any, layer: Layer, client: str) -> Any:
     return session
 
 
-def _headers(ask: TraceRequest) -> dict[str, str]:
+def _headers(request: TraceRequest) -> dict[str, str]:
     """The headers to send: the user's, and those that every client sends."""
     encodings = "gzip, deflate" + (", br" if importlib.util.find_spec("brotli") else "")
     headers = {
@@ -304,7 +306,7 @@ def _headers(ask: TraceRequest) -> dict[str, str]:
         "Accept": "*/*",
         "Accept-Encoding": encodings,
     }
-    for name, value in ask.headers:
+    for name, value in request.headers:
         same = next((known for known in headers if known.lower() == name.lower()), None)
         if same is not None:
             del headers[same]
@@ -313,7 +315,7 @@ def _headers(ask: TraceRequest) -> dict[str, str]:
 
 
 def describe_error(error: Exception, layer: Layer, started: bool) -> str:
-    """Return an error message in our words: a library's may repeat what a server sent."""
+    """Return an error message in our own words: that of a library may repeat a server's text."""
     host = layer.host
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):

@@ -85,8 +85,8 @@ def metrics(recording: Recording, before: ResponseMetrics | None = None) -> Resp
 
     Args:
         recording: what came.
-        before: the figures of a layer nearer to the app, where the same response streams: it gives
-            the app's pace, and what a piece is in a response without events.
+        before: the figures of a layer nearer to the app, at which the same response streams. They
+            show the app's pace, and the size of a piece in a response without events.
     """
     pieces = [piece for piece in recording.pieces if piece.size]
     times = [piece.at for piece in pieces for _ in range(piece.events)]
@@ -121,9 +121,9 @@ def metrics(recording: Recording, before: ResponseMetrics | None = None) -> Resp
 
 
 def _pace(times: Sequence[float]) -> float:
-    """Seconds from one event to the next, pauses left out.
+    """Seconds from one event to the next, without pauses.
 
-    A response that came in one heap took all its time.
+    For a response that arrived all at once, its whole duration.
     """
     if len(times) < 2 or times[-1] - times[0] <= _ONE_HEAP * times[-1]:
         return times[-1] / len(times) if times else 0.0
