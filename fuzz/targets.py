@@ -24,7 +24,7 @@ from tests.report.schemas import check_all, check_document
 from fuzz import sandbox
 from fuzz.mutations import configurations, grown, mutated, nginx, statement_spans
 from fuzz.seeds import Case, case, seeds
-from nginx_stream_lint.analysis.explain import Explainer
+from nginx_stream_lint.analysis.explainer import Explainer
 from nginx_stream_lint.analysis.lint import Options, Result, lint, read
 from nginx_stream_lint.cli import cli
 from nginx_stream_lint.config import (

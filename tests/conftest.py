@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from nginx_stream_lint.nginx.versions import NEW
 from nginx_stream_lint.probe import NginxBinary, find_nginx
+
+# An assertion that fails in a helper says what it compared, as one in a test does.
+_OTHERS = [one.stem for one in Path(__file__).parent.iterdir() if one.stem != "conftest"]
+pytest.register_assert_rewrite(*(f"tests.{name}" for name in _OTHERS))
 
 # On a busy machine an example may take any time, and so may drawing it.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -5,13 +5,16 @@ tests/test_pages.py fails where a page is not what this makes of them.
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from nginx_stream_lint.analysis.twins import RULE as TWIN_RULE
 from nginx_stream_lint.report.blocks import Block, Code, Heading, Paragraph, Table, markdown
 from nginx_stream_lint.report.rule import rule_page
+from nginx_stream_lint.rules.facts import FACTS
 from nginx_stream_lint.rules.finding import SEVERITIES
 from nginx_stream_lint.rules.measured import measured
 from nginx_stream_lint.rules.rule import Rule
@@ -24,6 +27,7 @@ from tests.json_page import json_page
 from tests.proxies_page import proxies_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+PACKAGE = DOCS.parent / "src" / "nginx_stream_lint"
 SCHEMA = DOCS.parent / "schema" / "settings.schema.json"
 RULE_SCHEMA = SCHEMA.with_name("rule.schema.json")
 
@@ -55,6 +59,8 @@ def pages() -> dict[str, str]:
     found["settings.md"] = markdown(settings_page())
     found["json.md"] = markdown(json_page())
     found["proxies.md"] = markdown(proxies_page())
+    architecture = (DOCS / "architecture.md").read_text("utf-8")
+    found["architecture.md"] = _with_facts(_with_modules(architecture))
     return found
 
 
@@ -63,6 +69,39 @@ def _highest(rule: Rule) -> str:
     if rule.name == TWIN_RULE:
         return SEVERITIES[0]
     return min((severity for severity, _ in rule.severity), key=SEVERITIES.index)
+
+
+def _with_facts(text: str) -> str:
+    """The page with one row for each fact, by subject: its docstring."""
+    by_subject = sorted(FACTS.items(), key=lambda row: row[1].value.__module__)
+    rows = [
+        f"| `{name}` | {' '.join(fact.documentation.split()).removesuffix('.')} |\n"
+        for name, fact in by_subject
+    ]
+    start = text.index("| --- | --- |\n", text.index("\n### Facts\n")) + len("| --- | --- |\n")
+    return text[:start] + "".join(rows) + text[text.index("\n\n", start) + 1 :]
+
+
+def _with_modules(text: str) -> str:
+    """The page with one row for each module, below the row of its folder."""
+    start, end = text.index("\n## The parts\n"), text.index("\n## A rule file\n")
+    folders = re.sub(r"^\| `.*\n", "", text[start:end], flags=re.MULTILINE)
+    parts = re.sub(
+        r"^\| \*\*`(\w+)/`\*\* .*\n",
+        lambda row: row[0] + "".join(_module_rows(PACKAGE / row[1])),
+        folders,
+        flags=re.MULTILINE,
+    )
+    return text[:start] + parts + text[end:]
+
+
+def _module_rows(folder: Path) -> Iterator[str]:
+    """The modules of a folder, each with the first paragraph of its docstring."""
+    for path in sorted(folder.rglob("*.py"), key=Path.as_posix):
+        if path.name != "__init__.py":
+            words = (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").partition("\n\n")
+            said = " ".join(words[0].split()).removesuffix(".")
+            yield f"| `{path.relative_to(PACKAGE).as_posix()}` | {said} |\n"
 
 
 def settings_schema() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nginx_stream_lint.report.blocks import Block, Code, Heading, Items, Paragraph, Table
 from nginx_stream_lint.rules.filters import duration
-from nginx_stream_lint.tiers.products import Product, Timeout, products
+from nginx_stream_lint.tiers.products import Product, Timeout, TraitName, products
 
 OF = {
     "silence": "of silence",
@@ -70,7 +70,7 @@ def proxies_page() -> Iterator[Block]:
 def _row(product: Product) -> tuple[str, ...]:
     names = ", ".join(f"`{one}`" for one in (product.name, *product.also))
     limits = "; ".join(map(_limit, product.timeouts)) or "–"
-    traits = ("buffering", "compression", "caching", "http_version")
+    traits: tuple[TraitName, ...] = ("buffering", "compression", "caching", "http_version")
     return (names, product.title, limits, *(_trait(product, one) for one in traits))
 
 
@@ -81,7 +81,7 @@ def _limit(one: Timeout) -> str:
     return f"{time} {OF[one.of]} ({one.what})"
 
 
-def _trait(product: Product, name: str) -> str:
+def _trait(product: Product, name: TraitName) -> str:
     trait = product.stream.get(name)
     return "–" if trait is None else trait.value
 

@@ -269,8 +269,8 @@ HEAVY = {
     "urllib.parse", "yaml", "click.shell_completion",
 }  # fmt: skip
 UNUSED = {
-    "analysis.complete", "analysis.explain", "analysis.rule_examples", "config.embedded",
-    "config.templates.masking", "deployment.relevant", "deployment.read",
+    "analysis.complete", "analysis.explain", "analysis.explainer", "analysis.rule_examples",
+    "config.embedded", "config.templates.masking", "deployment.relevant", "deployment.read",
     "fixes.apply", "fixes.placement", "fixes.show", "kubernetes", "probe",
     "rules.measured", "rules.rule_file", "settings.keys", "settings.node",
     "analysis.tiers", "analysis.twins", "streams.passed_on", "tiers",

@@ -1,4 +1,4 @@
-"""docs/architecture.md against the code: parts, facts, rule keys, operators."""
+"""docs/architecture.md against the code: folders, rule keys, operators."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 from nginx_stream_lint.config.tree import MAX_DEPTH
 from nginx_stream_lint.rules.conditions import OPERATORS
-from nginx_stream_lint.rules.facts import FACTS
 from nginx_stream_lint.rules.filters import FILTERS
 from nginx_stream_lint.rules.rule import Example, FixPlan, Rule, Step
 from tests.test_architecture import ORDER
@@ -19,11 +18,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "nginx_stream_lint"
 TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 WORDS = set(re.findall(r"`([^`\n]+)`", TEXT))
-ARCHITECTURE = {
-    path.relative_to(PACKAGE).as_posix()
-    for path in PACKAGE.rglob("*.py")
-    if path.name not in ("__init__.py", "__main__.py")
-} | {f"{path.parent.name}/" for path in PACKAGE.glob("*/__init__.py")}
 
 
 def _section(heading: str) -> str:
@@ -35,21 +29,6 @@ def _section(heading: str) -> str:
 
 def _first_column(section: str) -> list[str]:
     return re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
-
-
-def test_facts_are_those_of_the_code() -> None:
-    assert sorted(_first_column(_section("### Facts"))) == sorted(FACTS)
-
-
-@pytest.mark.parametrize("part", sorted(ARCHITECTURE))
-def test_every_part_has_its_line(part: str) -> None:
-    assert re.search(rf"^\| (\*\*)?`{re.escape(part)}`(\*\*)? \|", TEXT, re.MULTILINE)
-
-
-def test_no_line_is_about_a_part_that_is_gone() -> None:
-    section = _section("## The parts")
-    named = re.findall(r"^\| (?:\*\*)?`([^`]+)`", section, re.MULTILINE)
-    assert set(named) == ARCHITECTURE
 
 
 def test_the_parts_are_in_the_order_of_imports() -> None:

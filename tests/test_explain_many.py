@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nginx_stream_lint.analysis.explain import Explainer
+from nginx_stream_lint.analysis.explainer import Explainer
 from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.request import parse_url

@@ -62,7 +62,7 @@ def test_examples_are_commands_that_parse(name: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_exit_codes_are_shown(name: str) -> None:
     command, _ = _command(name)
-    assert {0, 2} <= command.exit_codes.keys()
+    assert {0, 2} <= command.exit_codes.keys(), "0: done; 2: at least wrong arguments"
     shown = _help(name).partition("\nExit codes:\n")[2]
     assert [int(code) for code in re.findall(r"^  (\d+) ", shown, re.MULTILINE)] == [
         *command.exit_codes

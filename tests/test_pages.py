@@ -60,6 +60,23 @@ def test_every_bad_and_fixed_example_has_figures_of_its_nginx() -> None:
                 assert len(versions) == (2 if example.nginx_version is None else 1)
 
 
+@pytest.mark.parametrize(
+    "rule", [one for one in RULES if one.evidence != "accepted"], ids=lambda rule: rule.name
+)
+def test_the_figures_of_a_rule_show_its_effect(rule: Rule) -> None:
+    """Some example measures otherwise without the fix than with it."""
+    found: dict[tuple[int, str, str], set[str]] = {}
+    for row in measured().rules.get(rule.name, ()):
+        for version, said in row.nginx.items():
+            # Behind the verdict of a delivery are times, which differ anyway.
+            what = said.partition(":")[0] if rule.evidence in ("delivery", "recording") else said
+            found.setdefault((row.example, row.who, version), set()).add(what)
+    assert any(len(both) > 1 for both in found.values()), (
+        f"evidence: {rule.evidence} measures the same for bad and fixed; name the evidence that"
+        " shows the effect"
+    )
+
+
 def test_the_folklore_is_of_the_advice_as_it_is() -> None:
     document = json.loads(folklore.FILE.read_text(encoding="utf-8"))
     assert document["made_of"] == folklore.made_of(), "make evidence"

@@ -22,7 +22,7 @@ from nginx_stream_lint.nginx.listeners import CLIENTS
 from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.rules.finding import SEVERITIES
 from nginx_stream_lint.settings import FILE_NAME, load
-from nginx_stream_lint.streams.declarations import from_comment
+from nginx_stream_lint.streams.declaration_syntax import from_comment
 from nginx_stream_lint.streams.stream import KINDS
 from tests.checkout import ROOT
 from tests.command import run_here
@@ -33,7 +33,8 @@ TEXTS = [
     *PAGES,
     *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "fuzz/README.md")),
 ]
-DESCRIBED = ("lint", "explain", "probe", "trace")  # commands with a page that lists their options
+# Commands with a page of their own, which lists their options.
+DESCRIBED = [name for name in COMMANDS if (DOCS / f"{name}.md").exists()]
 
 
 def _page(name: str) -> str:
@@ -74,7 +75,7 @@ def test_output_is_what_the_command_prints(page: Path) -> None:
 def test_every_option_is_explained_and_exists(name: str) -> None:
     rows = re.findall(r"^\| (.*?) \|", _marked(f"{name}.md", "options"), re.MULTILINE)
     explained = re.findall(r"(?<![\w-])--?[a-zA-Z][a-zA-Z-]*", " ".join(rows))
-    assert sorted(explained) == sorted(_options(name))
+    assert sorted(explained) == sorted(_options(name)), f"the table of options in docs/{name}.md"
 
 
 def test_every_format_is_explained() -> None:
@@ -250,7 +251,7 @@ def test_the_row_of_the_annotation_recipe_is_one() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (row,) = yaml.safe_load(re.findall(r"^ *(- \{directive: .*)$", text, re.MULTILINE)[0])
     tables = ROOT / "src/nginx_stream_lint/kubernetes/annotations"
-    rows = yaml.safe_load((tables / "nginx-org.yaml").read_text("utf-8"))["location"]
+    rows = yaml.safe_load((tables / "nginx-org.yaml").read_text("utf-8"))["settings"]["location"]
     assert row["annotation"] not in {one.get("annotation") for one in rows}
     assert set(row) <= {key for one in rows for key in one}
     assert row["value"] in {one["value"] for one in rows}

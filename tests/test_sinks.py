@@ -7,6 +7,7 @@ import os
 import re
 import unicodedata
 from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
 
 import click
 import pytest
@@ -74,6 +75,13 @@ def test_xml_stays_the_same_document(text: str) -> None:
     assert is_harmless(document)
     read = etree.fromstring(document)
     assert (read.get("b"), read.text or "") == (text, text)
+
+
+@given(TEXTS)
+def test_xml_is_valid_for_any_text(text: str) -> None:
+    document = sinks.in_xml(f"<a b={quoteattr(text)}>{escape(text)}</a>")
+    assert is_harmless(document)
+    etree.fromstring(document)
 
 
 @given(TEXTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from nginx_stream_lint.rules import shipped
 from nginx_stream_lint.streams import catalogue
 from nginx_stream_lint.tiers import products
 from nginx_stream_lint.util import data
+from nginx_stream_lint.util.yamlfile import load_records
 
 TABLES: dict[str, Any] = {
     "directives": (directives.table, directives.read),
@@ -52,3 +54,21 @@ def test_a_table_of_a_wheel_is_read_in_place_of_the_yaml(
     monkeypatch.setattr(data, "_TABLES", str(tmp_path))
     assert data.table("directives", dict, directives.read) == {}
     assert data.table("rules", tuple, shipped.read) == shipped.read()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- {seconds: 60, what: x}", "Object missing required field `source` - at `$[0]`"),
+        (
+            "- {seconds: 60, what: x, source: x, off: x}",
+            "Object contains unknown field `off` - at `$[0]`",
+        ),
+        ("- {seconds: 60, what: 1, source: x}", "Expected `str`, got `int` - at `$[0].what`"),
+    ],
+)
+def test_a_mistake_in_a_table_has_its_file_and_row(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "proxies.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=re.escape(f"proxies.yaml: {said}")):
+        load_records(str(path), tuple[products.Timeout, ...])

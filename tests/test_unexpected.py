@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nginx_stream_lint.analysis.explain import Explainer
+from nginx_stream_lint.analysis.explainer import Explainer
 from nginx_stream_lint.analysis.lint import Options, lint, read
 from nginx_stream_lint.config import STDIN, InputOptions
 from nginx_stream_lint.config.tree import least_arguments

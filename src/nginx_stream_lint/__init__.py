@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nginx_stream_lint.analysis.complete import lint
-    from nginx_stream_lint.analysis.explain import Explanation, explain
+    from nginx_stream_lint.analysis.explain import explain
+    from nginx_stream_lint.analysis.explainer import Explanation
     from nginx_stream_lint.analysis.lint import Options, Result
     from nginx_stream_lint.files.workspace import Workspace
     from nginx_stream_lint.rules.finding import Finding, Fix
@@ -41,7 +42,7 @@ __all__ = [
 
 # The module of each name. Modules are imported on first access: the command needs few of them.
 _FROM = {
-    "Explanation": "analysis.explain",
+    "Explanation": "analysis.explainer",
     "Finding": "rules.finding",
     "Fix": "rules.finding",
     "Limits": "util.budget",

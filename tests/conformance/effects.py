@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import statistics
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,8 +104,8 @@ def proxied(run: Runnable, binary: NginxBinary) -> list[ProxiedLocation]:
     """The proxied locations of an example, which may pass their streams to one another."""
     found, problems = find_proxied(run.configuration, run.root, binary.version)
     assert problems == []
-    nginx = TierConfiguration("", run.root.first("http"), binary.version)
-    link_streams([TierLocations(run.configuration, nginx, found)])
+    nginx = TierConfiguration(run.configuration, run.root.first("http"), binary.version)
+    link_streams([TierLocations(nginx, found)])
     return found
 
 
@@ -383,6 +383,23 @@ async def effect(named: Named, binary: NginxBinary, folder: Path) -> dict[str, S
 
 
 Heads = dict[str, tuple[dict[str, str], dict[str, str]]]
+
+
+# Headers that differ from one request to the next, or with the length of what follows.
+_CHANGING = {
+    "date",
+    "etag",
+    "host",
+    "server",
+    "content-length",
+    "sec-websocket-key",
+    "x-request-id",
+}
+
+
+def differing_headers(bad: Mapping[str, str], fixed: Mapping[str, str]) -> list[str]:
+    """The names of the headers that the change from `bad` to `fixed` changes."""
+    return sorted(name for name in {*bad, *fixed} - _CHANGING if bad.get(name) != fixed.get(name))
 
 
 async def heads(named: Named, binary: NginxBinary, folder: Path) -> Heads:

@@ -11,7 +11,6 @@ import yaml
 
 from nginx_stream_lint.config import Configuration, Directive, Source, read
 from nginx_stream_lint.fixes.apply import apply_edits
-from nginx_stream_lint.kubernetes.translate import runnable as nginx_text
 from nginx_stream_lint.kubernetes.translate import translate_resources
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.listeners import Client, address
@@ -22,6 +21,7 @@ from nginx_stream_lint.rules.finding import Edit
 from nginx_stream_lint.rules.rule import Example, Rule
 from nginx_stream_lint.rules.rule_file import load_folder
 from nginx_stream_lint.rules.shipped import builtin_folder
+from tests.kubernetes import on_nginx
 
 # What takes 60 s in an example takes 3 s when it is run.
 SCALE = 1 / 20
@@ -104,8 +104,12 @@ def runnable(text: str, folder: Path, upstream: Mapping[str, int]) -> Runnable:
     if text.startswith("apiVersion:"):
         # A manifest: what its (first) controller makes of it, or the text of its ConfigMap.
         made = translate_resources(Source("ingress.yaml", text), text)[0]
-        one = next((one for one in made if "proxy_pass" in one.reading.text), None)
-        text = _config_map(text) if one is None else nginx_text(one, "certificate.pem", "key.pem")
+        one = next((one for one in made if "proxy_pass" in one.text), None)
+        text = (
+            _config_map(text)
+            if one is None
+            else on_nginx.runnable(one.text, ("certificate.pem", "key.pem"))
+        )
     path.write_text(text)
     configuration = read(str(path))
     assert configuration.problems == [], configuration.problems

@@ -1,9 +1,11 @@
-"""Random chains of two or three nginx, each with a configuration of its own, against real ones.
+"""Random chains of two or three tiers of servers, against real nginx.
 
-A chain has an nginx of any installed version at each place, in any order. A case is a location in
-each of them, a client and a response of the app; what `explain` says of the URL through all the
-configurations must be what the client gets. test_chains.py runs some cases; as a program it
-measures as many as wanted, prints each disagreement, and counts how often each class was drawn:
+Two thirds of the chains have an nginx with a configuration of its own at each tier, of any
+installed version, in any order. In the others, all tiers are servers of one nginx, which passes
+requests to itself. A case is a location in each tier, a client and a response of the app; what
+`explain` says of the URL through all the configurations must be what the client gets.
+test_chains.py runs some cases; as a program it measures as many as wanted, prints each
+disagreement, and counts how often each class was drawn:
 
     python -m tests.conformance.random_chains --cases 5000
 """
@@ -33,12 +35,12 @@ from nginx_stream_lint.probe import (
     Measurement,
     Nginx,
     NginxBinary,
-    find_nginx,
     free_ports,
     measure_many,
     write_certificate,
 )
 from nginx_stream_lint.rules.policy import Override, Policy
+from tests.conformance.choosing import add_nginx_option, chosen
 
 CASES = 60  # of a chain
 AT_ONCE = 24
@@ -75,6 +77,8 @@ OF_PROXY: tuple[tuple[float, str, tuple[str, ...]], ...] = (
             '""',
             "gzip",
             '"gzip, deflate"',
+            '"gzip, br"',
+            "br",
             "identity",
             "deflate",
             "$http_accept_encoding",
@@ -145,14 +149,13 @@ class Case:
 
 @dataclass
 class Tier:
-    """One nginx of a chain: its ports, its servers by name, and what it listens on."""
+    """The servers of one tier, by name: their nginx, and what they listen on."""
 
     binary: NginxBinary
     ports: Sequence[int]  # in clear text, with TLS, for HTTP/2 in clear text
     socket: Path
     cases: list[list[str]] = field(default_factory=list)  # the blocks of each server
     upstreams: list[str] = field(default_factory=list)
-    text: str = ""
 
     @property
     def plain(self) -> int:
@@ -176,10 +179,16 @@ class Generator:
     """The configurations of a chain; the same seed, ports and folder give the same ones."""
 
     def __init__(
-        self, tiers: Sequence[Tier], seed: int, upstream: dict[str, int], folder: Path
+        self,
+        tiers: Sequence[Tier],
+        seed: int,
+        upstream: dict[str, int],
+        folder: Path,
+        together: bool = False,
     ) -> None:
         self.random = random.Random(seed)
         self.tiers = tiers  # nearest the client first
+        self.together = together  # in one configuration
         self.upstream = upstream
         self.folder = folder
         self.number = 0
@@ -271,6 +280,7 @@ class Generator:
             at = following
         case.is_cached = any("_cache" in row for row in self.written)
         case.classes.add(f"{depth} tiers")
+        case.classes.add("one configuration" if self.together else "several configurations")
         case.classes |= {f"client {scenario.client}", f"framing {scenario.framing}"}
         case.classes |= {f"accel {scenario.x_accel_buffering}", scenario.accept_encoding}
         return case
@@ -316,7 +326,7 @@ class Generator:
 
     def named(self, tier: Tier, address: str) -> str:
         """The name of an upstream block with this server."""
-        name = f"up{len(tier.upstreams)}"
+        name = f"up{sum(len(each.upstreams) for each in self.tiers)}"
         more = self.random.choice(("", "keepalive 4;", "server 127.0.0.1:1 down;"))
         backup = " server 127.0.0.1:2 backup;" if self.chance(0.2) else ""
         weight = self.random.choice(("", " weight=3", " max_fails=0"))
@@ -420,27 +430,34 @@ class Generator:
         case.labels.append(label)
         tier.cases[server].append(f"{label} {{ {body} }}")
 
-    def configurations(self, count: int) -> list[Case]:
-        """Write the text of each nginx; return the cases."""
+    def configurations(self, count: int) -> tuple[list[Case], list[str]]:
+        """Draw cases; return them, and the main file of each nginx, nearest the client first."""
         cases = [self.case() for _ in range(count)]
-        for tier in self.tiers:
-            tier.text = self.text(tier)
-        return cases
+        if self.together:
+            return cases, [self.text(self.tiers)]
+        return cases, [self.text([tier]) for tier in self.tiers]
 
-    def text(self, tier: Tier) -> str:
-        """The main file of an nginx."""
+    def text(self, tiers: Sequence[Tier]) -> str:
+        """The main file of an nginx with the servers of some tiers."""
+        first = tiers[0]
         lines = ["events { worker_connections 4096; }", "http {"]
         for family in ("proxy", "fastcgi", "uwsgi", "scgi"):
             lines.append(f"{family}_cache_path {self.folder}/cache/{family} keys_zone={family}:1m;")
         lines.append("ssl_certificate certificate.pem; ssl_certificate_key key.pem;")
         # A resumed TLS 1.2 session keeps the server's name, and locations share sessions.
         lines.append("proxy_ssl_session_reuse off;")
-        lines += self.outer(tier, 0.25)
+        lines += self.outer(first, 0.25)
         if self.chance(0.4):
             lines.append(f"ssl_buffer_size {self.buffer_size()};")
-        if tier.is_new:
+        if first.is_new:
             lines.append("http2 on;")
-        lines += tier.upstreams
+        for tier in tiers:
+            lines += [*tier.upstreams, *self.servers(tier)]
+        return "\n".join([*lines, "}"]) + "\n"
+
+    def servers(self, tier: Tier) -> list[str]:
+        """The lines of the servers of a tier."""
+        lines: list[str] = []
         http2 = "" if tier.is_new else " http2"
         # Each address is written alike in all servers.
         hosts = [self.random.choice(("127.0.0.1:", "127.0.0.1:", "", "*:")) for _ in range(3)]
@@ -459,7 +476,7 @@ class Generator:
                 lines.append(f"    ssl_buffer_size {self.buffer_size()};")
             lines += [f"    {block}" for block in blocks]
             lines.append("}")
-        return "\n".join([*lines, "}"]) + "\n"
+        return lines
 
     def outer(self, tier: Tier, factor: float) -> list[str]:
         """The settings of the http level, or of a server, for all families."""
@@ -479,14 +496,16 @@ def _name(row: str) -> str:
     return " ".join(words[:2]) if words[0] in lists else words[0]
 
 
-def explained(cases: Sequence[Case], tiers: Sequence[Tier], folder: Path) -> list[Explanation]:
+def explained(
+    cases: Sequence[Case], tiers: Sequence[Tier], texts: Sequence[str], folder: Path
+) -> list[Explanation]:
     """What the public interface says of each case."""
-    paths = [str(folder / f"tier{at}.conf") for at in range(len(tiers))]
-    for path, tier in zip(paths, tiers, strict=True):
-        Path(path).write_text(tier.text, encoding="utf-8")
+    paths = [str(folder / f"tier{at}.conf") for at in range(len(texts))]
+    for path, text in zip(paths, texts, strict=True):
+        Path(path).write_text(text, encoding="utf-8")
     overrides = tuple(
         Override(lambda name, path=path: name == path, nginx_version=tier.binary.version)  # type: ignore[misc]
-        for path, tier in zip(paths, tiers, strict=True)
+        for path, tier in zip(paths, tiers, strict=False)
     )
     workspace = Workspace.on_disk(*paths)
     urls = [_url(case, tiers[0]) for case in cases]
@@ -557,7 +576,12 @@ def _at(one: Explanation, deliveries: Sequence[object], case: Case) -> object:
 
 
 async def compare(
-    binaries: Sequence[NginxBinary], folder: Path, seed: int, cases: int, outcome: Outcome
+    binaries: Sequence[NginxBinary],
+    together: bool,
+    folder: Path,
+    seed: int,
+    cases: int,
+    outcome: Outcome,
 ) -> None:
     """Measure one chain, and compare."""
     ports = free_ports(3 * len(binaries))
@@ -569,15 +593,15 @@ async def compare(
     ]
     async with contextlib.AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(DrippingUpstream())
-        generator = Generator(tiers, seed, upstream.ports, folder)
-        made = generator.configurations(cases)
-        found = explained(made, tiers, folder)
-        for at, tier in enumerate(tiers):
+        generator = Generator(tiers, seed, upstream.ports, folder, together)
+        made, texts = generator.configurations(cases)
+        found = explained(made, tiers, texts, folder)
+        for at, (binary, text) in enumerate(zip(binaries, texts, strict=False)):
             home = folder / str(at)
             (home / "cache").mkdir(parents=True)
             write_certificate(home)
-            text = tier.text.replace(f"{folder}/cache", f"{home}/cache")
-            await stack.enter_async_context(Nginx(tier.binary, text, home))
+            own = text.replace(f"{folder}/cache", f"{home}/cache")
+            await stack.enter_async_context(Nginx(binary, own, home))
         pairs = list(zip(made, found, strict=True))
         jobs = [job(case, tiers[0], upstream, _verdict(case, one)) for case, one in pairs]
         cached = [at for at, tier_case in enumerate(made) if tier_case.is_cached]
@@ -633,21 +657,23 @@ def _verdict(case: Case, one: Explanation) -> str:
     return next((each.verdict for each in one.deliveries if each.scenario == case.scenario), "")
 
 
-def binaries_of(seed: int, known: Sequence[NginxBinary]) -> list[NginxBinary]:
-    """The nginx of a chain, nearest the client first."""
+def binaries_of(seed: int, together: bool, known: Sequence[NginxBinary]) -> list[NginxBinary]:
+    """The nginx of each tier, nearest the client first; the same one if they are `together`."""
     chooser = random.Random(f"binaries {seed}")
-    return [chooser.choice(known) for _ in range(chooser.choice((2, 2, 3)))]
+    found = [chooser.choice(known) for _ in range(chooser.choice((2, 2, 3)))]
+    return found[:1] * len(found) if together else found
 
 
-async def run(cases: int, seed: int) -> Outcome:
-    """Measure at least so many cases."""
-    known = find_nginx()
+async def run(known: Sequence[NginxBinary], cases: int, seed: int) -> Outcome:
+    """Measure at least so many cases with these nginx."""
     outcome = Outcome()
     while outcome.cases < cases:
         with tempfile.TemporaryDirectory() as folder:
             Path(folder).chmod(0o755)
             left = min(CASES, cases - outcome.cases)
-            await compare(binaries_of(seed, known), Path(folder), seed, left, outcome)
+            together = seed % 3 == 0
+            binaries = binaries_of(seed, together, known)
+            await compare(binaries, together, Path(folder), seed, left, outcome)
         seed += 1
     return outcome
 
@@ -657,8 +683,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=1)
+    add_nginx_option(parser)
     options = parser.parse_args()
-    outcome = asyncio.run(run(options.cases, options.seed))
+    outcome = asyncio.run(run(chosen(options.nginx), options.cases, options.seed))
     for text in outcome.wrong:
         print(text)
     for name, count in sorted(outcome.classes.items()):

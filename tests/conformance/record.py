@@ -33,6 +33,7 @@ from nginx_stream_lint.probe import (
 from nginx_stream_lint.report.probe import bursts_in_words
 from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.rules.filters import CLIENTS
+from nginx_stream_lint.rules.measured import EVIDENCE
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from tests.conformance.effects import (
@@ -41,6 +42,7 @@ from tests.conformance.effects import (
     UNSCALED,
     Lab,
     cut_by_silence,
+    differing_headers,
     effect,
     heads,
     proxied,
@@ -51,16 +53,6 @@ from tests.conformance.examples import SCALE, Named, runnable, uri
 
 FILE = builtin_folder() / "measured.json"
 _AT_ONCE = 4
-# Headers that differ from one request to the next, or with the length of what follows.
-_CHANGING = {
-    "date",
-    "etag",
-    "host",
-    "server",
-    "content-length",
-    "sec-websocket-key",
-    "x-request-id",
-}
 
 
 @dataclass(frozen=True)
@@ -171,11 +163,7 @@ async def _heads(named: Named, number: int, binary: NginxBinary, folder: Path) -
     side = 0 if named.evidence == "upstream-request" else 1
     who = ("the app gets", "the client gets")[side]
     rows: list[Row] = []
-    differing = sorted(
-        name
-        for name in {*found["bad"][side], *found["fixed"][side]} - _CHANGING
-        if found["bad"][side].get(name) != found["fixed"][side].get(name)
-    )
+    differing = differing_headers(found["bad"][side], found["fixed"][side])
     for kind, both in found.items():
         words = [_header(name, both[side].get(name)) for name in differing]
         rows.append(Row(number, kind, who, ", ".join(words)))
@@ -255,10 +243,18 @@ def main() -> None:
     from nginx_stream_lint.nginx.versions import NEW
 
     binaries = {"new" if one.version >= NEW else "old": one for one in find_nginx()}
-    assert set(binaries) == {"old", "new"}, "both nginx are needed: see .ci/run"
-    digests = {rule.name: digest(rule) for rule in load_rules(builtin_folder())}
+    if set(binaries) != {"old", "new"}:
+        sys.exit("an old and a new nginx are needed; .ci/run installs them")
+    rules = {rule.name: rule for rule in load_rules(builtin_folder())}
+    digests = {name: digest(rule) for name, rule in rules.items()}
     chosen = set(sys.argv[1:]) or set(digests)
-    assert chosen <= set(digests), f"no such rule: {', '.join(sorted(chosen - set(digests)))}"
+    for name in sorted(chosen - set(digests)):
+        sys.exit(f"there is no rule {name}; add rules/{name}.yaml")
+    for name in sorted(chosen):
+        kinds = {rules[name].evidence, *(one.evidence for one in rules[name].examples)}
+        for kind in sorted(filter(None, kinds - set(EVIDENCE))):
+            known = ", ".join(sorted(EVIDENCE))
+            sys.exit(f'rules/{name}.yaml: unknown evidence "{kind}"; write one of {known}')
     with tempfile.TemporaryDirectory() as folder:
         rows = asyncio.run(record(binaries, Path(folder), chosen))
     before = json.loads(FILE.read_text(encoding="utf-8"))

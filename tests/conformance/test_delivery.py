@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from nginx_stream_lint.analysis.explain import Explainer, Explanation
+from nginx_stream_lint.analysis.explainer import Explainer, Explanation
 from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.delivery import ANSWER_BYTES, TOKEN_BYTES, Delivery

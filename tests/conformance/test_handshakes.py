@@ -13,14 +13,15 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from nginx_stream_lint.analysis.stream_paths import StreamPaths
 from nginx_stream_lint.analysis.websockets import handshake_succeeds
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.handshake import as_handshake, handshake_at
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_route import route_request
-from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.probe import Drip, DrippingUpstream, Nginx, NginxBinary, free_ports
+from nginx_stream_lint.tiers.hops import Hop, TierConfiguration
 from tests.conformance.choosing import add_nginx_option, chosen
 from tests.conformance.random_handshakes import Case, Generator
 
@@ -42,14 +43,14 @@ SERVERS, LOCATIONS, AT_ONCE = 4, 50, 8
 SECONDS = 120.0
 
 
-def told(root: Level, case: Case, port: int, version: Version) -> tuple[bool, bool | None]:
+def told(nginx: TierConfiguration, root: Level, case: Case, port: int) -> tuple[bool, bool | None]:
     """What is said of a case: for its URL, and for the place it ends in without one (lint).
 
     The second is None where nothing is said.
     """
-    request = Request("http", "localhost", port, case.uri)
-    found = handshake_succeeds(root, request, version, connection=case.connection)
+    request, version = Request("http", "localhost", port, case.uri), nginx.version
     way = route_request(root, as_handshake(request, case.connection), version)
+    found = handshake_succeeds(Hop(nginx, way), StreamPaths())
     if way.location is None or way.server is None or way.handler is None:
         return found, None
     place = handshake_at(way.location, way.server, version, connection=case.connection)
@@ -84,14 +85,16 @@ async def disagreements(
         text, cases = generator.configuration(ports, LOCATIONS)
         file = folder / "nginx.conf"
         file.write_text(text)
-        root = build(read(str(file)))
+        configuration = read(str(file))
+        root = build(configuration)
+        nginx = TierConfiguration(configuration, root.first("http"), binary.version)
         counts: Counter[str] = Counter()
         wrong: list[str] = []
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def judge(case: Case) -> None:
             port = ports[case.server]
-            url, place = told(root, case, port, binary.version)
+            url, place = told(nginx, root, case, port)
             async with gate:
                 real = await seen(case, port)
             counts["through" if real else "refused"] += 1

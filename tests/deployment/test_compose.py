@@ -24,7 +24,6 @@ def test_a_plain_service() -> None:
     one = service(
         "container_name: proxy\nhostname: host\n"
         "volumes: ['./nginx.conf:/etc/nginx/nginx.conf:ro', data:/var/cache, /anonymous]\n"
-        "ports: ['8080:80', '127.0.0.1:8443:443/tcp', '90', '[::1]:91:92/udp']\n"
         "networks: {front: {aliases: [edge]}}\nenvironment: {A: 1, B: on, C: }\n",
         **{"nginx.conf": ""},
     )
@@ -32,9 +31,6 @@ def test_a_plain_service() -> None:
     assert one.versions is not None
     assert str(one.versions.origin) == "compose.yaml:3"
     assert one.names == ("web", "proxy", "host", "edge")
-    assert [(port.outside, port.inside, port.protocol) for port in one.ports] == [
-        ("8080", "80", "tcp"), ("8443", "443", "tcp"), (None, "90", "tcp"), ("91", "92", "udp"),
-    ]  # fmt: skip
     assert files(one) == {
         "/etc/nginx/nginx.conf": "nginx.conf",
         "/var/cache": None,
@@ -53,12 +49,10 @@ def test_long_forms() -> None:
     one = service(
         "volumes:\n- {type: bind, source: ./conf.d, target: /etc/nginx/conf.d}\n"
         "- {type: volume, source: x, target: /x}\n- {type: tmpfs, target: /tmp}\n"
-        "ports:\n- {target: 80, published: '8080', protocol: tcp}\n"
         "environment: [A=1, B, 'C=x=y']\n",
         conf__d="", **{"conf.d/a.conf": ""},
     )  # fmt: skip
     assert files(one) == {"/etc/nginx/conf.d": "conf.d", "/x": None, "/tmp": None}
-    assert [(port.outside, port.inside) for port in one.ports] == [("8080", "80")]
     assert dict(one.environment) == {"A": "1", "B": None, "C": "x=y"}
 
 
@@ -84,7 +78,6 @@ def test_variables_come_from_the_file_beside_it() -> None:
     assert dict(one.environment) == {
         "FILE": "x", "TIMEOUT": "60", "USES": "1.25.5", "OTHER": None, "TAG": "1.25.5",
     }  # fmt: skip
-    assert not one.is_environment_complete
     assert files(one) == {"/etc/nginx/nginx.conf": "deploy/nginx.conf"}
 
 
@@ -115,7 +108,6 @@ def test_an_override_changes_the_main_file() -> None:
                     command: [nginx, -c, /a.conf]
                     environment: [A=1, B=1]
                     volumes: ['./a.conf:/etc/nginx/nginx.conf', './b.conf:/b.conf']
-                    ports: ['80:80']
                 """,
             "compose.override.yaml": """\
                 services:
@@ -123,7 +115,6 @@ def test_an_override_changes_the_main_file() -> None:
                     image: nginx:1.27.3
                     environment: {B: 2}
                     volumes: ['./b.conf:/etc/nginx/nginx.conf']
-                    ports: ['81:81']
                 """,
             "a.conf": "", "b.conf": "",
         }
@@ -133,7 +124,6 @@ def test_an_override_changes_the_main_file() -> None:
     assert (one.versions.text, str(one.versions.origin)) == ("1.27.3", "compose.override.yaml:3")
     assert dict(one.environment) == {"A": "1", "B": "2"}
     assert files(one) == {"/etc/nginx/nginx.conf": "b.conf", "/b.conf": "b.conf"}
-    assert [port.outside for port in one.ports] == ["80", "81"]
     assert one.command is not None
     assert one.command.config == "/a.conf"
 
@@ -369,7 +359,7 @@ def test_nothing_outside_of_the_repository_is_read(
     workspace = Workspace.on_disk(str(root))
     found = read_deployment(workspace, str(root), workspace.files_below(str(root)))
     one = instance(found)
-    assert (one.environment, one.is_environment_complete) == ((), False)
+    assert one.environment == ()
     assert set(files(one).values()) == {None}
 
 
@@ -439,19 +429,16 @@ def test_reset_and_override_replace_what_an_earlier_file_says() -> None:
             image: nginx:1.27.3
             command: [nginx-debug]
             environment: {A: 1, B: 2}
-            ports: ["80:80"]
             volumes: ["./a.conf:/etc/nginx/conf.d/a.conf"]
           gone: {image: nginx}
           other:
             image: nginx:1.27.3
-            ports: ["80:80"]
         """
     override = """\
         services:
           web:
             command: !reset null
             environment: !override {C: 3}
-            ports: !reset []
             volumes: !override ["./b.conf:/etc/nginx/conf.d/b.conf"]
           gone: !reset null
           other: !override
@@ -462,11 +449,11 @@ def test_reset_and_override_replace_what_an_earlier_file_says() -> None:
     )
     web, other = found.instances
     assert files(web) == {"/etc/nginx/conf.d/b.conf": "b.conf"}
-    assert (web.environment, web.ports) == ((("C", "3"),), ())
+    assert web.environment == (("C", "3"),)
     assert web.command is not None
     assert web.command.words[0] == "nginx"
     assert other.versions is not None
-    assert (other.name, other.versions.text, other.ports) == ("other", "1.28.0", ())
+    assert (other.name, other.versions.text) == ("other", "1.28.0")
     one = "services:\n  web:\n    environment: {A: !reset null, C: 3}\n"
     single = deployment({"compose.yaml": main, "compose.override.yaml": one})
     assert single.instances[0].environment == (("B", "2"), ("C", "3"))
@@ -620,10 +607,10 @@ def test_what_is_certain_is_used_and_one_note_says_the_rest(
     assert notes(found) == ([] if note is None else [note])
 
 
-def test_an_unknown_environment_is_not_complete() -> None:
+def test_a_missing_environment_file_adds_nothing() -> None:
     found = compose("services: {web: {image: nginx, env_file: no.env, environment: {A: 1}}}")
     one = instance(found)
-    assert (one.environment, one.is_environment_complete) == ((("A", "1"),), False)
+    assert one.environment == (("A", "1"),)
 
 
 @pytest.mark.parametrize(

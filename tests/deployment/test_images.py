@@ -104,7 +104,7 @@ def test_the_system_tells_the_version_of_its_package(image: str, text: str | Non
 
 
 def test_apps_are_those_of_the_catalogue() -> None:
-    assert set(images().apps.values()) <= {one.name for one in apps()}
+    assert {one.app for one in images().apps} <= {one.name for one in apps()}
     assert app_of("docker.io/ollama/ollama:0.5") == "Ollama"
     assert app_of("ghcr.io/open-webui/open-webui:main") == "Open WebUI"
     assert app_of("someone/ollama") is None

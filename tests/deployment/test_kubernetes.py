@@ -6,7 +6,6 @@ from textwrap import dedent
 
 import pytest
 
-from nginx_stream_lint.deployment.model import PublishedPort
 from tests.deployment.reading import deployment, files, instance, notes
 
 DEPLOYMENT = """\
@@ -90,7 +89,6 @@ def test_a_deployment_with_files_of_a_config_map() -> None:
     assert one.names == (
         "front", "front.prod", "front.prod.svc", "front.prod.svc.cluster.local", "example.com",
     )  # fmt: skip
-    assert [(port.outside, port.inside) for port in one.ports] == [("443", "80")]
     assert found.services[0].replicas == 2
 
 
@@ -113,7 +111,6 @@ def test_other_workloads(kind: str, start: str) -> None:
 def test_a_config_map_that_is_not_there_or_not_the_only_one() -> None:
     found = deployment({"a.yaml": DEPLOYMENT})
     assert set(files(instance(found)).values()) == {None}
-    assert not instance(found).is_environment_complete
     assert len(found.notes) == 2
     elsewhere = deployment({"a/a.yaml": DEPLOYMENT, "b/b.yaml": CONFIG})
     assert files(instance(elsewhere))["/etc/nginx/nginx.conf"] == "b/b.yaml"
@@ -141,7 +138,6 @@ def test_lists_and_pods_with_several_containers() -> None:
     )
     one = instance(found)
     assert (one.name, one.names) == ("web", ("s",))
-    assert [(port.outside, port.inside) for port in one.ports] == [("30080", "80")]
 
 
 def test_templates_of_charts_are_unknown_where_they_must_be_rendered() -> None:
@@ -415,10 +411,10 @@ def test_a_service_may_name_the_port() -> None:
         spec: {type: NodePort, selector: {app: edge}, ports: [{port: 80, targetPort: web, nodePort: 30080}]}
         """
     found = deployment({"k/edge.yaml": text + dedent(service)})
-    assert instance(found).ports == (PublishedPort("30080", "8080"),)
+    assert instance(found).service_ports == ((80, 8080),)
     # A Service selects pods of its own namespace.
     other = text.replace("metadata: {name: edge}", "metadata: {name: edge, namespace: other}")
-    assert instance(deployment({"k/edge.yaml": other + dedent(service)})).ports == ()
+    assert instance(deployment({"k/edge.yaml": other + dedent(service)})).service_ports == ()
 
 
 @pytest.mark.parametrize("kind", ["ReplicationController", "DeploymentConfig", "Rollout"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nginx_stream_lint.config.deployed import ProxyInFront
-from nginx_stream_lint.deployment.images import images
+from nginx_stream_lint.deployment.images import proxy_products
 from nginx_stream_lint.deployment.proxies import READERS
 from nginx_stream_lint.tiers.products import product_named
 from tests.deployment.reading import deployment, instance
@@ -187,6 +187,6 @@ def test_a_tunnel(text: str, proxy: str, count: int) -> None:
 
 
 def test_the_images_are_those_of_products() -> None:
-    named = set(images().proxies.values())
+    named = set(proxy_products().values())
     assert all(product_named(one) is not None for one in named)
     assert named == {*READERS, "traefik", "cloudflare"}

@@ -24,7 +24,7 @@ from nginx_stream_lint.fixes.apply import (
     visible_regions,
 )
 from nginx_stream_lint.fixes.diff import _ChangedLines, _unified
-from nginx_stream_lint.fixes.show import _dedented
+from nginx_stream_lint.fixes.show import _changes, _dedented
 from nginx_stream_lint.nginx.versions import NEW
 from nginx_stream_lint.probe import NginxBinary, check_file
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
@@ -288,6 +288,25 @@ def test_what_is_alike_is_found_in_any_lines(old: list[str], new: list[str]) -> 
     assert [line for _, i, j, _, _ in opcodes for line in old[i:j]] == old
     assert [line for _, _, _, k, m in opcodes for line in new[k:m]] == new
     assert all(old[i:j] == new[k:m] for tag, i, j, k, m in opcodes if tag == "equal")
+
+
+NUMBERS = st.lists(st.integers(0, 4), max_size=12).map(tuple)
+
+
+@given(NUMBERS, NUMBERS, st.integers(0, 12))
+@settings(max_examples=500)
+def test_what_a_fix_changes_is_found_in_any_lines(
+    old: tuple[int, ...], more: tuple[int, ...], at: int
+) -> None:
+    for new in (more, (*old[:at], *more, *old[at:]), (*old[:at], *old[at + len(more) :])):
+        opcodes = _changes(old, new)
+        assert [line for _, i, j, _, _ in opcodes for line in old[i:j]] == [*old]
+        assert [line for _, _, _, k, m in opcodes for line in new[k:m]] == [*new]
+        assert all(old[i:j] == new[k:m] for tag, i, j, k, m in opcodes if tag == "equal")
+        # No more lines are marked than difflib marks.
+        matcher = difflib.SequenceMatcher(None, old, new, False)
+        kept = sum(size for _, _, size in matcher.get_matching_blocks())
+        assert sum(j - i for tag, i, j, _, _ in opcodes if tag == "equal") >= kept
 
 
 INNER = ("proxy_http_version 1.1;", "", "client_max_body_size 10m;", "access_log off;")

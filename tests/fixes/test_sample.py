@@ -57,22 +57,34 @@ def _fixes(
     text: str, rules: tuple[Rule, ...], monkeypatch: pytest.MonkeyPatch, sampled: bool
 ) -> tuple[list[object], list[int]]:
     """All findings with their fixes; and how many locations each check had."""
-    checked: list[int] = []
+    found, checks = _checked({"a.conf": text}, ["a.conf"], rules, monkeypatch, sampled)
+    return found, [one.locations for one in checks]
+
+
+def _checked(
+    texts: dict[str, str],
+    paths: list[str],
+    rules: tuple[Rule, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    sampled: bool,
+) -> tuple[list[object], list[Result]]:
+    """All findings with their fixes; and the result of each check."""
+    checks: list[Result] = []
     lint = one_round.lint
 
     def counted(workspace: Workspace, paths: list[str], options: Options) -> Result:
         result: Result = lint(workspace, paths, options)
-        checked.append(result.locations)
+        checks.append(result)
         return result
 
-    workspace = Workspace.in_memory({"a.conf": text})
+    workspace = Workspace.in_memory(texts)
     with monkeypatch.context() as patch:
         patch.setattr(one_round, "lint", counted)
         if not sampled:
-            patch.setattr(complete, "sample", lambda _: {})
-        result = complete.lint(workspace, ["a.conf"], Options(rules=rules))
+            patch.setattr(complete, "sample", lambda *_: ({}, set()))
+        result = complete.lint(workspace, paths, Options(rules=rules))
     assert not result.problems
-    return [(one.rule, one.message, _shown(one.fix)) for one in result.findings], checked
+    return [(one.rule, one.message, _shown(one.fix)) for one in result.findings], checks
 
 
 def _shown(fix: Fix | None) -> object:
@@ -112,6 +124,49 @@ def test_what_fixes_uncover_is_found_in_all_locations(
     assert checked[1] == 10
     assert MANY in checked[2:]
     assert str(found).count("gzip off") >= MANY
+
+
+# How nginx.conf includes files, and what the user names.
+INCLUDES = {
+    "each": ("".join(f"include l/{number}.conf;\n" for number in range(MANY)), ["nginx.conf"]),
+    "a pattern": ("include l/*.conf;", ["nginx.conf"]),
+    "a folder": ("include l/*.conf;", ["."]),
+    "missing": ("include /etc/nginx/l/*.conf;", ["."]),
+}
+
+
+@pytest.mark.parametrize(("includes", "paths"), INCLUDES.values(), ids=INCLUDES)
+def test_files_with_nothing_else_are_not_read_again(
+    includes: str, paths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {"nginx.conf": f"events {{}}\nhttp {{\nserver {{\n{includes}\n}}\n}}\n"}
+    for number in range(MANY):
+        texts[f"l/{number}.conf"] = (
+            f"# The chat of team {number}.\n"
+            f"location /{number}/v1/chat/completions {{\n"
+            f"    proxy_pass http://127.0.0.1:{8000 + number};\n"
+            "}\n"
+        )
+    rules = load_rules(builtin_folder())
+    found, checks = _checked(texts, paths, rules, monkeypatch, sampled=True)
+    whole, all_checks = _checked(texts, paths, rules, monkeypatch, sampled=False)
+    assert found == whole
+    assert [len(one.files) for one in all_checks] == [MANY + 1, MANY + 1]
+    assert [len(one.files) for one in checks] == [MANY + 1, 10 + 1]
+    assert [one.locations for one in checks] == [MANY, 10]
+
+
+def test_named_files_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On its own, a file with comments only is accepted, and an empty one is refused."""
+    comment = "# It talks.\n"
+    location = "location /v1/chat/completions {{ proxy_pass http://127.0.0.1:{}; }}\n"
+    texts = {f"{number}.conf": comment + location.format(number) for number in range(1, MANY + 1)}
+    rules = load_rules(builtin_folder())
+    found, checks = _checked(texts, list(texts), rules, monkeypatch, sampled=True)
+    whole, _ = _checked(texts, list(texts), rules, monkeypatch, sampled=False)
+    assert found == whole
+    assert [len(one.files) for one in checks] == [MANY, MANY]
+    assert [one.locations for one in checks] == [MANY, 10]
 
 
 @settings(max_examples=10)

@@ -16,8 +16,9 @@ from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.kubernetes.gateway_api import ApiObject
 from nginx_stream_lint.kubernetes.gateway_fabric import listeners_of
-from nginx_stream_lint.kubernetes.gateway_reading import plans, read_objects, runnable
+from nginx_stream_lint.kubernetes.gateway_reading import plans, read_objects
 from nginx_stream_lint.probe import check, find_nginx, write_certificate
+from tests.kubernetes.on_nginx import runnable_gateway
 
 
 def main(folder: Path) -> int:
@@ -28,9 +29,9 @@ def main(folder: Path) -> int:
     refused = 0
     found = plans(every)
     with tempfile.TemporaryDirectory() as place:
-        certificate = list(map(str, write_certificate(Path(place))))
+        certificate = write_certificate(Path(place))
         for number, plan in enumerate(found):
-            text = runnable(plan, *certificate)
+            text = runnable_gateway(plan, certificate)
             for binary in find_nginx():
                 here = Path(place, f"{number}-{'.'.join(map(str, binary.version))}")
                 here.mkdir()
@@ -54,4 +55,5 @@ def _why_not(gateway: ApiObject) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1])))
+    chosen = Path(sys.argv[1])
+    raise SystemExit(main(chosen) if chosen.is_dir() else f"{chosen}: there is no such folder")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nginx_stream_lint.config import Source
+from nginx_stream_lint.config.mapped_text import MappedText
+from nginx_stream_lint.kubernetes.author import ControllerAuthor
 from nginx_stream_lint.kubernetes.controllers import Controller
-from nginx_stream_lint.kubernetes.translate import Translation, translate_resources
+from nginx_stream_lint.kubernetes.translate import translate_resources
 
 # Values for each kind of setting. The first one that is not the default is tested.
 VALUES = {
@@ -145,9 +147,9 @@ def value_of(controller: Controller, annotation: str) -> str:
         for row in rows:
             if row.annotation == annotation:
                 others = [one for one in VALUES[row.value] if one != row.default]
-                assert others, f"{annotation} needs a value of its own in this file"
+                assert others, f"give {annotation} a value of its own in this file"
                 return others[0]
-    raise KeyError(annotation)
+    raise ValueError(f"give {annotation} a value in INGRESS_NGINX or NGINX_ORG of this file")
 
 
 def every_annotation(controller: Controller) -> list[str]:
@@ -189,9 +191,15 @@ def ingress(
     return "\n".join(lines) + "\n"
 
 
-def translate(text: str, masked: str | None = None) -> list[Translation]:
+def translate(text: str, masked: str | None = None) -> list[MappedText]:
     """The translations of a manifest that has no mistakes."""
     found, problems = translate_resources(Source("ingress.yaml", text), masked or text)
     assert problems == []
-    assert [problem for one in found for problem in one.reading.problems] == []
+    assert [problem for one in found for problem in one.problems] == []
     return found
+
+
+def author_of(reading: MappedText) -> ControllerAuthor:
+    """The controller that wrote a text, and its resource."""
+    assert isinstance(reading.author, ControllerAuthor)
+    return reading.author

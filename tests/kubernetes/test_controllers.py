@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from nginx_stream_lint.config import Source
+from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.kubernetes.controllers import LEVELS, Controller, ingress_nginx, nginx_org
-from nginx_stream_lint.kubernetes.translate import Translation, translate_resources
-from tests.kubernetes.manifests import every_annotation, ingress, translate
+from nginx_stream_lint.kubernetes.translate import translate_resources
+from tests.kubernetes.manifests import author_of, every_annotation, ingress, translate
 
 KUBERNETES, ORG = ingress_nginx().name, nginx_org().name
 NGINX = "nginx.ingress.kubernetes.io/"
 
 
 def who(text: str) -> list[tuple[str, bool, bool]]:
-    return [(one.controller.name, one.by_class, one.assumed) for one in translate(text)]
+    return [
+        (one.controller.name, one.by_class, one.assumed) for one in map(author_of, translate(text))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -52,6 +57,13 @@ def test_who_reads_an_ingress(
     assert who(ingress(annotations, class_name=class_name)) == expected
 
 
+@pytest.mark.parametrize("controller", [ingress_nginx(), nginx_org()], ids=lambda one: one.name)
+def test_an_annotation_stands_in_one_place(controller: Controller) -> None:
+    rows = [row.annotation for level in LEVELS for row in controller.settings[level]]
+    places = Counter([*filter(None, rows), *controller.code, *controller.left_out])
+    assert [name for name, count in places.items() if count > 1] == [], "remove all but one"
+
+
 CLASS = """\
 apiVersion: networking.k8s.io/v1
 kind: IngressClass
@@ -76,7 +88,7 @@ def test_an_ingress_class_says_it(controller: str, expected: list[tuple[str, boo
 
 
 def texts(yaml: str) -> list[str]:
-    return [one.reading.text for one in translate(yaml)]
+    return [one.text for one in translate(yaml)]
 
 
 def test_several_documents_and_lists() -> None:
@@ -135,12 +147,12 @@ service:
 
 def test_values_of_a_chart() -> None:
     found = translate(VALUES)
-    assert [(one.controller.name, one.by_class) for one in found] == [
+    assert [(one.controller.name, one.by_class) for one in map(author_of, found)] == [
         (KUBERNETES, True),
         (KUBERNETES, False),
         (ORG, False),
     ]
-    first, second, third = (one.reading.text for one in found)
+    first, second, third = (one.text for one in found)
     assert "server_name n8n.example.com;" in first
     assert "proxy_buffering off;" in first
     assert "proxy_buffering on;" in second
@@ -234,19 +246,19 @@ def settings(name: str, data: str) -> str:
     return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata:\n{data}---\n"
 
 
-def named(found: list[Translation]) -> list[str]:
-    return [one.controller.name for one in found]
+def named(found: list[MappedText]) -> list[str]:
+    return [author_of(one).controller.name for one in found]
 
 
 def test_the_config_map_gives_the_defaults() -> None:
     text = settings("ingress-nginx-controller", '  proxy-buffering: "on"\n') + ingress({})
     made = translate(text)
     assert named(made) == [KUBERNETES, KUBERNETES]
-    assert "proxy_buffering on;" in made[1].reading.text
+    assert "proxy_buffering on;" in made[1].text
     other = settings("nginx-config", '  proxy-buffering: "False"\n') + ingress({"nginx.org/x": "y"})
     made = translate(other)
     assert named(made) == [ORG, ORG]
-    assert "proxy_buffering off;" in made[1].reading.text
+    assert "proxy_buffering off;" in made[1].text
 
 
 def test_a_config_map_of_somebody_else() -> None:

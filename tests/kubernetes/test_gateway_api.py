@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.show import location_with_fixes
-from nginx_stream_lint.kubernetes.gateway_reading import runnable
+from nginx_stream_lint.kubernetes.controllers import Setting, gateway_fabric
 from nginx_stream_lint.probe import NginxBinary, check, write_certificate
 from tests.command import findings, run
 from tests.kubernetes import gateway_examples
@@ -25,6 +28,7 @@ from tests.kubernetes.gateways import (
     said,
     write,
 )
+from tests.kubernetes.on_nginx import runnable_gateway
 
 LONG = "timeout:\n  read: 1h\n"
 OFF = "buffering:\n  disable: true\n"
@@ -551,6 +555,7 @@ metadata: {name: shop}
 spec:
   targetRef: {group: gateway.networking.k8s.io, kind: HTTPRoute, name: shop}
   body: {maxSize: 9m}
+  keepAlive: {requests: 500}
 ---
 apiVersion: gateway.nginx.org/v1alpha1
 kind: UpstreamSettingsPolicy
@@ -586,7 +591,7 @@ spec:
 
 def made(text: str, folder: Path) -> str:
     (plan,) = plans_of(text)
-    return runnable(plan, *map(str, write_certificate(folder)))
+    return runnable_gateway(plan, write_certificate(folder))
 
 
 def test_everything_together_on_a_real_nginx(age: str, binary: NginxBinary, tmp_path: Path) -> None:
@@ -633,6 +638,29 @@ def test_everything_together_on_a_real_nginx(age: str, binary: NginxBinary, tmp_
 def test_each_part_is_written(written: str, tmp_path: Path) -> None:
     lines = " ".join(made(EVERYTHING, tmp_path).split())
     assert written.replace('location = "/cart"', "location = /cart") in lines
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [(kind, row) for kind, rows in gateway_fabric().policies.items() for row in rows],
+    ids=lambda value: getattr(value, "field", value),
+)
+def test_each_field_of_a_policy_is_written(kind: str, row: Setting, tmp_path: Path) -> None:
+    assert row.field is not None
+    specs = [one["spec"] for one in yaml.safe_load_all(EVERYTHING) if one["kind"] == kind]
+    assert any(_has(spec, row.field.split(".")) for spec in specs), (
+        f"no {kind} of EVERYTHING has {row.field}; give one a value"
+    )
+    words = [line.split(maxsplit=1)[0] for line in made(EVERYTHING, tmp_path).splitlines() if line]
+    assert row.directive in words
+
+
+def _has(spec: Any, path: Sequence[str]) -> bool:
+    for name in path:
+        if not isinstance(spec, dict) or name not in spec:
+            return False
+        spec = spec[name]
+    return True
 
 
 def test_the_first_of_two_policies_that_set_a_field_counts(tmp_path: Path) -> None:

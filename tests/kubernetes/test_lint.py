@@ -257,7 +257,7 @@ def test_a_placeholder_is_nobodys_to_replace() -> None:
     text = ORG.replace("client-max-body-size: '8m'", 'proxy-buffering: "{{ .Values.buffering }}"')
     assert [one.rule for one in planned(text)] == ["short-read-timeout"]
     (made,) = translate_resources(Source("ingress.yaml", text), masked(text))[0]
-    author = made.reading.author
+    author = made.author
     assert author is not None
     assert setting_edits(author, [("proxy_buffering", "off")], 0) is None
     assert setting_edits(author, [("proxy_read_timeout", "1h")], 0) is not None
@@ -463,8 +463,8 @@ def test_a_snippet_is_read_once_however_many_locations_have_it(
         read.clear()
         text = many_paths(20, snippet)
         ([translation], _) = translate_resources(Source("a.yaml", text), text)
-        assert len(translation.reading.problems) == problems
-        assert translation.reading.text.count(snippet) == (0 if problems else 40)
+        assert len(translation.problems) == problems
+        assert translation.text.count(snippet) == (0 if problems else 40)
         assert [one.strip() for one in read] == [snippet]
 
 
@@ -498,9 +498,9 @@ def test_what_locations_have_in_common_is_made_once(
     def made() -> list[tuple[str, Sequence[SourceMapping], list[tuple[int, int]]]]:
         return [
             (
-                one.reading.text,
-                one.reading.pieces,
-                [one.reading.source_span(at, at + 1) for at in range(len(one.reading.text))],
+                one.text,
+                one.pieces,
+                [one.source_span(at, at + 1) for at in range(len(one.text))],
             )
             for one in translate_resources(Source("a.yaml", text), text)[0]
         ]

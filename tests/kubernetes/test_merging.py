@@ -19,7 +19,6 @@ from nginx_stream_lint.kubernetes.merging import (
     converted,
     groups_of,
     merged,
-    runnable,
     virtual_server,
 )
 from nginx_stream_lint.kubernetes.nginx_org_policies import policies_for
@@ -28,6 +27,7 @@ from nginx_stream_lint.kubernetes.translate import configurations
 from nginx_stream_lint.probe import NginxBinary, check, write_certificate
 from tests.kubernetes.gateways import RULES, checked, said, write
 from tests.kubernetes.manifests import INGRESS_NGINX, NGINX_ORG, every_annotation, ingress
+from tests.kubernetes.on_nginx import runnable_group
 
 NGINX, ORG = "nginx.ingress.kubernetes.io/", "nginx.org/"
 SITE = ingress({NGINX + "proxy-buffering": "on"}, [("/", "Prefix")]).replace("vllm", "open-webui")
@@ -100,7 +100,7 @@ def test_merged_ones_on_a_real_nginx(seed: int, binary: NginxBinary, tmp_path: P
     ].replace("llm.example.com", "second.example.com")
     (group,) = groups_of(alone(first, second, more))
     assert len(group) == 3
-    text = runnable(converted(group, runs=True), *map(str, write_certificate(tmp_path)))
+    text = runnable_group(converted(group), write_certificate(tmp_path))
     ok, why = check(binary, text, tmp_path)
     assert ok, f"{why}\n{text}"
     assert text.count("server_name llm.example.com") == 1
@@ -156,7 +156,7 @@ def test_a_master_with_minions_on_a_real_nginx(binary: NginxBinary, tmp_path: Pa
     master = MASTER.replace("  annotations:\n", "  annotations:\n" + _lines(rows))
     other = ingress({ORG + "mergeable-ingress-type": "minion", **rows}, [("/b", "Prefix")])
     (group,) = groups_of(alone(MINION, master, other))
-    text = runnable(converted(group, runs=True), *map(str, write_certificate(tmp_path)))
+    text = runnable_group(converted(group), write_certificate(tmp_path))
     ok, why = check(binary, text, tmp_path)
     assert ok, f"{why}\n{text}"
     assert text.count("    server {") == 1
@@ -247,8 +247,8 @@ def test_policies_on_a_real_nginx(binary: NginxBinary, tmp_path: Path) -> None:
     assert isinstance(author, ControllerAuthor)
     assert isinstance(author.resource, VirtualServer)
     objects = Objects(read_objects(MappedText(source, source.text)))
-    maker = virtual_server(author, policies_for(author.resource, objects), runs=True)
-    text = runnable(maker, *map(str, write_certificate(tmp_path)))
+    maker = virtual_server(author, policies_for(author.resource, objects))
+    text = runnable_group(maker, write_certificate(tmp_path))
     cache = f'"{tmp_path}/caches"'
     ok, why = check(binary, text.replace("/var/cache/nginx/caches", cache), tmp_path)
     assert ok, f"{why}\n{text}"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from nginx_stream_lint.config.mapped_text import PLACEHOLDER
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER, MappedText
 from nginx_stream_lint.kubernetes.controllers import Controller, ingress_nginx, nginx_org
-from nginx_stream_lint.kubernetes.translate import Translation, runnable
 from nginx_stream_lint.probe import NginxBinary, check, write_certificate
-from tests.kubernetes.manifests import every_annotation, ingress, translate, value_of
+from tests.kubernetes.manifests import author_of, every_annotation, ingress, translate, value_of
+from tests.kubernetes.on_nginx import runnable
 
 BOTH = [ingress_nginx(), nginx_org()]
 EVERY = [(controller, name) for controller in BOTH for name in every_annotation(controller)]
@@ -48,14 +48,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def accept(
-    made: list[Translation],
+    made: list[MappedText],
     binary: NginxBinary,
     folder: Path,
     certificate: tuple[Path, Path],
 ) -> None:
     assert made
     for one in made:
-        text = runnable(one, *map(str, certificate))
+        text = runnable(one.text, certificate)
         assert PLACEHOLDER not in text
         ok, said = check(binary, text, folder)
         assert ok, f"{said}\n{text}"
@@ -83,13 +83,13 @@ def test_every_annotation(
     tls = name.startswith(("hsts", "ssl-", "listen-ports-ssl"))
     text = ingress(values(controller, names), tls=tls)
     (made,) = translate(text)
-    assert made.controller is controller
+    assert author_of(made).controller is controller
     accept([made], binary, tmp_path, certificate)
     # Any annotation of the controller, so that the other text is the same controller's.
     rest = {controller.prefixes[0] + "nothing": "x", **values(controller, names[1:])}
     (without,) = translate(ingress(rest, tls=tls))
     if name not in BY_LUA:
-        is_other = made.reading.text != without.reading.text
+        is_other = made.text != without.text
         assert is_other, "the annotation does nothing"
 
 
@@ -200,7 +200,7 @@ def test_virtual_servers(
 ) -> None:
     made = translate(VIRTUAL_SERVER)
     accept(made, binary, tmp_path, certificate)
-    text = made[0].reading.text
+    text = made[0].text
     assert "proxy_buffering off;" in text
     assert "proxy_read_timeout 10m;" in text
     assert "proxy_pass http://chat-vllm/v2;" in text
@@ -260,9 +260,9 @@ def test_every_key_of_the_config_map(
     accept([alone, made], binary, tmp_path, certificate)
     for row in rows:
         if row.directive != "add_header_inherit" and row.annotation != "proxy-send-timeout":
-            assert f"{row.directive} " in made.reading.text, row
-    assert "proxy_send_timeout 10" in made.reading.text
-    assert "map $host $one" in made.reading.text
+            assert f"{row.directive} " in made.text, row
+    assert "proxy_send_timeout 10" in made.text
+    assert "map $host $one" in made.text
 
 
 VALUE = {

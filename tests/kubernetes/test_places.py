@@ -22,7 +22,7 @@ NGINX = "nginx.ingress.kubernetes.io/"
 def directives(text: str, masked: str | None = None) -> list[Directive]:
     """All directives of the first translation, blocks before what is in them."""
     found: list[Directive] = []
-    work = list(parse(translate(text, masked)[0].reading).directives)
+    work = list(parse(translate(text, masked)[0]).directives)
     while work:
         directive = work.pop(0)
         found.append(directive)
@@ -48,12 +48,12 @@ def test_an_annotation(quote: str) -> None:
     if not quote:
         # Kubernetes refuses it, and it is read.
         found, _ = translate_resources(Source("a.yaml", text), text)
-        (problem,) = found[0].reading.problems
+        (problem,) = found[0].problems
         assert str(problem) == (
             f"a.yaml:6:5: the annotation {NGINX}proxy-read-timeout is not a string, so Kubernetes"
             " rejects it; quote its value"
         )
-        assert "proxy_read_timeout 75s;" in found[0].reading.text
+        assert "proxy_read_timeout 75s;" in found[0].text
         return
     timeout = one(text, "proxy_read_timeout")
     assert timeout.args == ("75s",)
@@ -119,20 +119,20 @@ def test_a_folded_snippet_as_a_whole() -> None:
 def test_a_snippet_that_breaks_the_rest_is_left_out() -> None:
     text = ingress({NGINX + "configuration-snippet": "expires 1d;\n}\n"})
     found, _ = translate_resources(Source("a.yaml", text), text)
-    (problem,) = found[0].reading.problems
+    (problem,) = found[0].problems
     assert (problem.line, problem.column, problem.message) == (8, 7, 'unexpected "}"')
-    assert "expires" not in found[0].reading.text
+    assert "expires" not in found[0].text
 
 
 def test_a_value_that_the_controller_ignores() -> None:
     text = ingress({NGINX + "proxy-read-timeout": "3600s"})
     found, _ = translate_resources(Source("a.yaml", text), text)
-    (problem,) = found[0].reading.problems
+    (problem,) = found[0].problems
     assert problem.line == 6
     assert problem.message.endswith(
         '"3600s" is not a number of seconds without a unit; ingress-nginx does not accept it'
     )
-    assert "proxy_read_timeout 60s;" in found[0].reading.text
+    assert "proxy_read_timeout 60s;" in found[0].text
 
 
 TEMPLATE = """\
@@ -307,7 +307,7 @@ web:
 def test_anchors_and_merge_keys() -> None:
     found, problems = translate_resources(Source("values.yaml", ANCHORS), ANCHORS)
     assert problems == []
-    texts = [one.reading.text for one in found if "a.example.com" in one.reading.text]
+    texts = [one.text for one in found if "a.example.com" in one.text]
     (text,) = texts
     assert "proxy_buffering off;" in text
     assert "proxy_read_timeout 200s;" in text

@@ -10,8 +10,6 @@ import pytest
 
 from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.kubernetes.gateway_reading import runnable as runnable_gateway
-from nginx_stream_lint.kubernetes.translate import runnable
 from nginx_stream_lint.probe import (
     DrippingUpstream,
     Job,
@@ -24,6 +22,7 @@ from nginx_stream_lint.probe import (
 from nginx_stream_lint.probe.measure import STALLS, STREAMS
 from tests.kubernetes.gateways import GATEWAY, ROUTE, RULES, checked, fixed, plans_of, write
 from tests.kubernetes.manifests import ingress, translate
+from tests.kubernetes.on_nginx import runnable, runnable_gateway
 
 NGINX = "nginx.ingress.kubernetes.io/"
 OLD = ingress({NGINX + "proxy-read-timeout": "3600"}, tls=True)
@@ -220,13 +219,13 @@ def test_a_comment_may_ignore_either_rule(rule: str, tmp_path: Path) -> None:
 def test_both_configurations_on_a_real_nginx(binary: NginxBinary, tmp_path: Path) -> None:
     """The Ingress streams for HTTP/1.1 over TLS, its route does not, and the fixed one does."""
     write(tmp_path / "repository", {"gateway.yaml": GATEWAY, "route.yaml": ROUTE})
-    certificate = list(map(str, write_certificate(tmp_path)))
+    certificate = write_certificate(tmp_path)
     (old,) = translate(OLD)
     route = fixed(tmp_path / "repository")["route.yaml"]
     texts = {
-        "ingress-nginx": runnable(old, *certificate),
-        "NGINX Gateway Fabric": runnable_gateway(plans_of(GATEWAY, ROUTE)[0], *certificate),
-        "fixed": runnable_gateway(plans_of(GATEWAY, route)[0], *certificate),
+        "ingress-nginx": runnable(old.text, certificate),
+        "NGINX Gateway Fabric": runnable_gateway(plans_of(GATEWAY, ROUTE)[0], certificate),
+        "fixed": runnable_gateway(plans_of(GATEWAY, route)[0], certificate),
     }
 
     expected = {"ingress-nginx": STREAMS, "NGINX Gateway Fabric": STALLS, "fixed": STREAMS}

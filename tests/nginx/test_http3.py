@@ -9,7 +9,8 @@ from __future__ import annotations
 import pytest
 
 from nginx_stream_lint import Options, Result, Workspace, lint
-from nginx_stream_lint.analysis.explain import Explanation, explain
+from nginx_stream_lint.analysis.explain import explain
+from nginx_stream_lint.analysis.explainer import Explanation
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.report.explain import explain_json
 

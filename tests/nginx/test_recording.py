@@ -29,7 +29,6 @@ ZONES = "".join(
 )
 ZONE = "proxy_cache proxy;"
 CACHE = f"{ZONE} proxy_cache_valid 1h;"
-NO_HEADERS = "proxy_ignore_headers Cache-Control Expires X-Accel-Expires;"
 # Rows of a location that passes on with `sendfile on`, the URL, what the first two requests get.
 CASES: list[tuple[str, str, str]] = [
     ("", "/", "streams streams"),

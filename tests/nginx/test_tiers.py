@@ -1,6 +1,6 @@
 """Servers that pass to servers of the same configuration: the way, and whose verdict it is.
 
-tests/conformance/random_tiers.py measures the verdicts on real nginx.
+tests/conformance/random_chains.py measures the verdicts on real nginx.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from nginx_stream_lint.report.stream_path import StreamPath, stream_paths
 from nginx_stream_lint.report.stream_svg import stream_in_words, stream_svg
 
 DEMO = Path(__file__).resolve().parents[2] / "fixtures" / "demo" / "nginx.conf"
-SVG = "{http://www.w3.org/2000/svg}"
 # Long names, every hold there is, every kind of client, something that cannot be read.
 CROWDED = """\
 events {}

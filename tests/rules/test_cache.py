@@ -22,7 +22,7 @@ from nginx_stream_lint.analysis.lint import (
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.rules import verdict
+from nginx_stream_lint.rules import verdict_cache
 from nginx_stream_lint.rules.cache import LocationCache
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules, shipped_rules
@@ -283,8 +283,8 @@ def test_what_is_alike_is_judged_once(
         judged.append(proxied)
         return verdicts(proxied, *rest)  # type: ignore[arg-type]
 
-    verdicts = verdict.verdicts
-    monkeypatch.setattr(verdict, "verdicts", counted)
+    verdicts = verdict_cache.verdicts
+    monkeypatch.setattr(verdict_cache, "verdicts", counted)
     server = (
         "server {{ listen {0}; server_name s{0}; proxy_read_timeout 60s;"
         f" location /v1/x{{0}}/chat/completions {{{{ {more} root /{{0}}; }}}} }}}}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from nginx_stream_lint import Finding, Workspace, explain, lint
-from nginx_stream_lint.streams.declarations import DeclarationMistake, from_comment
+from nginx_stream_lint.streams.declaration_syntax import DeclarationMistake, from_comment
 
 GRPC = "grpc_pass grpc://127.0.0.1:50051;"
 LISTEN = "listen 443 ssl http2; ssl_certificate a; ssl_certificate_key b;"
@@ -171,7 +171,7 @@ def test_settings_say_it_too() -> None:
     text = f"server {{ {LISTEN} location /chat.Rooms/ {{ {GRPC} grpc_read_timeout 1h; }} }}"
     settings = "streams: [{path: /chat.Rooms/, kind: grpc, client_streams: true}]"
     from nginx_stream_lint.analysis.lint import Options
-    from nginx_stream_lint.streams.declarations import declaration
+    from nginx_stream_lint.streams.declaration_syntax import declaration
 
     entry = {"path": "/chat.Rooms/", "kind": "grpc", "client_streams": True}
     options = Options(streams=(declaration(entry, settings),))

@@ -21,9 +21,10 @@ from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, Facts
 from nginx_stream_lint.rules.filters import FILTERS
 from nginx_stream_lint.rules.patterns import MAX_SUBJECT, finds, mistake
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
+from nginx_stream_lint.rules.template_check import mistake as template_mistake
+from nginx_stream_lint.rules.template_check import samples
 from nginx_stream_lint.rules.template_names import template
-from nginx_stream_lint.rules.templates import mistake as template_mistake
-from nginx_stream_lint.rules.templates import plain, render, samples
+from nginx_stream_lint.rules.templates import plain, render
 from nginx_stream_lint.util.problems import Unreadable
 
 # Of its own time: what else the machine does is not counted.

@@ -27,7 +27,7 @@ from nginx_stream_lint.nginx.versions import OLD
 from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, Facts, delivery, other_inputs
 from nginx_stream_lint.rules.facts.base import Headers, OtherInput, Read, directives_meant
 from nginx_stream_lint.rules.messages import PHRASES
-from nginx_stream_lint.rules.reads import Reads, reads_of_declared
+from nginx_stream_lint.rules.reads import PHRASE_READS, Reads, reads_of_declared
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import Stream
@@ -128,7 +128,7 @@ class _Recorder:
         if name in FACTS:
             FACTS[name].value(facts)
         else:
-            PHRASES[name].text(facts)
+            PHRASES[name](facts)
 
 
 class _Rows(dict[str, Any]):
@@ -245,7 +245,7 @@ NAMES = [*FACTS, *PHRASES]
 
 
 def _declared(name: str) -> Reads:
-    return reads_of_declared([name] if name in FACTS else PHRASES[name].reads)
+    return reads_of_declared([name] if name in FACTS else PHRASE_READS[name])
 
 
 @pytest.fixture(scope="module")
@@ -279,11 +279,11 @@ def _is_used(read: Read, found: _Read) -> bool:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fact_declares_no_more_than_it_reads(name: str, recorded: dict[str, _Read]) -> None:
-    reads = FACTS[name].reads if name in FACTS else PHRASES[name].reads
+    reads = FACTS[name].reads if name in FACTS else PHRASE_READS[name]
     assert [read for read in reads if not _is_used(read, recorded[name])] == []
 
 
-@pytest.mark.parametrize("name", [name for name in FACTS if not _declared(name).is_empty])
+@pytest.mark.parametrize("name", [name for name in FACTS if _declared(name) != Reads()])
 def test_a_missing_declaration_is_noticed(
     name: str, recorded: dict[str, _Read], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from tests.command import findings, run_here
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import OLD
-from nginx_stream_lint.streams.declarations import DeclarationMistake, declaration
+from nginx_stream_lint.streams.declaration_syntax import DeclarationMistake, declaration
 from nginx_stream_lint.streams.detect import find_proxied
 from nginx_stream_lint.streams.stream import Stream
 

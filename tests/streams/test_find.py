@@ -18,7 +18,11 @@ from nginx_stream_lint.streams.catalogue import (
     evidence_words,
     example_path,
 )
-from nginx_stream_lint.streams.declarations import DeclarationMistake, declaration, from_comment
+from nginx_stream_lint.streams.declaration_syntax import (
+    DeclarationMistake,
+    declaration,
+    from_comment,
+)
 from nginx_stream_lint.streams.detect import find_proxied
 from nginx_stream_lint.streams.word_classes import normalized
 

@@ -57,6 +57,6 @@ def test_behaviour_as_a_tier() -> None:
 def test_the_networks_of_cloudflare() -> None:
     cloudflare = product_named("cloudflare")
     assert cloudflare is not None
-    networks = [ip_network(one) for one in cloudflare.networks]  # raises for host bits
+    networks = [ip_network(one) for one in cloudflare.networks.of]  # raises for host bits
     assert [sum(one.version == version for one in networks) for version in (4, 6)] == [15, 7]
-    assert [one.name for one in products() if one.networks] == ["cloudflare"]
+    assert [one.name for one in products() if one.networks.of] == ["cloudflare"]

@@ -22,7 +22,6 @@ from nginx_stream_lint.trace.diagnosis import diagnose
 from nginx_stream_lint.trace.exchange import ResponseReader, describe_error
 from nginx_stream_lint.trace.known_words import NOT_SHOWN, known_headers, known_response
 from nginx_stream_lint.trace.network import apply_news
-from nginx_stream_lint.trace.products import products
 from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.request import Layer, TraceLimits, TraceRequest, parse_layers
 from nginx_stream_lint.trace.run import TraceResult
@@ -184,12 +183,6 @@ def test_a_header_is_shown_in_known_words(name: str, value: str, shown: str) -> 
 def test_other_headers_are_not_kept() -> None:
     assert known_headers({"x-echo": "yes", "set-cookie": "a=b", "server": ""}) == {}
     assert known_headers({"set-cookie": "AWSALB=hunter2; Path=/"}) == {"set-cookie": "AWSALB"}
-
-
-def test_what_makes_a_product_known_is_kept() -> None:
-    """Each header in products.yaml is one that known_headers knows."""
-    names = {name for product in products() for name, _ in product.recognised_by}
-    assert set(known_headers(dict.fromkeys(names, "1.1 caddy, AWSALB=x"))) == names
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from nginx_stream_lint.report.trace_words import verdict
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.trace.diagnosis import diagnose
 from nginx_stream_lint.trace.headers import header_notes
+from nginx_stream_lint.trace.known_words import known_headers
 from nginx_stream_lint.trace.products import (
     Product,
     products,
@@ -21,17 +22,6 @@ from nginx_stream_lint.trace.request import parse_layers
 from nginx_stream_lint.trace.run import TraceResult
 from nginx_stream_lint.trace.verdict import CAUSES, LayerMeasurement
 from tests.trace.recordings import buffered, recording, streamed
-
-WANTED = {
-    "nginx", "ingress-nginx", "cloudflare", "cloudfront", "alb", "nlb", "elb", "api-gateway",
-    "google-cloud-lb", "azure-application-gateway", "azure-front-door", "azure-load-balancer",
-    "heroku", "fly", "render", "vercel", "traefik", "haproxy", "envoy", "caddy", "apache",
-    "varnish",
-}  # fmt: skip
-
-
-def test_all_that_were_asked_for_are_there() -> None:
-    assert {one.name for one in products()} == WANTED
 
 
 @pytest.mark.parametrize("product", products(), ids=lambda one: one.name)
@@ -49,34 +39,61 @@ def test_an_entry_is_whole(product: Product) -> None:
         assert timeout.seconds > 0
 
 
-@pytest.mark.parametrize(
-    ("headers", "name"),
-    [
-        ({"server": "nginx/1.31.3"}, "nginx"),
-        ({"server": "openresty"}, "nginx"),
-        ({"server": "cloudflare", "cf-ray": "8f"}, "cloudflare"),
-        ({"via": "1.1 abc.cloudfront.net (CloudFront)", "x-amz-cf-id": "x"}, "cloudfront"),
-        ({"server": "awselb/2.0"}, "alb"),
-        ({"set-cookie": "AWSALB=x; Path=/"}, "alb"),
-        ({"server": "istio-envoy"}, "envoy"),
-        ({"x-envoy-upstream-service-time": "3"}, "envoy"),
-        ({"server": "Caddy"}, "caddy"),
-        ({"server": "Apache/2.4.71 (Debian)"}, "apache"),
-        ({"via": "1.1 google"}, "google-cloud-lb"),
-        ({"server": "Microsoft-Azure-Application-Gateway/v2"}, "azure-application-gateway"),
-        ({"x-azure-ref": "x"}, "azure-front-door"),
-        ({"via": "1.1 heroku-router"}, "heroku"),
-        ({"server": "Fly/1a2b (2026-01-01)"}, "fly"),
-        ({"via": "1.1 varnish (Varnish/7.1)", "x-varnish": "32770"}, "varnish"),
-        ({"server": "uvicorn"}, None),
-        ({}, None),
-    ],
-)
+# Headers of responses, and their product. Each header that recognizes a product is here.
+RESPONSES: list[tuple[dict[str, str], str | None]] = [
+    ({"server": "nginx/1.31.3"}, "nginx"),
+    ({"server": "openresty"}, "nginx"),
+    ({"x-nginx-cache": "MISS"}, "nginx"),
+    ({"server": "cloudflare", "cf-ray": "8f", "cf-cache-status": "DYNAMIC"}, "cloudflare"),
+    (
+        {
+            "via": "1.1 abc.cloudfront.net (CloudFront)",
+            "x-amz-cf-id": "x",
+            "x-amz-cf-pop": "FRA56-P1",
+        },
+        "cloudfront",
+    ),
+    ({"server": "awselb/2.0"}, "alb"),
+    ({"set-cookie": "AWSALB=x; Path=/"}, "alb"),
+    ({"x-amz-apigw-id": "x"}, "api-gateway"),
+    ({"server": "istio-envoy"}, "envoy"),
+    ({"x-envoy-upstream-service-time": "3"}, "envoy"),
+    ({"server": "Caddy", "via": "1.1 Caddy"}, "caddy"),
+    ({"server": "Apache/2.4.71 (Debian)"}, "apache"),
+    ({"server": "traefik"}, "traefik"),
+    ({"server": "haproxy", "via": "1.1 haproxy"}, "haproxy"),
+    ({"via": "1.1 google"}, "google-cloud-lb"),
+    ({"server": "Microsoft-Azure-Application-Gateway/v2"}, "azure-application-gateway"),
+    ({"x-azure-ref": "x"}, "azure-front-door"),
+    ({"via": "1.1 heroku-router", "server": "Heroku"}, "heroku"),
+    ({"via": "1.1 vegur"}, "heroku"),
+    ({"server": "Fly/1a2b (2026-01-01)", "fly-request-id": "x"}, "fly"),
+    ({"x-render-origin-server": "uvicorn"}, "render"),
+    ({"server": "Vercel", "x-vercel-id": "fra1::x"}, "vercel"),
+    ({"via": "1.1 varnish (Varnish/7.1)", "x-varnish": "32770"}, "varnish"),
+    ({"server": "uvicorn"}, None),
+    ({}, None),
+]
+
+
+@pytest.mark.parametrize(("headers", "name"), RESPONSES)
 def test_a_layer_is_recognised_by_its_headers(headers: dict[str, str], name: str | None) -> None:
     found = recognise_product(headers)
     assert (found.name if found else None) == name
     # What the layer before said already is not news.
     assert recognise_product(headers, headers) is None
+
+
+@pytest.mark.parametrize("product", products(), ids=lambda one: one.name)
+def test_a_trace_keeps_what_a_product_is_recognised_by(product: Product) -> None:
+    for header in {sign.header for sign in product.recognised_by}:
+        values = [one[header] for one, name in RESPONSES if name == product.name and header in one]
+        assert values, f"RESPONSES has no response of {product.name} with {header}; add one"
+        for value in values:
+            assert recognise_product(known_headers({header: value})) == product, (
+                f"a trace does not keep {header}: {value}; add the header or its words to"
+                " src/nginx_stream_lint/trace/known_words.py"
+            )
 
 
 def test_a_silence_is_matched_with_known_timeouts() -> None:

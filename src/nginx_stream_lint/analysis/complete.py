@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
 from nginx_stream_lint.analysis import lint as one_round
@@ -40,8 +40,9 @@ def complete_fixes(result: Result, workspace: Workspace, options: Options) -> No
     findings and fixes, a check of some of them is enough, unless it finds more to fix.
     """
 
-    def lint_again(texts: Mapping[str, str]) -> Result:
-        after = one_round.lint(workspace.overlaid(texts), result.inputs, options)
+    def lint_again(texts: Mapping[str, str], without: Collection[str] = ()) -> Result:
+        changed = workspace.overlaid(texts, without)
+        after = one_round.lint(changed, result.inputs, options)
         after.release()
         return after
 
@@ -50,10 +51,10 @@ def complete_fixes(result: Result, workspace: Workspace, options: Options) -> No
         """Whether a sample of the fixed files has nothing more to fix."""
         if applicable(result.findings) != {"safe"}:
             return False  # unsafe fixes follow when no safe ones are left
-        texts = sample(result.findings)
+        texts, without = sample(result.findings, set(map(workspace.key, result.inputs)))
         if not texts:
             return False
-        after = lint_again(texts)
+        after = lint_again(texts, without)
         return not (applicable(after.findings) or new_problems(result.problems, after.problems))
 
     def checked(changed: Mapping[str, str]) -> Result:

@@ -6,7 +6,7 @@ baseline, `with_fixes`. Fixes are planned only for the remaining findings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,14 @@ from nginx_stream_lint.analysis.remarks import (
     block_findings,
     comment_findings,
     declaration_findings,
+    unproxied_declarations,
 )
-from nginx_stream_lint.analysis.versions import by_version, of_all_versions, passes_to_itself
+from nginx_stream_lint.analysis.versions import (
+    by_version,
+    name_instances,
+    of_all_versions,
+    passes_to_itself,
+)
 from nginx_stream_lint.config import (
     SIGN,
     Configuration,
@@ -34,7 +40,6 @@ from nginx_stream_lint.config import (
 )
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.config.mapped_text import MappedText
-from nginx_stream_lint.config.repository import Repository
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.levels import Level, build, take_apart
 from nginx_stream_lint.nginx.validity import refusals
@@ -43,19 +48,18 @@ from nginx_stream_lint.rules.finding import (
     SEVERITIES,
     Finding,
     Fix,
+    Identity,
     Suppressed,
     Unchecked,
     in_order,
 )
-from nginx_stream_lint.rules.judge import FindingWithContext, judge, message, unchecked
+from nginx_stream_lint.rules.judge import FindingWithContext, judge, unchecked
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
-from nginx_stream_lint.rules.verdict import VerdictCache
+from nginx_stream_lint.rules.verdict_cache import VerdictCache
 from nginx_stream_lint.streams.declarations import Declaration, DeclaredProxy
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
-from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
-from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
@@ -197,13 +201,10 @@ def lint(
     options = options or Options()
     paths = list(dict.fromkeys(workspace.paths if paths is None else paths))
     result = Result(inputs=paths)
-    judged: dict[_FindingKey, FindingWithContext] = {}
+    judged: dict[Identity, FindingWithContext] = {}
     caches: VerdictCaches = {}
-    findings: dict[_FindingKey, Finding] = {}
-    running: dict[_FindingKey, list[Deployed]] = {}  # instances by finding
-    reasons: dict[Declaration, list[list[UnproxiedReason]]] = {}
-    whole: set[str] = set()  # keys of files in configurations that are read completely
-    files: list[File] = []
+    findings: dict[Identity, Finding] = {}
+    running: dict[Identity, list[Deployed]] = {}  # instances by finding
     with spending(workspace.budget):
         every_read = _read(workspace, paths, options.around)
         for configuration, checked in _detected(workspace, every_read, options, result):
@@ -217,28 +218,28 @@ def lint(
                 result.details += map(_as_note, detected.problems)
             else:
                 result.problems += detected.problems
-            result.proxied += detected.proxied
             result._detected.append(detected)
-            result.unchecked += _unchecked(detected, by_version(configuration, options)[0])
+            result.proxied += detected.proxied
             result.files += _asked_for(configuration)
-            files += configuration.files
-            for declared, reason in detected.unproxied.items():
-                reasons.setdefault(declared, []).append(reason)
-            if configuration.about is None:
-                whole.update(file.source.key for file in configuration.files)
+            result.unchecked += _unchecked(detected, by_version(configuration, options)[0])
             here = [one.finding for one in found]
             # Two main files may include the same snippet, with the same findings.
             for finding in sorted([*here, *remarked], key=in_order) if remarked else here:
-                findings.setdefault(_finding_key(finding), finding)
+                findings.setdefault(finding.identity, finding)
                 if configuration.deployed is not None:
-                    running.setdefault(_finding_key(finding), []).append(configuration.deployed)
+                    running.setdefault(finding.identity, []).append(configuration.deployed)
             for one in found:
-                judged.setdefault(_finding_key(one.finding), one)
+                judged.setdefault(one.finding.identity, one)
+        files = [file for one in result._detected for file in one.configuration.files]
+        unproxied = unproxied_declarations(result._detected, paths, workspace)
         beside = [one for one in every_read if one.is_context]
         result._detected += [detect(one, options, workspace) for one in beside]
-        pairs = _compare_twins(result._detected, options, caches, findings, judged)
-        result.deployed = _name_instances(findings, judged, running, options)
-        unproxied = _unproxied(reasons, paths, whole, workspace)
+        pairs = _compare_twins(result._detected, options, caches)
+        for pair in pairs:
+            for one in pair:
+                findings.setdefault(one.finding.identity, one.finding)
+                judged.setdefault(one.finding.identity, one)
+        result.deployed = name_instances(findings, judged, running, options)
         every = [*findings.values(), *declaration_findings(unproxied, options.rules)]
         kept = _one_of_each_pair(suppress(every, files, result, options), pairs)
         kept = options.policy.applied(kept)
@@ -260,38 +261,26 @@ def _finish(result: Result, failed: Sequence[Problem], workspace: Workspace) -> 
 
 
 def _compare_twins(
-    detected: Sequence[Detected],
-    options: Options,
-    caches: VerdictCaches,
-    findings: dict[_FindingKey, Finding],
-    judged: dict[_FindingKey, FindingWithContext],
-) -> list[tuple[_FindingKey, _FindingKey]]:
-    """Add findings about streams that another controller lets through; see `twins`.
-
-    Returns pairs of a finding and the one that replaces it: a comment may ignore either.
-    """
+    detected: Sequence[Detected], options: Options, caches: VerdictCaches
+) -> list[tuple[FindingWithContext, FindingWithContext]]:
+    """The findings of `twins.controller_differences`."""
     files = (file for one in detected for file in one.configuration.files)
     if all(file.reading.author is None for file in files):
         return []
     from nginx_stream_lint.analysis.twins import controller_differences
 
-    pairs: list[tuple[_FindingKey, _FindingKey]] = []
-    for pair in controller_differences(detected, options, caches):
-        for one in pair:
-            findings.setdefault(_finding_key(one.finding), one.finding)
-            judged.setdefault(_finding_key(one.finding), one)
-        pairs.append((_finding_key(pair[0].finding), _finding_key(pair[1].finding)))
-    return pairs
+    return list(controller_differences(detected, options, caches))
 
 
 def _one_of_each_pair(
-    kept: Sequence[Finding], pairs: Sequence[tuple[_FindingKey, _FindingKey]]
+    kept: Sequence[Finding], pairs: Sequence[tuple[FindingWithContext, FindingWithContext]]
 ) -> list[Finding]:
-    """Drop the first finding of each pair; both if the first one is ignored."""
-    present = {_finding_key(one) for one in kept}
-    dropped = {before for before, _ in pairs}
-    dropped |= {after for before, after in pairs if before not in present}
-    return [one for one in kept if _finding_key(one) not in dropped]
+    """Drop the first finding of each pair of twins; both if a comment ignores the first one."""
+    present = {one.identity for one in kept}
+    named = [(first.finding.identity, second.finding.identity) for first, second in pairs]
+    dropped = {first for first, _ in named}
+    dropped |= {second for first, second in named if first not in present}
+    return [one for one in kept if one.identity not in dropped]
 
 
 def _detected(
@@ -322,36 +311,6 @@ def _detected(
         from nginx_stream_lint.analysis.tiers import link_tiers
 
         link_tiers([one for _, pairs in found for one in pairs], options.tiers, workspace)
-    return found
-
-
-def _name_instances(
-    findings: dict[_FindingKey, Finding],
-    judged: dict[_FindingKey, FindingWithContext],
-    running: Mapping[_FindingKey, Sequence[Deployed]],
-    options: Options,
-) -> list[Deployed]:
-    """Name the nginx instances, and what states their versions, in each finding.
-
-    Returns the instances with a finding.
-    """
-    found: list[Deployed] = []
-    for said, several in running.items():
-        if said not in findings:
-            continue
-        instance = ", ".join(dict.fromkeys(one.name for one in several))
-        finding, one = replace(findings[said], instance=instance), judged.get(said)
-        if one is not None:
-            file = (one.proxied.level.directive or one.proxied.handler.directive).source.name
-            before = message(one.verdict, one.proxied)
-            is_given = options.policy.nginx_version(file, options.nginx_version) is not None
-            if not is_given and finding.message.startswith(before):
-                # A measurement may have added a sentence.
-                words = message(one.verdict, one.proxied, several)
-                finding = replace(finding, message=words + finding.message[len(before) :])
-            judged[said] = FindingWithContext(finding, one.verdict, one.proxied, tuple(several))
-        findings[said] = finding
-        found += (one for one in several if one not in found)
     return found
 
 
@@ -425,7 +384,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     root = build(configuration)
     about = configuration.about
     known = options.policy.nginx_version(configuration.path, options.nginx_version)
-    declared = _unproxied_paths(configuration, root, known, options.streams)
+    declared = _unproxied(configuration, root, known, options.streams)
     if about is None:
         found, mistakes = detect_streams(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]
@@ -454,15 +413,16 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     return Detected(configuration, root, found, problems, declared)
 
 
-def _unproxied_paths(
+def _unproxied(
     configuration: Configuration,
     root: Level,
     version: Version | None,
     declarations: Sequence[Declaration],
 ) -> dict[Declaration, list[UnproxiedReason]]:
-    """nginx's responses to declared streams that it does not proxy."""
+    """The reasons why nginx does not proxy declared streams."""
     if not declarations:
         return {}
+    from nginx_stream_lint.streams.unproxied import unproxied_reasons
 
     return unproxied_reasons(root, version or OLD, declarations, configuration.missing)
 
@@ -526,44 +486,6 @@ def _may_show_proxies(configuration: Configuration) -> bool:
     return any("real_ip_" in one.source.text for one in configuration.files)
 
 
-def _unproxied(
-    reasons: Mapping[Declaration, Sequence[Sequence[UnproxiedReason]]],
-    paths: Sequence[str],
-    whole: set[str],
-    workspace: Workspace,
-) -> dict[Declaration, list[UnproxiedReason]]:
-    """Findings about declared streams that no configuration proxies."""
-    return {
-        declared: [answer for unproxied in found for answer in unproxied]
-        for declared, found in reasons.items()
-        if all(found)
-        and (declared.place is None or _reads_all(declared.place.file, paths, whole, workspace))
-    }
-
-
-def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: Workspace) -> bool:
-    """Whether a run over `paths` reads everything that a settings file covers.
-
-    It does if the user named the folder of the settings file or a folder above it, or if the run
-    reads all main files of the repository completely (`whole`).
-    """
-    folders = (path for path in paths if workspace.is_folder(path))
-    if any(workspace.is_below(settings, folder) for folder in folders):
-        return True
-    repository = Repository(workspace, workspace.root_of(settings))
-    known = repository.mains() or [path for path, _ in repository.candidates(documents=False)]
-    return {workspace.key(path) for path in known} <= whole
-
-
-# The identity of a finding in a run: rule, file, place and message.
-_FindingKey = tuple[str, str, int, str]
-
-
-def _finding_key(finding: Finding) -> _FindingKey:
-    place = finding.place
-    return finding.rule, place.source.name, place.start, finding.message
-
-
 def suppress(
     findings: Sequence[Finding], files: Sequence[File], result: Result, options: Options
 ) -> list[Finding]:
@@ -574,6 +496,7 @@ def suppress(
     """
     if options.isolated or not any(SIGN in file.source.text for file in files):
         return list(findings)
+    from nginx_stream_lint.suppress.comments import without_ignored
 
     kept, result.suppressed = without_ignored(
         findings, files, result.files, options.rules, options.known_rules
@@ -614,14 +537,14 @@ def with_fixes(
     from nginx_stream_lint.fixes.filled_variables import FilledVariables
     from nginx_stream_lint.fixes.placement import place_fix
 
-    made_from = {_finding_key(one.finding): one for one in judged}
+    made_from = {one.finding.identity: one for one in judged}
     mapped = {id(file.source) for file in files if file.reading.pieces}
     regions = visible_regions(file for file in files if id(file.source) in mapped)
     filled = FilledVariables(file.reading for file in files)
     found: list[Finding] = []
     problems: list[Problem] = []
     for finding in findings:
-        one, fix = made_from.get(_finding_key(finding)), finding.fix
+        one, fix = made_from.get(finding.identity), finding.fix
         try:
             fix = fix if one is None else place_fix(one)
         except Exception as error:
@@ -708,13 +631,13 @@ def detect_streams(
         options.isolated,
     )
     http = root.first("http")
-    is_generated = configuration.author is not None
-    if http is not None and not is_generated and passes_to_itself(root, found, version):
+    is_written = configuration.author is None
+    if http is not None and is_written and passes_to_itself(root, found, version):
         from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
         from nginx_stream_lint.tiers.hops import TierConfiguration
 
-        nginx = TierConfiguration(configuration.path, http, version)
-        link_streams([TierLocations(configuration, nginx, found)], spread=asked is None)
+        nginx = TierConfiguration(configuration, http, version)
+        link_streams([TierLocations(nginx, found)], spread=asked is None)
     return found, mistakes
 
 

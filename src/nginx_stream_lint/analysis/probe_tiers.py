@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nginx_stream_lint.analysis.explain import Explainer
+from nginx_stream_lint.analysis.explainer import Explainer
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.nginx.self_proxying import MOST_TIERS
 from nginx_stream_lint.probe.run import PassedOn, ProbeRequest
@@ -38,7 +38,14 @@ def _of_request(explainer: Explainer, request: ProbeRequest) -> list[PassedOn]:
         handler, target = hop.route.handler, hop.route.target
         if behind is None or behind.nginx is hop.nginx or handler is None or target is None:
             break
-        front, next_one = explainer.configuration(hop.nginx), explainer.configuration(behind.nginx)
-        found.append(PassedOn(front, handler.directive, target, next_one, behind.socket))
+        found.append(
+            PassedOn(
+                hop.nginx.configuration,
+                handler.directive,
+                target,
+                behind.nginx.configuration,
+                behind.socket,
+            )
+        )
         hop = behind
     return found

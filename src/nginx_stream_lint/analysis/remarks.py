@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config import SIGN, Configuration, Source
+from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.unreachable_locations import unreachable_locations
@@ -17,6 +18,7 @@ from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.detect import ProxiedLocation
 
 if TYPE_CHECKING:
+    from nginx_stream_lint.analysis.lint import Detected
     from nginx_stream_lint.streams.unproxied import UnproxiedReason
 
 
@@ -55,6 +57,49 @@ def comment_findings(
         location = LocationInfo("comment", place, one.end, ())
         values = _values("this stream", [one.reason])
         yield from _findings(rules, values, place, location, _related((one.reason,)))
+
+
+def unproxied_declarations(
+    checked: Sequence[Detected], paths: Sequence[str], workspace: Workspace
+) -> dict[Declaration, list[UnproxiedReason]]:
+    """The declared streams that no checked configuration proxies, with the reasons.
+
+    A declaration in the settings counts only if the run over `paths` reads all that they cover.
+    """
+    fates: dict[Declaration, list[list[UnproxiedReason]]] = {}
+    for one in checked:
+        for declared, reasons in one.unproxied.items():
+            fates.setdefault(declared, []).append(reasons)
+    if not fates:
+        return {}
+    whole = {
+        file.source.key
+        for one in checked
+        if one.configuration.about is None
+        for file in one.configuration.files
+    }
+    return {
+        declared: [reason for reasons in found for reason in reasons]
+        for declared, found in fates.items()
+        if all(found)
+        and (declared.place is None or _reads_all(declared.place.file, paths, whole, workspace))
+    }
+
+
+def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: Workspace) -> bool:
+    """Whether a run over `paths` reads everything that a settings file covers.
+
+    It does if a folder around that is named, or if the files that it reads as a `whole` are all
+    main files of its repository.
+    """
+    folders = (path for path in paths if workspace.is_folder(path))
+    if any(workspace.is_below(settings, folder) for folder in folders):
+        return True
+    from nginx_stream_lint.config.repository import Repository
+
+    repository = Repository(workspace, workspace.root_of(settings))
+    known = repository.mains() or [path for path, _ in repository.candidates(documents=False)]
+    return {workspace.key(path) for path in known} <= whole
 
 
 def declaration_findings(

@@ -17,13 +17,10 @@ from nginx_stream_lint.nginx.delivery import (
     Settings,
     delivery_path_for,
 )
-from nginx_stream_lint.nginx.levels import Effective, Handler, Level
+from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.listeners import plain_clients
-from nginx_stream_lint.nginx.proxy_tiers import NginxTier, tier
-from nginx_stream_lint.nginx.request_route import Route
 from nginx_stream_lint.nginx.self_proxying import MOST_TIERS
 from nginx_stream_lint.nginx.values import parse_size, parse_time
-from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
 from nginx_stream_lint.tiers.chain import deliver
 from nginx_stream_lint.tiers.hops import Find, Hop, TierConfiguration, next_hops
@@ -77,9 +74,7 @@ def passed_place(hop: Hop, deliveries: Sequence[Delivery]) -> PassedPlace:
     """Return the location where a request is proxied, with its deliveries."""
     route = hop.route
     assert route.server is not None
-    return PassedPlace(
-        hop.nginx, route.server, _place(route), _handler(route), route.uri, deliveries
-    )
+    return PassedPlace(hop.nginx, route.server, hop.place, hop.handler, route.uri, deliveries)
 
 
 class StreamPaths:
@@ -107,7 +102,7 @@ class StreamPaths:
             notes += (_without_app(one) for one in behind if one.nginx is not path[-1].nginx)
             again = [one for one in passing if _is_in(one, path)]
             for one in again:
-                at = _place(one.route)
+                at = one.place
                 notes.append(f"the response: the request returns to {at.label}{at.place}")
             onward = [one for one in passing if one not in again]
             for one in onward:
@@ -135,7 +130,10 @@ class StreamPaths:
         products: Sequence[ProductPosition],
     ) -> tuple[list[Delivery], list[Passed]]:
         outward = _with_products(path[::-1], products)
-        tiers = [_tier(one) if isinstance(one, Hop) else one.behaviour for one in outward]
+        tiers = [
+            one.tier(delivery_path(one, one.effective)) if isinstance(one, Hop) else one.behaviour
+            for one in outward
+        ]
         rows = [deliver(tiers, scenario) for scenario in scenarios]
         places: list[Passed] = []
         for at, one in enumerate(outward):
@@ -170,27 +168,14 @@ def _without_app(hop: Hop) -> str:
     return f"the response: {level.label}{level.place} passes the request to no app"
 
 
-def _tier(hop: Hop) -> NginxTier:
-    route, version = hop.route, hop.nginx.version
-    level = _place(route)
-    scheme = "" if route.target is None else route.target.scheme
-
-    def settings(name: str) -> Effective:
-        return level.effective(name, version)
-
-    assert route.state is not None
-    return tier(settings, delivery_path(route, settings, version), scheme, version, route.state)
-
-
-def delivery_path(route: Route, settings: Settings, version: Version) -> DeliveryPath:
+def delivery_path(hop: Hop, settings: Settings) -> DeliveryPath:
     """The delivery path of event streams at the end of a route, with these settings in force."""
-    handler, state = _handler(route), route.state
-    assert state is not None
+    route, family, version = hop.route, hop.handler.family, hop.nginx.version
     assert route.server is not None
-    recorded = response_caching(settings, handler.family, state.method, lambda: state)
+    recorded = response_caching(settings, family, hop.state.method, lambda: hop.state)
     plain = plain_clients(route.server, version)
     # Scenarios do not name a content type.
-    path = delivery_path_for(settings, handler.family, CONTENT_TYPES["sse"], recorded, plain)
+    path = delivery_path_for(settings, family, CONTENT_TYPES["sse"], recorded, plain)
     server = route.tls_of
     if server is None or server is route.server:
         return path
@@ -232,13 +217,3 @@ def _is_in(hop: Hop, path: Sequence[Hop]) -> bool:
 
 def _position(hop: Hop) -> tuple[TierConfiguration, Level | None, str, str]:
     return hop.nginx, hop.route.location, hop.route.uri, hop.route.args
-
-
-def _place(route: Route) -> Level:
-    assert route.location is not None
-    return route.location
-
-
-def _handler(route: Route) -> Handler:
-    assert route.handler is not None
-    return route.handler

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.analysis.explain import Explainer
+from nginx_stream_lint.analysis.explainer import Explainer
 from nginx_stream_lint.analysis.lint import Options, detect_streams, read
 from nginx_stream_lint.analysis.tier_findings import tier_findings
 from nginx_stream_lint.config import Configuration, Problem
@@ -18,7 +18,7 @@ from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.nginx.servers import is_address
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.streams.declarations import declaration
+from nginx_stream_lint.streams.declaration_syntax import declaration
 from nginx_stream_lint.tiers.in_front import proxies_in_front
 
 _NGINX = ("nginx", "ingress-nginx")

@@ -1,18 +1,19 @@
-"""The nginx that runs a configuration: its versions, and findings that only one of them has."""
+"""The nginx that run a configuration: their names and versions, and findings that not all have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from nginx_stream_lint.config import Configuration
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.self_proxying import may_be_self_proxied
+from nginx_stream_lint.nginx.target_sockets import may_be_self_proxied
 from nginx_stream_lint.nginx.versions import LAST_OLD, Version
-from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Severity
-from nginx_stream_lint.rules.judge import FindingWithContext
+from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Identity, Severity
+from nginx_stream_lint.rules.judge import FindingWithContext, message
 from nginx_stream_lint.streams.detect import ProxiedLocation
 
 if TYPE_CHECKING:
@@ -51,6 +52,36 @@ def passes_to_itself(
     return http is not None and any(
         may_be_self_proxied(http, one, version) for one in handlers.values()
     )
+
+
+def name_instances(
+    findings: dict[Identity, Finding],
+    judged: dict[Identity, FindingWithContext],
+    running: Mapping[Identity, Sequence[Deployed]],
+    options: Options,
+) -> list[Deployed]:
+    """Name the nginx instances, and what states their versions, in each finding.
+
+    Returns the instances with a finding.
+    """
+    found: list[Deployed] = []
+    for identity, several in running.items():
+        if identity not in findings:
+            continue
+        instance = ", ".join(dict.fromkeys(one.name for one in several))
+        finding, one = replace(findings[identity], instance=instance), judged.get(identity)
+        if one is not None:
+            file = (one.proxied.level.directive or one.proxied.handler.directive).source.name
+            before = message(one.verdict, one.proxied)
+            is_given = options.policy.nginx_version(file, options.nginx_version) is not None
+            if not is_given and finding.message.startswith(before):
+                # A measurement may have added a sentence.
+                words = message(one.verdict, one.proxied, several)
+                finding = replace(finding, message=words + finding.message[len(before) :])
+            judged[identity] = FindingWithContext(finding, one.verdict, one.proxied, tuple(several))
+        findings[identity] = finding
+        found += (one for one in several if one not in found)
+    return found
 
 
 def of_all_versions(found: Sequence[list[FindingWithContext]]) -> list[FindingWithContext]:

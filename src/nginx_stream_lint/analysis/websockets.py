@@ -18,7 +18,6 @@ from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_route import route_request
 from nginx_stream_lint.nginx.self_proxying import MOST_TIERS
-from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.tiers.hops import Hop, TierConfiguration
 
 
@@ -36,8 +35,7 @@ def deliveries_of_websocket(
     data in the tunnel, so the handshake decides.
     """
     way = route_request(root, as_handshake(request, CONNECTION), nginx.version, files)
-    gets_through = _gets_through(Hop(nginx, way), paths, MOST_TIERS)
-    verdict: Verdict = "streams" if gets_through else "no-stream"
+    verdict: Verdict = "streams" if handshake_succeeds(Hop(nginx, way), paths) else "no-stream"
     return [
         Delivery(one.scenario, verdict, repeat=verdict)
         for one in deliveries
@@ -45,21 +43,11 @@ def deliveries_of_websocket(
     ]
 
 
-def handshake_succeeds(
-    root: Level,
-    request: Request,
-    version: Version,
-    files: DocumentRoot | None = None,
-    connection: str = CONNECTION,
-) -> bool:
-    """Whether a handshake gets a 101, if the app accepts HTTP/1.0, too."""
-    way = route_request(root, as_handshake(request, connection), version, files)
-    nginx = TierConfiguration("", root.first("http"), version)
-    return _gets_through(Hop(nginx, way), StreamPaths(), MOST_TIERS)
+def handshake_succeeds(hop: Hop, paths: StreamPaths, tiers: int = MOST_TIERS) -> bool:
+    """Whether a handshake gets a 101 at a place and the servers behind it, up to so many `tiers`.
 
-
-def _gets_through(hop: Hop, paths: StreamPaths, tiers: int) -> bool:
-    """Whether a handshake gets through a place, and through the servers behind it."""
+    The app is assumed to accept HTTP/1.0, too.
+    """
     route = hop.route
     if route.handler is None or route.location is None or route.state is None:
         return bool(route.unknown)
@@ -69,4 +57,4 @@ def _gets_through(hop: Hop, paths: StreamPaths, tiers: int) -> bool:
     if found is not None and found.fails:
         return False
     behind = paths.behind(hop) if tiers > 1 else ()
-    return all(_gets_through(one, paths, tiers - 1) for one in behind)
+    return all(handshake_succeeds(one, paths, tiers - 1) for one in behind)

@@ -113,7 +113,8 @@ def _run() -> None:
         refuse(mistake)
         status = mistake.exit_code
     except (click.Abort, KeyboardInterrupt):
-        from nginx_stream_lint.cli.common import EXIT_INTERRUPTED, say
+        from nginx_stream_lint.cli.common import say
+        from nginx_stream_lint.cli.exit_codes import EXIT_INTERRUPTED
 
         say("interrupted")
         status = EXIT_INTERRUPTED

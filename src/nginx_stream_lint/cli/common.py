@@ -1,4 +1,4 @@
-"""Shared by all commands: input files, rules, writing, exit statuses."""
+"""Shared by all commands: input files, rules, writing, refusing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
+from nginx_stream_lint.cli.exit_codes import EXIT_INTERRUPTED, EXIT_UNUSABLE
 from nginx_stream_lint.config import STDIN
 from nginx_stream_lint.config.mapped_text import without_marks
 from nginx_stream_lint.files import Workspace
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
     from nginx_stream_lint.probe import NginxBinary
 
-EXIT_FINDINGS = 1
-EXIT_UNUSABLE = 2
-EXIT_INTERRUPTED = 130
 _PART = 1024 * 1024  # characters written at once
 
 # Columns of text: longer lines are hard to read, and shorter ones have no room.

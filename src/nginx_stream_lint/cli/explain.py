@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import click
 
-from nginx_stream_lint.analysis.explain import NoServer, UnexplainedUrl, make_explainer
-from nginx_stream_lint.cli.common import EXIT_UNUSABLE, columns, say, workspace_of, write
+from nginx_stream_lint.analysis.explain import NoServer, make_explainer
+from nginx_stream_lint.analysis.explainer import UnexplainedUrl
+from nginx_stream_lint.cli.common import columns, say, workspace_of, write
+from nginx_stream_lint.cli.exit_codes import EXIT_UNUSABLE
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import (

@@ -13,8 +13,6 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.lint import Confirm, Detected, Options, Result, lint, read
 from nginx_stream_lint.cli.common import (
-    EXIT_FINDINGS,
-    EXIT_UNUSABLE,
     nginx_binary,
     say,
     unusable,
@@ -22,6 +20,7 @@ from nginx_stream_lint.cli.common import (
     write,
     write_patch,
 )
+from nginx_stream_lint.cli.exit_codes import EXIT_FINDINGS, EXIT_UNUSABLE
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import (

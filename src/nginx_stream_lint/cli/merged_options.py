@@ -19,9 +19,9 @@ from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Policy, Worth
 from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.settings import Settings, SettingsMistake, find, load
-from nginx_stream_lint.streams.declarations import DeclaredProxy, SettingsPosition, nearest_words
+from nginx_stream_lint.streams.declarations import DeclaredProxy, SettingsPosition
 from nginx_stream_lint.util.budget import spending
-from nginx_stream_lint.util.problems import Unreadable
+from nginx_stream_lint.util.problems import Unreadable, nearest_words
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,11 @@ import click
 
 from nginx_stream_lint.cli.common import known_rules
 from nginx_stream_lint.nginx.versions import Version, parse_version
-from nginx_stream_lint.streams.declarations import Declaration, DeclarationMistake, declaration
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+    from nginx_stream_lint.streams.declarations import Declaration
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -51,6 +52,10 @@ def streams_option(
     _: click.Context, __: click.Parameter, values: tuple[str, ...]
 ) -> tuple[Declaration, ...]:
     """Callback of `--stream`."""
+    if not values:
+        return ()
+    from nginx_stream_lint.streams.declaration_syntax import DeclarationMistake, declaration
+
     try:
         return tuple(declaration(value, "--stream declares it") for value in values)
     except DeclarationMistake as mistake:

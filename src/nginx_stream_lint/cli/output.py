@@ -11,9 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nginx_stream_lint.cli.common import columns, try_write
-from nginx_stream_lint.report import FORMATS, parts
+from nginx_stream_lint.report import FORMATS, format_of, parts
 from nginx_stream_lint.report.run import Run
-from nginx_stream_lint.streams.declarations import nearest_words
 from nginx_stream_lint.util.problems import unexpected
 
 if TYPE_CHECKING:
@@ -47,10 +46,8 @@ def targets_of(values: Sequence[str]) -> tuple[Target, ...]:
     """Parse targets such as `sarif=out.sarif`. Raises ValueError."""
     targets: list[Target] = []
     for value in values:
-        name, _equals, file = value.partition("=")
-        if name not in FORMATS:
-            raise ValueError(f'unknown format "{name}"{nearest_words(name, FORMATS)}')
-        targets.append(Target(name, None if file in _STDOUT else file))
+        file = value.partition("=")[2]
+        targets.append(Target(format_of(value), None if file in _STDOUT else file))
     for place in {target.file for target in targets}:
         same = [target.format for target in targets if target.file == place]
         if len(same) > 1:

@@ -10,15 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
-from nginx_stream_lint.analysis.explain import (
-    Explainer,
-    NoServer,
-    explainer_in_front,
-    named_chain,
-)
+from nginx_stream_lint.analysis.explain import NoServer, explainer_in_front, named_chain
+from nginx_stream_lint.analysis.explainer import Explainer
 from nginx_stream_lint.analysis.lint import Detected, Options, detect, read
 from nginx_stream_lint.cli.common import (
-    EXIT_FINDINGS,
     columns,
     missing_package,
     nginx_binary,
@@ -27,6 +22,7 @@ from nginx_stream_lint.cli.common import (
     workspace_of,
     write,
 )
+from nginx_stream_lint.cli.exit_codes import EXIT_FINDINGS
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import PathOption, configuration_options, through_option

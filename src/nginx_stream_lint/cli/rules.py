@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from nginx_stream_lint.analysis.rule_examples import cases, failures
-from nginx_stream_lint.cli.common import EXIT_FINDINGS, columns, known_rules, unusable, write
+from nginx_stream_lint.cli.common import columns, known_rules, unusable, write
+from nginx_stream_lint.cli.exit_codes import EXIT_FINDINGS
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.options import (
     PathOption,
@@ -19,15 +20,14 @@ from nginx_stream_lint.cli.options import (
     complete_rule,
     rules_folder_option,
 )
+from nginx_stream_lint.report.words import SEVERITY_COLOURS
 from nginx_stream_lint.rules.measured import measured
 from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
-from nginx_stream_lint.streams.declarations import nearest_words
+from nginx_stream_lint.util.problems import nearest_words
 
 # seconds of processor time; the shipped examples take 0.1 s at most
 _EXAMPLE_S = 1.0
-
-_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 @click.command(
@@ -187,6 +187,6 @@ def _listed(rules: list[Rule]) -> str:
     lines: list[str] = []
     for rule in rules:
         worst = rule.severity[0][0]
-        severity = click.style(f"{worst:<7}", fg=_COLOURS[worst])
+        severity = click.style(f"{worst:<7}", fg=SEVERITY_COLOURS[worst])
         lines.append(f"{severity}  {rule.name:{width}}  {rule.title}\n")
     return "".join(lines)

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nginx_stream_lint.cli.common import (
-    EXIT_FINDINGS,
-    EXIT_UNUSABLE,
     columns,
     missing_package,
     nginx_binary,
@@ -25,6 +23,7 @@ from nginx_stream_lint.cli.common import (
     workspace_of,
     write,
 )
+from nginx_stream_lint.cli.exit_codes import EXIT_FINDINGS, EXIT_UNUSABLE
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import (

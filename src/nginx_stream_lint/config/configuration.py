@@ -12,8 +12,8 @@ from msgspec import Struct, field
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.config.fragments import fragment_level, is_main, other_level
 from nginx_stream_lint.config.includes import IncludeResolver
+from nginx_stream_lint.config.main_files import plain_name
 from nginx_stream_lint.config.mapped_text import Author, MappedText, has_placeholder
-from nginx_stream_lint.config.recognise import plain_name
 from nginx_stream_lint.config.stock_files import stock_directives
 from nginx_stream_lint.config.tree import (
     Context,
@@ -418,31 +418,43 @@ class _IncludeReader:
                 directive.may_match_more = is_pattern(name)
                 return self._meant(directive) or self._missing(directive)
             path = os.path.join(self.prefix, name) if mounted is None else mounted
-            paths = self.provider.here(path)
+            if is_pattern(path):
+                return self._matching(directive, path)
+            return self._named(directive, path, is_mounted=mounted is not None)
         except LeadsOut as stop:
             return self._missing(directive, stop, is_refused=True)
         except Unreadable as stop:
             self.configuration.problems.append(stop.problem)
             directive.unknown = "it was not looked for"
             return []
+
+    def _matching(self, directive: Directive, pattern: str) -> list[File]:
+        """The files that match a pattern, or their templates. Raises as `Workspace.matching`."""
+        paths = self.provider.workspace.matching(pattern) or self.provider.templates_of(pattern)
         found = [file for one in paths for file in self._parsed(one, directive)]
-        if is_pattern(path):
-            for one in paths:
-                absent = self._absent.get(self.provider.key(one))
-                if isinstance(absent, LeadsOut):
-                    self._refuse_absent(directive, one, absent)
-            return found if paths else self._missing(directive)
-        absent = self._absent.get(self.provider.key(paths[0]))
+        for one in paths:
+            absent = self._absent.get(self.provider.key(one))
+            if isinstance(absent, LeadsOut):
+                self._refuse_absent(directive, one, absent)
+        return found if paths else self._missing(directive)
+
+    def _named(self, directive: Directive, path: str, is_mounted: bool) -> list[File]:
+        """The readings of the file at a path without wildcards, or of its templates."""
+        found = self._parsed(path, directive)
+        absent = None if found else self._absent.get(self.provider.key(path))
+        if absent is not None and not isinstance(absent, LeadsOut):
+            templates = self.provider.templates_of(path)
+            if templates:
+                found = [file for one in templates for file in self._parsed(one, directive)]
+                absent = self._absent.get(self.provider.key(templates[0]))
         if absent is None:
             return found
-        if mounted is not None:
-            return self._missing(directive, absent, is_refused=isinstance(absent, LeadsOut))
-        is_refused = self._is_at_home or self.provider.reads_as_nginx
-        if is_refused:
+        leads_out = isinstance(absent, LeadsOut)
+        if is_mounted:
+            return self._missing(directive, absent, is_refused=leads_out)
+        if self._is_at_home or self.provider.reads_as_nginx:
             return self._missing(directive, absent, is_refused=True)
-        return self._meant(directive) or self._missing(
-            directive, absent, is_refused=isinstance(absent, LeadsOut)
-        )
+        return self._meant(directive) or self._missing(directive, absent, is_refused=leads_out)
 
     @property
     def _is_at_home(self) -> bool:
@@ -511,6 +523,8 @@ class _IncludeReader:
         key = self.provider.key(path)
         if key in self.files:
             return self.files[key]
+        if key in self.provider.workspace.left_out:
+            return []
         parsed: list[File] = []
         try:
             for reading in self.provider.readings(path):

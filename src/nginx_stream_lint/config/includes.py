@@ -7,15 +7,18 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config.deployed import Deployed, DeployedPaths
+from nginx_stream_lint.config.main_files import plain_name
 from nginx_stream_lint.config.mapped_text import MappedText
-from nginx_stream_lint.config.recognise import plain_name
-from nginx_stream_lint.config.repository import IncludeCandidates, Repository
 from nginx_stream_lint.config.templates import readings
 from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.config.repository import IncludeCandidates, Repository
 
 # A path in production: `/etc/nginx/…`, `C:\\nginx\\…`.
 _ABSOLUTE = re.compile(r"/|\\|[A-Za-z]:[/\\]")
@@ -120,6 +123,8 @@ class IncludeResolver:
 
     def mounted(self, argument: str) -> str | None:
         """The repository path of a path in production; None without a mount for it."""
+        if not self._mounts:
+            return None
         path = posixpath.normpath(argument)
         for inside, here in self._mounts:
             if path == inside:
@@ -149,24 +154,9 @@ class IncludeResolver:
             and self.deployed.texts[path].source.is_from_image
         )
 
-    def here(self, path: str) -> list[str]:
-        """The files at a path or pattern; if there are none, those in a templates folder beside it.
-
-        A path without wildcards is returned whether or not it exists. Raises as
-        `Workspace.matching` does.
-        """
-        found = self.workspace.matching(path) if is_pattern(path) else [path]
-        is_there = bool(found) if is_pattern(path) else self._is_there(path)
-        if is_there or self.reads_as_nginx:
-            return found
-        return self._templates_of(path) or found
-
-    def _is_there(self, path: str) -> bool:
-        is_block = bool(self._blocks) and plain_name(path) in self._blocks
-        return is_block or not self.workspace.is_gone(path)
-
-    def _templates_of(self, path: str) -> list[str]:
-        return self.repository_of(path).templates_of(path)
+    def templates_of(self, path: str) -> list[str]:
+        """The templates from which the files at a path or pattern are made, if none is there."""
+        return [] if self.reads_as_nginx else self.repository_of(path).templates_of(path)
 
     def meant(self, argument: str, near: str, main: str) -> IncludeCandidates:
         """The files that an include in `near` most likely means, by the end of its path.
@@ -214,5 +204,7 @@ class IncludeResolver:
     def repository(self, folder: str) -> Repository:
         """The repository for a folder."""
         if folder not in self._repositories:
+            from nginx_stream_lint.config.repository import Repository
+
             self._repositories[folder] = Repository(self.workspace, folder)
         return self._repositories[folder]

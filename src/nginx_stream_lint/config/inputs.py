@@ -21,11 +21,11 @@ from nginx_stream_lint.config.configuration import (
     without_repeats,
 )
 from nginx_stream_lint.config.deployed import Deployed
+from nginx_stream_lint.config.documents import is_markdown, is_yaml, may_embed_nginx
 from nginx_stream_lint.config.fragments import is_main
 from nginx_stream_lint.config.includes import IncludeResolver, Mount
+from nginx_stream_lint.config.main_files import has_http, plain_name
 from nginx_stream_lint.config.mapped_text import MappedText, Regions
-from nginx_stream_lint.config.recognise import has_http, plain_name
-from nginx_stream_lint.config.repository import is_markdown, is_yaml, may_embed_nginx
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.config.templates.detect import may_be_template
 from nginx_stream_lint.config.tree import Directive

@@ -16,7 +16,7 @@ from nginx_stream_lint.util.sinks import MARKS
 PLACEHOLDER = MARKS[0]
 _END_OF_PLACEHOLDER = MARKS[1]
 
-_PLACEHOLDERS = re.compile(f"{PLACEHOLDER}+")
+_HOLES = f"{PLACEHOLDER}+"
 
 
 # Spans of a source, (start, end) each.
@@ -36,7 +36,7 @@ class SourceMapping(NamedTuple):
     source_end: int
 
 
-class SourceEdit(NamedTuple):
+class SourceEdit(Struct, frozen=True):
     """Replace `[start, end)` of a source by `text`; unsafe edits need the user's consent.
 
     `source` is None for the source of the place that is fixed.
@@ -184,11 +184,11 @@ class MappedText(Struct, eq=False):
             begin, stop = self.source_span(start + placeholder.start(), start + placeholder.end())
             return f"{PLACEHOLDER}{self.source.text[begin:stop]}{_END_OF_PLACEHOLDER}"
 
-        return _PLACEHOLDERS.sub(fill, self.text[start:end]).replace(FILLER, "")
+        return re.sub(_HOLES, fill, self.text[start:end]).replace(FILLER, "")
 
 
-_IN_BRACES = re.compile(r"\{\{-?(.{0,500}?)-?\}\}", re.DOTALL)
-_ROOT = re.compile(r"(?<![\w.$)])\$(?![\w$])\.?")
+_IN_BRACES = r"(?s)\{\{-?(.{0,500}?)-?\}\}"
+_ROOT = r"(?<![\w.$)])\$(?![\w$])\.?"
 
 
 def template_key(text: str) -> str:
@@ -199,9 +199,9 @@ def template_key(text: str) -> str:
 
     def in_short(found: re.Match[str]) -> str:
         inner = " ".join(found[1].replace("`", '"').split())
-        return f"{{{{ {_ROOT.sub('.', inner)} }}}}"
+        return f"{{{{ {re.sub(_ROOT, '.', inner)} }}}}"
 
-    return _IN_BRACES.sub(in_short, text.strip())
+    return re.sub(_IN_BRACES, in_short, text.strip())
 
 
 def has_placeholder(text: str) -> bool:

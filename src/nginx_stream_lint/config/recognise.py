@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from nginx_stream_lint.config.fragments import fragment_level, other_level
+from nginx_stream_lint.config.main_files import plain_name
 from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
 from nginx_stream_lint.config.templates import readings
 from nginx_stream_lint.config.tree import (
@@ -39,13 +40,6 @@ _MAX_GUESSED = 256 * 1024  # characters; longer files are never guessed
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
-
-# Suffixes of templates and samples after the final name.
-_SUFFIX = (
-    r"(?i)(?:\.(?:template|sample|example|dist|default|tmpl|tpl|gotmpl|gtpl|ctmpl|tftpl|j2|jinja2?|erb|"
-    r"epp|hbs|handlebars|mustache|liquid|ejs|in|orig))+$"
-)
-_SAMPLE = r"(?i)\.(?:sample|example|dist|default|orig)$"
 
 # Extensions of program sources, data, documents, and files of other programs.
 _OTHER_EXTENSIONS = _words(
@@ -111,7 +105,6 @@ _FIRST_LINE = r"(?m)^[ \t]*([^\s#;][^\n]*)"
 _ASSIGNMENT = r"(?m)^[ \t]*[\w.-]+[ \t]*="
 # A placeholder in braces opens no block.
 _STATEMENT = r"(?m)^[ \t]*([a-z][a-z0-9_]*)(?:[ \t](?:[^\n#;{]|\{\{[^\n{}]*\}\})*)?(?:;|\{(?!\{))"
-_HTTP = re.compile(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
 # The first words of rows in `map`, `geo` and `types`.
 _ROWS = frozenset({"default", "hostnames", "volatile", "ranges", "proxy"})
 # Directives of third-party modules: no evidence for or against nginx.
@@ -127,21 +120,6 @@ _UNAMBIGUOUS = _words(
     location upstream map listen http gzip expires resolver alias rewrite
     """
 )
-
-
-def plain_name(name: str) -> str:
-    """A file's base name without the suffixes of templates and samples."""
-    return re.sub(_SUFFIX, "", re.split(r"[/\\]", name)[-1])
-
-
-def is_sample(name: str) -> bool:
-    """Whether a file's name marks it as an example, which nginx does not read."""
-    return re.search(_SAMPLE, name) is not None
-
-
-def has_http(text: str) -> bool:
-    """Whether a text looks like a main file: one with `http {}`."""
-    return "http" in text and _HTTP.search(text) is not None
 
 
 def looks_like_nginx(text: str) -> bool:

@@ -14,17 +14,16 @@ from functools import cached_property
 
 from msgspec import Struct
 
+from nginx_stream_lint.config.documents import is_markdown, is_yaml, may_embed_nginx
+from nginx_stream_lint.config.main_files import has_http, is_sample, plain_name
 from nginx_stream_lint.config.recognise import (
     MAX_NAMED,
     Verdict,
-    has_http,
     is_called_configuration,
     is_called_nginx,
-    is_sample,
     longest,
     looks_like_nginx,
     may_be_nginx,
-    plain_name,
     plausible,
     recognise,
 )
@@ -40,12 +39,6 @@ _AVAILABLE, _ENABLED = "sites-available", "sites-enabled"
 # A variant among several, one of which a script selects: `app.conf.prod`.
 _VARIANT = r"(\.conf)\.[\w-]+$"
 
-_YAML = (".yaml", ".yml", ".json")
-_MARKDOWN = (".md", ".mdx", ".markdown", ".rst")
-_IN_YAML = (
-    r"(?m)nginx\.(?:ingress\.kubernetes\.io|org|com)/|kind: *(?:Ingress|VirtualServer)\b|"
-    r"^[ ]+(?:server|http|upstream [^\n{]*|location [^\n{]*)[ ]*\{|gateway\.nginx\.org/"
-)
 # Objects of the Gateway API belong to nginx only if something says so: the class of the Gateway, a
 # policy, or the name of a Gateway that is elsewhere.
 _IN_GATEWAY_API = r"gateway\.networking\.k8s\.io/"
@@ -53,16 +46,6 @@ _OF_NGINX = (
     r"gateway\.nginx\.org|gatewayClassName[\"']?: *[\"']?[\w.-]*nginx"
     r"|parentRefs[\"']?:[\s\S]{0,300}?\bname[\"']?: *[\"']?[\w.-]*nginx"
 )
-
-
-def is_yaml(path: str) -> bool:
-    """Whether a file is YAML by its name (or JSON, which is also YAML)."""
-    return path.endswith(_YAML)
-
-
-def is_markdown(path: str) -> bool:
-    """Whether a file is Markdown by its name."""
-    return path.endswith(_MARKDOWN)
 
 
 class _FileSummary(Struct, frozen=True):
@@ -282,13 +265,6 @@ class Repository:
                 is_blank, is_main, is_plausible, is_nginx_like, recognise(name, text)
             )
         return self._looks[path]
-
-
-def may_embed_nginx(path: str, text: str) -> bool:
-    """Whether a document or YAML file may contain nginx text, by a quick search."""
-    if is_markdown(path):
-        return "nginx" in text and "```" in text
-    return re.search(_IN_YAML, text) is not None
 
 
 def _without_samples(places: dict[str, list[str]]) -> list[str]:

@@ -21,6 +21,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER, MappedText
 from nginx_stream_lint.files.source import ENCODING, ERRORS, FILLER
 from nginx_stream_lint.util.problems import Problem, Unreadable
@@ -44,7 +46,7 @@ TOKEN = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPE = re.compile(r"""\\(["'\\trn])""")
+_ESCAPE = r"""\\(["'\\trn])"""
 _DECODED = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
 
 # A statement of bare and plainly quoted words, and the space between statements. It excludes braces
@@ -73,19 +75,17 @@ _PLAIN_WORD = re.compile(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
 _UNSEEN = re.compile(f"[{PLACEHOLDER}{FILLER}]")
 
 # Structure inside Lua: comments and strings hide braces, braces nest.
-_LUA = re.compile(
-    r"""--\[(?P<c>=*)\[(?:.*?\](?P=c)\])?
+_LUA = r"""(?xs)
+      --\[(?P<c>=*)\[(?:.*?\](?P=c)\])?
       | --[^\n]*
       | \[(?P<s>=*)\[(?:.*?\](?P=s)\])?
       | "(?:[^"\\]+|\\.)*"?
       | '(?:[^'\\]+|\\.)*'?
       | [{}]
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+    """
 
 
-class Word(NamedTuple):
+class Word(Struct, frozen=True):
     """A word of a statement: its decoded `value`, and its span including quotes."""
 
     value: str
@@ -133,7 +133,7 @@ class Statements:
     def __iter__(self) -> Iterator[tuple[str, tuple[str, ...], int, int, str]]:
         # Plain tuples in the form of Statement: named ones take as long as everything else.
         text, opened = self._reading.text, self._opened
-        has_unseen = _UNSEEN.search(text) is not None
+        has_unseen = not text.isascii() and _UNSEEN.search(text) is not None
         known = _known
         at = 0
         while not self._is_over:
@@ -330,7 +330,7 @@ def _word(reading: MappedText, match: re.Match[str]) -> Word:
     if _UNSEEN.search(raw):
         value = reading.filled(start, end)
     elif "\\" in raw:
-        value = _ESCAPE.sub(lambda escape: _DECODED[escape[1]], raw)
+        value = re.sub(_ESCAPE, lambda escape: _DECODED[escape[1]], raw)
     else:
         value = raw
     return Word(value, start, end, False) if kind == 1 else Word(value, start - 1, end + 1, True)
@@ -397,7 +397,7 @@ def lua_end(reading: MappedText, start: int) -> tuple[int, Problem | None]:
     """Offset of the brace that closes the Lua code starting at `start`, or why there is none."""
     depth = 1
     end = len(reading.text)
-    for match in _LUA.finditer(reading.text, start):
+    for match in re.compile(_LUA).finditer(reading.text, start):
         piece = match[0]
         if piece == "{":
             depth += 1

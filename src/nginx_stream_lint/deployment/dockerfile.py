@@ -18,7 +18,6 @@ from nginx_stream_lint.deployment.interpolation import MAX_VALUE, substituted
 from nginx_stream_lint.deployment.model import (
     DeployedAt,
     PlacedFile,
-    PublishedPort,
     is_known,
 )
 from nginx_stream_lint.deployment.names import mentions_nginx
@@ -29,7 +28,6 @@ from nginx_stream_lint.deployment.shell import (
     installed,
     is_configuration_path,
 )
-from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
@@ -77,7 +75,6 @@ class BuiltImage(Struct, frozen=True):
     environment: Mapping[str, str | None] = {}
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
-    ports: tuple[PublishedPort, ...] = ()
     installed: Installed | None = None
     installed_at: DeployedAt | None = None
     workdir: str = "/"
@@ -166,26 +163,6 @@ def _heredoc(lines: list[str], offset: int, end: str, has_tabs: bool) -> tuple[s
 
 def build(
     workspace: Workspace,
-    path: str,
-    context: str | None = None,
-    arguments: Mapping[str, str | None] = {},
-    target: str | None = None,
-    is_nginx: bool = True,
-    built: BuiltImages | None = None,
-) -> BuiltImage:
-    """Evaluate the Dockerfile at a path.
-
-    `context` is the folder that COPY reads from; None if it is unknown. `is_nginx` is False if
-    nothing outside the Dockerfile suggests that nginx runs there. If the Dockerfile does not
-    mention nginx either, only its base image is evaluated, which is many times quicker. `built`
-    returns images that other Dockerfiles of the repository build. Raises `Unreadable`.
-    """
-    source = text_of(workspace, path)
-    return build_text(workspace, source, context, arguments, target, is_nginx, built)
-
-
-def build_text(
-    workspace: Workspace,
     source: Source,
     context: str | None = None,
     arguments: Mapping[str, str | None] = {},
@@ -193,7 +170,13 @@ def build_text(
     is_nginx: bool = True,
     built: BuiltImages | None = None,
 ) -> BuiltImage:
-    """Evaluate the text of a Dockerfile, which may be part of another file."""
+    """Evaluate a Dockerfile, whose text may be part of another file.
+
+    `context` is the folder that COPY reads from; None if it is unknown. `is_nginx` False: nothing
+    outside the Dockerfile says that nginx runs there. If the Dockerfile does not mention nginx
+    either, only its base image is evaluated, which is many times quicker. `built` returns images
+    that other Dockerfiles of the repository build. Raises `Unreadable`.
+    """
     found = instructions(source)
     is_nginx = is_nginx or mentions_nginx(source.text)
     made = _Build(workspace, source, found, context, arguments, built).image(target, is_nginx)
@@ -402,7 +385,6 @@ class _Run:
         self.values: dict[str, str | None] = dict(start.environment)
         self.workdir = start.workdir
         self.command, self.entrypoint = start.command, start.entrypoint
-        self.ports = list(start.ports)
         self.installed, self.installed_at = start.installed, start.installed_at
         self.unknown = list(start.unknown)
         self.is_other_source = False
@@ -421,7 +403,6 @@ class _Run:
             self.environment,
             self.command,
             self.entrypoint,
-            tuple(self.ports),
             self.installed,
             self.installed_at,
             self.workdir,
@@ -464,12 +445,6 @@ class _Run:
     def _workdir(self, one: Instruction) -> None:
         self.workdir = self._inside(self._text(_unquoted(one.text)))
         self.layers.folders.add(self.workdir)
-
-    def _expose(self, one: Instruction) -> None:
-        for word in self._text(one.text).split():
-            port, _, protocol = word.partition("/")
-            if is_known(port):
-                self.ports.append(PublishedPort(None, port, protocol or "tcp"))
 
     def _cmd(self, one: Instruction) -> None:
         self.command = _command(one.text)

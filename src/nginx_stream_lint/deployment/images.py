@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import re
 from functools import cache
-from typing import Any
 
 from msgspec import Struct
 
 from nginx_stream_lint.deployment.model import DeployedAt, NginxVersions, PlacedFile, is_known
 from nginx_stream_lint.deployment.names import mentions_nginx
 from nginx_stream_lint.nginx.versions import LAST_OLD, NEW, parse_version
-from nginx_stream_lint.util.data import data_text, table
+from nginx_stream_lint.util.data import table
 
 _FILE = os.path.join(os.path.dirname(__file__), "images.yaml")
 
@@ -29,7 +28,7 @@ _SERIES = r"(\d+\.\d+)(?=$|-)"
 _SUFFIX = r"-nginx(\d+\.\d+\.\d+)(?=$|-)"
 
 
-class ServerImage(Struct, frozen=True):
+class ServerImage(Struct, frozen=True, forbid_unknown_fields=True):
     """Images that run nginx; see `images.yaml`."""
 
     images: tuple[str, ...]
@@ -43,7 +42,7 @@ class ServerImage(Struct, frozen=True):
     without: tuple[str, ...] = ()
 
 
-class SystemRelease(Struct, frozen=True):
+class SystemRelease(Struct, frozen=True, forbid_unknown_fields=True):
     """A release of a Linux distribution, and the nginx in its package manager."""
 
     image: str
@@ -54,14 +53,30 @@ class SystemRelease(Struct, frozen=True):
     source: str
 
 
-class BaseConfiguration(Struct, frozen=True):
+class BaseConfiguration(Struct, frozen=True, forbid_unknown_fields=True):
     """The configuration in an image or package: texts by path."""
 
     source: str
     files: dict[str, str]
 
 
-class ImageTable(Struct, frozen=True):
+class AppImages(Struct, frozen=True, forbid_unknown_fields=True):
+    """Images of an app of the catalogue."""
+
+    app: str
+    images: tuple[str, ...]
+    source: str
+
+
+class ProxyImages(Struct, frozen=True, forbid_unknown_fields=True):
+    """Images of a product of `tiers/products.yaml`."""
+
+    product: str
+    images: tuple[str, ...]
+    source: str
+
+
+class ImageTable(Struct, frozen=True, forbid_unknown_fields=True):
     """The table of images."""
 
     mirrors: tuple[str, ...]
@@ -70,8 +85,8 @@ class ImageTable(Struct, frozen=True):
     systems: tuple[SystemRelease, ...]
     systems_of: tuple[str, ...]
     configurations: dict[str, BaseConfiguration]
-    apps: dict[str, str]
-    proxies: dict[str, str]
+    apps: tuple[AppImages, ...]
+    proxies: tuple[ProxyImages, ...]
 
 
 class ImageName(Struct, frozen=True):
@@ -90,14 +105,9 @@ def images() -> ImageTable:
 
 def read() -> ImageTable:
     """Read the table of images from YAML."""
-    from msgspec import convert
+    from nginx_stream_lint.util.yamlfile import load_records
 
-    from nginx_stream_lint.util.yamlfile import load_text
-
-    raw: dict[str, Any] = load_text(data_text(_FILE))
-    raw["apps"] = {image: row["app"] for row in raw["apps"] for image in row["images"]}
-    raw["proxies"] = {image: row["product"] for row in raw["proxies"] for image in row["images"]}
-    return convert(raw, ImageTable)
+    return load_records(_FILE, ImageTable)
 
 
 def image_name(image: str) -> ImageName:
@@ -141,7 +151,18 @@ def app_of(image: str | None) -> str | None:
     """The app in the catalogue that an image contains."""
     if image is None:
         return None
-    return images().apps.get(image_name(image).repository)
+    return _apps().get(image_name(image).repository)
+
+
+@cache
+def _apps() -> dict[str, str]:
+    return {image: row.app for row in images().apps for image in row.images}
+
+
+@cache
+def proxy_products() -> dict[str, str]:
+    """The products of `tiers/products.yaml` by image."""
+    return {image: row.product for row in images().proxies for image in row.images}
 
 
 def may_name_server(data: bytes) -> bool:

@@ -28,7 +28,6 @@ from nginx_stream_lint.deployment.model import (
     Instance,
     NginxVersions,
     PlacedFile,
-    PublishedPort,
     Service,
     ServiceObject,
     is_known,
@@ -84,11 +83,9 @@ class Container(Struct, frozen=True):
     dockerfile: str | None = None
     mounts: tuple[PlacedFile, ...] = ()
     environment: Mapping[str, str | None] = {}
-    is_environment_complete: bool = True
     entrypoint: tuple[str, ...] | None = None
     command: tuple[str, ...] | None = None
     names: tuple[str, ...] = ()
-    ports: tuple[PublishedPort, ...] = ()
     replicas: int | None = 1
     service_ports: tuple[tuple[int, int], ...] = ()
     in_front: tuple[ProxyInFront, ...] = ()
@@ -111,11 +108,8 @@ def service_of(container: Container) -> Service:
         container.origin,
         container.image,
         container.build,
-        container.dockerfile,
         app_of(container.image) or app_of(base),
         container.names,
-        container.ports,
-        tuple(container.environment.items()),
         container.replicas,
         container.addresses,
         container.selected_by,
@@ -172,12 +166,9 @@ class _Assembly:
             versions,
             tuple(self.layers.files),
             tuple({**self.environment, **self.layers.exported}.items()),
-            container.is_environment_complete,
             command,
             self._main(command),
             container.names,
-            container.ports,
-            container.dockerfile,
             self._is_start_known(words),
             service_ports=container.service_ports,
             environment_at=self._environment_at(),
@@ -332,7 +323,7 @@ class _Assembly:
         for inside, file in self._files_below(folder).items():
             if inside.endswith(suffix) and file.how != "removed":
                 place = posixpath.join(target, inside[len(folder) + 1 :].removesuffix(suffix))
-                self.layers.add(replace(file, inside=place, is_filled=True))
+                self.layers.add(replace(file, inside=place))
 
     def _files_below(self, folder: str) -> dict[str, PlacedFile]:
         """The files below a folder in the container, by path."""

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from nginx_stream_lint.config.deployed import ProxyInFront
 from nginx_stream_lint.config.inputs import STDIN
@@ -25,7 +24,6 @@ from nginx_stream_lint.deployment.model import (
     DeployedAt,
     How,
     PlacedFile,
-    PublishedPort,
     ServiceObject,
     deployed_at,
     is_known,
@@ -125,7 +123,6 @@ def objects(workspace: Workspace, path: str, notes: list[Problem]) -> list[Manif
             _add(notes, Problem(path, 1, 1, "is too long for a manifest", "split it"))
             return []
         text = yaml_reading(source).text if "{{" in source.text else source.text
-        text = re.sub("[\ud800-\udfff]", "?", text)
         found, problems = manifest.documents(source, text)
     except Unreadable as error:
         _add(notes, error.problem)
@@ -169,9 +166,7 @@ def name_in(word: Scalar, source: Source) -> str:
     return template_key(source.text[word.start : word.end])
 
 
-def containers(
-    workspace: Workspace, group: ObjectSet, every: Sequence[ManifestObject]
-) -> Iterator[Container]:
+def containers(group: ObjectSet, every: Sequence[ManifestObject]) -> Iterator[Container]:
     """The containers of the workloads of a set; `every` are all objects of the repository."""
     for one in group.objects:
         path = _WORKLOADS.get(one.kind)
@@ -181,7 +176,7 @@ def containers(
         spec = template.mapping("spec") if template is not None else None
         if template is None or spec is None:
             continue
-        reader = _PodReader(workspace, group, one, template, spec, every)
+        reader = _PodReader(group, one, template, spec, every)
         for item in spec.items("containers"):
             if isinstance(item, Mapping):
                 found = reader.container(item)
@@ -201,14 +196,12 @@ class _PodReader:
 
     def __init__(
         self,
-        workspace: Workspace,
         group: ObjectSet,
         one: ManifestObject,
         template: Mapping,
         spec: Mapping,
         every: Sequence[ManifestObject],
     ) -> None:
-        self.workspace = workspace
         self.group = group
         self.object = one
         self.spec = spec
@@ -217,7 +210,7 @@ class _PodReader:
         self.labels = _texts(labels, one.source)
         self.services = [one for one in group.objects if self._is_selected_by(one)]
         self.addresses: dict[str, int | None] = {}
-        self.names, self.ports = self._reached_by()
+        self.names, self.published = self._reached_by()
         self.in_front = tuple(self._in_front())
 
     def container(self, node: Mapping) -> Container | None:
@@ -233,15 +226,8 @@ class _PodReader:
         for change in one.images:
             if _parts(image_text)[0] == change.image:
                 image_text, image_origin = change.changed(image_text), change.origin
-        environment, is_complete, set_at = self._environment(node)
+        environment, set_at = self._environment(node)
         is_alone = len(self.spec.items("containers")) == 1
-        own_ports = [
-            PublishedPort(host.text, port.text)
-            for item in node.items("ports")
-            if isinstance(item, Mapping)
-            and (host := item.word("hostPort")) is not None
-            and (port := item.word("containerPort")) is not None
-        ]
         inside = {
             word.text
             for item in node.items("ports")
@@ -249,19 +235,7 @@ class _PodReader:
             for key in ("containerPort", "name")
             if (word := item.word(key)) is not None
         }
-        numbers = {
-            word.text: port.text
-            for item in node.items("ports")
-            if isinstance(item, Mapping)
-            and (word := item.word("name")) is not None
-            and (port := item.word("containerPort")) is not None
-        }
-        # A Service may name a port of the container.
-        ports = [
-            replace(port, inside=numbers.get(port.inside, port.inside))
-            for port in self.ports
-            if is_alone or port.inside in inside
-        ]
+        is_reached = is_alone or not inside or bool(inside & self.published)
         return Container(
             shown if not is_alone else one.prefix + one.name + one.suffix,
             self.group.project,
@@ -270,11 +244,9 @@ class _PodReader:
             image_origin,
             mounts=tuple(self._mounts(node, environment)),
             environment=environment,
-            is_environment_complete=is_complete,
             entrypoint=self._words(node.at("command"), environment),
             command=self._words(node.at("args"), environment),
-            names=self.names if is_alone or not inside or ports else (),
-            ports=tuple(dict.fromkeys((*own_ports, *ports))),
+            names=self.names if is_reached else (),
             replicas=self._replicas(),
             service_ports=tuple(self._service_ports(node)),
             in_front=self.in_front,
@@ -302,23 +274,17 @@ class _PodReader:
             _expanded(one.text, environment) for one in node.items if isinstance(one, Scalar)
         )
 
-    def _environment(
-        self, node: Mapping
-    ) -> tuple[dict[str, str | None], bool, dict[str, DeployedAt]]:
-        """The environment, whether all of it is known, and the places that set it."""
+    def _environment(self, node: Mapping) -> tuple[dict[str, str | None], dict[str, DeployedAt]]:
+        """The environment, as far as it is known, and the places that set it."""
         found: dict[str, str | None] = {}
         places: dict[str, DeployedAt] = {}
-        is_complete = True
         for item in node.items("envFrom"):
             if not isinstance(item, Mapping):
                 continue
             name = item.word("configMapRef", "name")
             prefix = item.word("prefix")
             entries = self._config_map(name)
-            if entries is None:
-                is_complete = False
-                continue
-            for key, entry in entries.items():
+            for key, entry in (entries or {}).items():
                 named = (prefix.text if prefix is not None else "") + key
                 found[named], places[named] = self._value(entry), entry.origin
         for item in node.items("env"):
@@ -341,7 +307,7 @@ class _PodReader:
             found[name.text] = None if known is None else self._value(known)
             if known is not None:
                 places[name.text] = known.origin
-        return found, is_complete, places
+        return found, places
 
     def _value(self, entry: ConfigEntry) -> str | None:
         return entry.value if is_known(entry.value) else None
@@ -443,10 +409,10 @@ class _PodReader:
                 return None
         return None
 
-    def _reached_by(self) -> tuple[tuple[str, ...], tuple[PublishedPort, ...]]:
-        """The names of the Services for the pod, and their published ports."""
+    def _reached_by(self) -> tuple[tuple[str, ...], set[str]]:
+        """The names of the Services for the pod, and its ports that they publish, as written."""
         names: list[str] = []
-        ports: list[PublishedPort] = []
+        published: set[str] = set()
         for one in self.services:
             name = one.prefix + one.name + one.suffix
             own = [name]
@@ -463,15 +429,13 @@ class _PodReader:
             self.addresses |= dict.fromkeys(hosts)
             names += [*own, *hosts]
             kind = one.root.word("spec", "type")
+            if kind is None or kind.text not in ("LoadBalancer", "NodePort"):
+                continue
             for item in one.root.items("spec", "ports"):
-                if not isinstance(item, Mapping) or kind is None:
-                    continue
-                port = item.word("port")
-                target = item.word("targetPort") or port
-                outside = port if kind.text == "LoadBalancer" else item.word("nodePort")
-                if kind.text in ("LoadBalancer", "NodePort") and target is not None:
-                    ports.append(PublishedPort(outside.text if outside else None, target.text))
-        return tuple(dict.fromkeys(names)), tuple(ports)
+                if isinstance(item, Mapping):
+                    target = item.word("targetPort") or item.word("port")
+                    published |= set() if target is None else {target.text}
+        return tuple(dict.fromkeys(names)), published
 
     def _selected_by(self, every: bool, inside: set[str]) -> Iterator[ServiceObject]:
         """The Services for the pod: all, or only those with a port of a container."""
@@ -485,13 +449,7 @@ class _PodReader:
 
     def _service_ports(self, node: Mapping) -> Iterator[tuple[int, int]]:
         """The ports of the Services for the pod, each with the port of this container."""
-        by_name = {
-            name.text: port.text
-            for item in node.items("ports")
-            if isinstance(item, Mapping)
-            and (name := item.word("name")) is not None
-            and (port := item.word("containerPort")) is not None
-        }
+        by_name = _ports_by_name(node)
         for one in self.services:
             for item in one.root.items("spec", "ports"):
                 outer = item.word("port") if isinstance(item, Mapping) else None
@@ -534,6 +492,17 @@ class _PodReader:
             and any(names.intersection(_backends(rule, one.source)) for rule in _rules(one))
         ]
         return balancers(self.services, ingresses, self.group.objects)
+
+
+def _ports_by_name(container: Mapping) -> dict[str, str]:
+    """The named ports of a container."""
+    return {
+        name.text: port.text
+        for item in container.items("ports")
+        if isinstance(item, Mapping)
+        and (name := item.word("name")) is not None
+        and (port := item.word("containerPort")) is not None
+    }
 
 
 def _rules(ingress: ManifestObject) -> Iterator[Mapping]:

@@ -10,14 +10,14 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
 from nginx_stream_lint.config.deployed import ProxyInFront, WrittenTimeout
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.kubernetes.manifest import MappingEntry, Scalar
-from nginx_stream_lint.util.data import data_text, table
+from nginx_stream_lint.util.data import table
 
 if TYPE_CHECKING:
     from nginx_stream_lint.deployment.kubernetes import ManifestObject
@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"\d{1,7}")
 _MAX_TEXT = 4096
 
 
-class AnnotatedTimeout(Struct, frozen=True):
+class AnnotatedTimeout(Struct, frozen=True, forbid_unknown_fields=True):
     """A timeout in an annotation; see `load_balancers.yaml`."""
 
     annotation: str
@@ -41,7 +41,7 @@ class AnnotatedTimeout(Struct, frozen=True):
     default: float | None = None
 
 
-class LoadBalancer(Struct, frozen=True):
+class LoadBalancer(Struct, frozen=True, forbid_unknown_fields=True):
     """A row of the table."""
 
     product: str
@@ -61,12 +61,9 @@ def load_balancers() -> tuple[LoadBalancer, ...]:
 
 def read() -> tuple[LoadBalancer, ...]:
     """Read the table from YAML."""
-    from msgspec import convert
+    from nginx_stream_lint.util.yamlfile import load_records
 
-    from nginx_stream_lint.util.yamlfile import load_text
-
-    raw: list[dict[str, Any]] = load_text(data_text(_FILE))
-    return convert(raw, tuple[LoadBalancer, ...], strict=False)
+    return load_records(_FILE, tuple[LoadBalancer, ...])
 
 
 def balancers(

@@ -54,8 +54,7 @@ class PlacedFile(Struct, frozen=True):
 
     `path` is None if its content is not in the repository. `key` is the key of a ConfigMap's data,
     or a heredoc's `<<NAME`, within the file `path`. `changed` is a command that changes the content
-    afterwards. `is_filled`: environment variables are inserted, as by `envsubst`; only those in
-    `variables`, if that is not empty.
+    afterwards.
     """
 
     inside: str
@@ -65,8 +64,6 @@ class PlacedFile(Struct, frozen=True):
     key: str | None = None
     is_folder: bool = False
     changed: DeployedAt | None = None
-    is_filled: bool = False
-    variables: tuple[str, ...] | None = None
 
 
 def file_at(
@@ -102,14 +99,6 @@ class CommandLine(Struct, frozen=True):
     prefix: str | None = None
 
 
-class PublishedPort(Struct, frozen=True):
-    """A port of a container, and that of the machine (None if the system chooses one)."""
-
-    outside: str | None
-    inside: str
-    protocol: str = "tcp"
-
-
 class ServiceObject(Struct, frozen=True):
     """A Kubernetes Service, or a reference to one: its name as written, and the file."""
 
@@ -132,11 +121,8 @@ class Service(Struct, frozen=True):
     origin: DeployedAt
     image: str | None = None
     build: str | None = None
-    dockerfile: str | None = None
     app: str | None = None
     names: tuple[str, ...] = ()
-    ports: tuple[PublishedPort, ...] = ()
-    environment: tuple[tuple[str, str | None], ...] = ()
     replicas: int | None = 1
     addresses: Mapping[str, int | None] = {}
     selected_by: tuple[ServiceObject, ...] = ()
@@ -161,12 +147,9 @@ class Instance(Struct, frozen=True):
     versions: NginxVersions | None = None
     files: tuple[PlacedFile, ...] = ()
     environment: tuple[tuple[str, str | None], ...] = ()
-    is_environment_complete: bool = True
     command: CommandLine | None = None
     main: str | None = None
     names: tuple[str, ...] = ()
-    ports: tuple[PublishedPort, ...] = ()
-    dockerfile: str | None = None
     is_start_known: bool = True
     service_ports: tuple[tuple[int, int], ...] = ()
     in_front: tuple[ProxyInFront, ...] = ()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec import Struct
 
 from nginx_stream_lint.config.deployed import ProxyInFront, WrittenTimeout
-from nginx_stream_lint.deployment.images import image_name, images
+from nginx_stream_lint.deployment.images import image_name, proxy_products
 from nginx_stream_lint.deployment.instance import Container
 from nginx_stream_lint.deployment.model import DeployedAt, is_known
 from nginx_stream_lint.deployment.texts import documents_of, text_of
@@ -57,7 +57,7 @@ def proxies(
     names = frozenset(one.lower() for one in nginx.names)
     yield from _labelled(workspace, nginx)
     for one in neighbours:
-        product = images().proxies.get(_repository(one))
+        product = proxy_products().get(_repository(one))
         if product is None or one is nginx:
             continue
         if product == "cloudflare":

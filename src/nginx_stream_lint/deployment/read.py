@@ -34,7 +34,7 @@ def read_deployment(
     become notes.
     """
     notes: list[Problem] = []
-    containers = _of_compose(workspace, root, files, notes)
+    containers = _of_compose(workspace, files, notes)
     used = {workspace.key(one.dockerfile) for one in containers if one.dockerfile is not None}
     for path in _some([one for one in files if is_dockerfile(one)], notes):
         if workspace.key(path) not in used:
@@ -74,7 +74,7 @@ def _some(paths: Sequence[str], notes: list[Problem]) -> Sequence[str]:
 
 
 def _of_compose(
-    workspace: Workspace, root: str, files: Sequence[str], notes: list[Problem]
+    workspace: Workspace, files: Sequence[str], notes: list[Problem]
 ) -> list[Container]:
     """The containers of compose files."""
     paths = _some([one for one in files if is_compose(one)], notes)
@@ -82,7 +82,7 @@ def _of_compose(
         return []
     from nginx_stream_lint.deployment.compose import projects
 
-    return projects(workspace, paths, notes, root)
+    return projects(workspace, paths, notes)
 
 
 def _of_dockerfile(
@@ -97,7 +97,7 @@ def _of_dockerfile(
     try:
         source = text_of(workspace, path)
         context = dockerfile.context_of(workspace, path, dockerfile.instructions(source), root)
-        made = dockerfile.build_text(workspace, source, context)
+        made = dockerfile.build(workspace, source, context)
     except Unreadable as error:
         notes.append(error.problem)
         return None
@@ -128,4 +128,4 @@ def _of_manifests(
             alone += kubernetes.objects(workspace, path, notes)
     sets += kubernetes.folder_sets(alone)
     every = [one for group in sets for one in group.objects]
-    return [one for group in sets for one in kubernetes.containers(workspace, group, every)]
+    return [one for group in sets for one in kubernetes.containers(group, every)]

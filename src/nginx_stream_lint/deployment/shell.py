@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.deployment.interpolation import MAX_VALUE, interpolated
 from nginx_stream_lint.deployment.model import CommandLine, DeployedAt, PlacedFile, file_at
+from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.workspace import Workspace
 
 _MAX_TEXT = 200_000  # characters of one command that are parsed
@@ -126,7 +127,6 @@ def commands(text: str) -> Iterator[list[str]]:
 def _steps(text: str) -> Iterator[tuple[list[str], bool]]:
     """The simple commands, and whether each certainly runs (depends on no condition)."""
     words: list[str] = []
-    written: list[str] = []
     depth, otherwise = 0, False
     text = text[:_MAX_TEXT].replace("\\\n", " ")
     for token in [*re.findall(_TOKEN, text), "\n"]:
@@ -134,33 +134,15 @@ def _steps(text: str) -> Iterator[tuple[list[str], bool]]:
             continue
         if token not in _ENDS:
             words.append(_unquoted(token))
-            written.append(token)
             continue
         if words:
-            if posixpath.basename(words[0]) == "envsubst":
-                words = [
-                    one
-                    if _is_redirected(words, number)
-                    else _without_expansion(one, written[number])
-                    for number, one in enumerate(words)
-                ]
             while words and words[0] in _KEYWORDS:
                 depth = max(0, depth + _KEYWORDS[words[0]])
                 words = words[1:]
             if words:
                 yield words, depth == 0 and not otherwise
         otherwise = token == "||" or (otherwise and token in ("&&", "|"))
-        words, written = [], []
-
-
-def _is_redirected(words: list[str], number: int) -> bool:
-    return number > 0 and words[number - 1] in ("<", ">", ">>")
-
-
-def _without_expansion(word: str, written: str) -> str:
-    """A word of envsubst; `PLACEHOLDER` for parts that the shell inserts."""
-    is_literal = "$" not in word or written.startswith("'") or "\\$" in written
-    return word if is_literal else PLACEHOLDER
+        words = []
 
 
 def _unquoted(token: str) -> str:
@@ -343,12 +325,11 @@ class Layers:
         heredocs = re.search(_HEREDOC, text) is not None
         for step, is_certain in _steps(_without_heredocs(text) if heredocs else text):
             expanded: list[str] = []
-            for number, word in enumerate(step):
+            for word in step:
                 if word in ("$@", "${@}", "$*"):
                     expanded += self.arguments
                 else:
-                    is_literal = number > 0 and _is_literal(step, number)
-                    expanded.append(word if is_literal else self._expanded(word))
+                    expanded.append(self._expanded(word))
             if not expanded:
                 continue
             self._assign(expanded, is_certain)
@@ -406,7 +387,7 @@ class Layers:
 
         arguments = [one for one in plain[1:] if not one.startswith("-")]
         if program == "envsubst" and outputs and inputs:
-            self._envsubst(inside(inputs[-1]), inside(outputs[-1]), arguments, origin, is_certain)
+            self._envsubst(inside(inputs[-1]), inside(outputs[-1]), origin, is_certain)
             return
         for path in outputs if program not in ("sed", "cat") else ():
             self._written(inside(path), origin)
@@ -439,31 +420,13 @@ class Layers:
                 if flag in ("-o", "-O", "--output"):
                     self._written(inside(value), origin)
 
-    def _envsubst(
-        self, source: str, target: str, names: list[str], origin: DeployedAt, is_certain: bool
-    ) -> None:
+    def _envsubst(self, source: str, target: str, origin: DeployedAt, is_certain: bool) -> None:
         known = self.at(source)
-        if (
-            known is None
-            or known.path is None
-            or not is_certain
-            or PLACEHOLDER in target
-            or "$" in target
-        ):
+        is_known = known is not None and known.path is not None and is_certain
+        if known is None or not is_known or PLACEHOLDER in target or "$" in target:
             self._written(target, origin)
-            return
-        if any(PLACEHOLDER in one for one in names):
-            names = []
-        listed = tuple(re.findall(r"\$\{?([A-Za-z_]\w*)", " ".join(names)))
-        self.add(
-            replace(
-                known,
-                inside=target,
-                origin=origin,
-                is_filled=True,
-                variables=listed if names else None,
-            )
-        )
+        else:
+            self.add(replace(known, inside=target, origin=origin))
 
     def _filtered(
         self,
@@ -502,7 +465,7 @@ class Layers:
         self.folders = {
             one for one in self.folders if one != path and not one.startswith(f"{path}/")
         }
-        if re.search(r"[*?\[]", path):
+        if is_pattern(path):
             # Copy only the present files; later ones do not change the copy.
             known = [one.inside for one in self.files if fnmatchcase(one.inside, path)]
             for one in dict.fromkeys(known):
@@ -539,11 +502,6 @@ def _edited(words: list[str]) -> list[str]:
         elif not word.startswith("-"):
             files.append(word)
     return files if has_commands else files[1:]
-
-
-def _is_literal(words: list[str], number: int) -> bool:
-    """Whether a word is literal for envsubst, which inserts variables itself."""
-    return posixpath.basename(words[0]) == "envsubst" and not _is_redirected(words, number)
 
 
 def is_folder_of_nginx(path: str) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from nginx_stream_lint.files.source import Source, decode
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.kubernetes.manifest import Document, documents
@@ -30,4 +28,4 @@ def documents_of(source: Source, text: str) -> tuple[list[Document], list[Proble
     root = read_plain(text)
     if root is not None:
         return [Document(source, text, root.span, root)], []
-    return documents(source, re.sub("[\ud800-\udfff]", "?", text))
+    return documents(source, text)

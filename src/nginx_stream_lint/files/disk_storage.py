@@ -69,19 +69,23 @@ class DiskStorage:
         elsewhere.
         """
         before = _regular(os.lstat(real))
-        with open(os.open(real, _FLAGS), "rb", buffering=0) as stream:
-            now = _regular(os.fstat(stream.fileno()))
+        descriptor = os.open(real, _FLAGS)  # a file object costs a quarter of the time
+        try:
+            now = _regular(os.fstat(descriptor))
             is_same = (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino)
-            if not is_same or _opened(stream.fileno(), real) != real:
+            if not is_same or _opened(descriptor, real) != real:
                 raise OSError("it was replaced while it was being read")
             # The buffer is allocated in full, and nearly all files are small. Those of /proc report
             # a size of 0.
-            data = more = stream.read(min(now.st_size, limit) + 1)
+            data = os.read(descriptor, min(now.st_size, limit) + 1)
+            more = len(data) != now.st_size
             while more and len(data) <= limit:
-                more = stream.read(min(_CHUNK, limit + 1 - len(data)))
-                data += more or b""
-        if data is None or more is None:
-            raise NotRegular  # such as /proc/kmsg, which would block
+                part = os.read(descriptor, min(_CHUNK, limit + 1 - len(data)))
+                data, more = data + part, bool(part)
+        except BlockingIOError:
+            raise NotRegular from None  # such as /proc/kmsg
+        finally:
+            os.close(descriptor)
         return data
 
     def entries(self, folder: str) -> Iterator[tuple[str, bool]]:

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 
 _MAX_PATH = 4096  # characters: no system opens a longer path
 _WILD = re.compile(r"[*?\[]")
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED = r"(?s)\\(.)"
 
 # The names in a folder, each with whether it is a folder itself; empty if it cannot be listed.
 Entries = Callable[[str], Iterator[tuple[str, bool]]]
@@ -88,5 +88,7 @@ def matching_paths(
 def _plain(pattern: str) -> str:
     """The pattern in the syntax of `fnmatch`."""
     if os.sep != "\\":
-        pattern = _ESCAPED.sub(lambda one: f"[{one[1]}]" if one[1] in "*?[" else one[1], pattern)
+        pattern = re.sub(
+            _ESCAPED, lambda one: f"[{one[1]}]" if one[1] in "*?[" else one[1], pattern
+        )
     return pattern.replace("[^", "[!")

@@ -24,7 +24,7 @@ ERRORS = "surrogateescape"
 FILLER = "\ufdd2"
 # If a file contains one of these itself, its bytes are kept like invalid UTF-8.
 _OWN = {ord(mark): mark.encode().decode("ascii", ERRORS) for mark in (*MARKS, FILLER)}
-_INDENTED = re.compile(r"\{[^\n]*\n([ \t]+)\S")
+_INDENTED = r"\{[^\n]*\n([ \t]+)\S"
 _OWN_START = b"\xef\xb7"
 
 
@@ -57,19 +57,23 @@ class Source(Struct, eq=False, dict=True):
     @cached_property
     def indentation(self) -> str:
         """The indentation of blocks in this text; four blanks if it has none."""
-        match = _INDENTED.search(self.text)
+        match = re.search(_INDENTED, self.text)
         return match[1] if match else "    "
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column (both from 1, the column in characters) of the offset."""
-        self._asked += 1
-        if self._asked < _FEW:
+        if self._is_seldom_asked():
             at, line = self._last
             line += self.text.count("\n", at, offset) - self.text.count("\n", offset, at)
             self._last = offset, line
             return line, offset - self.text.rfind("\n", 0, offset)
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
+
+    def _is_seldom_asked(self) -> bool:
+        """Whether searching is quicker than an index of lines; counts the lookups."""
+        self._asked += 1
+        return self._asked < _FEW
 
     def offset(self, line: int, column: int) -> int:
         """The offset of a line and column (both from 1), or the nearest existing one."""
@@ -86,10 +90,22 @@ class Source(Struct, eq=False, dict=True):
         starts = self._line_starts
         return starts[line - 1], starts[line] - 1 if line < len(starts) else len(self.text)
 
+    def line_start(self, offset: int) -> int:
+        """The offset at which the line of another offset begins."""
+        if self._is_seldom_asked():
+            return self.text.rfind("\n", 0, offset) + 1
+        return self._line_starts[bisect_right(self._line_starts, offset) - 1]
+
+    def line_end(self, offset: int) -> int:
+        """The offset at which the line of another offset ends, without its LF."""
+        if self._is_seldom_asked():
+            found = self.text.find("\n", offset)
+            return len(self.text) if found < 0 else found
+        return self.line_span(bisect_right(self._line_starts, offset))[1]
+
     def blanks_before(self, offset: int) -> tuple[int, bool]:
         """The start of the white space before an offset, and whether its line starts there."""
-        start = self._line_starts[bisect_right(self._line_starts, offset) - 1]
-        at = offset
+        at, start = offset, self.line_start(offset)
         while at > start and self.text[at - 1].isspace():
             at -= 1
         return at, at == start
@@ -99,8 +115,7 @@ class Source(Struct, eq=False, dict=True):
 
         The line end itself is excluded.
         """
-        end = self.line_span(bisect_right(self._line_starts, offset))[1]
-        at = offset
+        at, end = offset, self.line_end(offset)
         while at < end and self.text[at].isspace():
             at += 1
         return at, at == end

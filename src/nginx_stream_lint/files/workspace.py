@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.files.disk_storage import DiskStorage
 from nginx_stream_lint.files.globbing import literal_folder, matching_paths
-from nginx_stream_lint.files.listing import list_files
-from nginx_stream_lint.files.memory_storage import MemoryStorage
 from nginx_stream_lint.files.source import ENCODING, ERRORS, Source, decode
 from nginx_stream_lint.files.storage import IsFolder, NotRegular
 from nginx_stream_lint.util.budget import Budget, Limits, spending
-from nginx_stream_lint.util.git import Steps
 from nginx_stream_lint.util.problems import Absent, LeadsOut, NotAFile, Problem, Unreadable
 
 if TYPE_CHECKING:
@@ -82,8 +79,10 @@ class Workspace:
         self.is_dump = False
         self.notes: dict[str, str] = {}  # notes about a folder, by its path
         self.kept: dict[object, object] = {}  # cached results about these files
+        self.left_out: frozenset[str] = frozenset()  # keys of files that nothing includes
         self._storage = storage
         self._named = named
+        self._readable = tuple(map(_inside, (*roots, *named)))
         self._prefix = ""  # prefix of keys: separates the files of a dump from others
         self._texts: dict[str, bytes] = {}  # by key, in place of stored texts
         self._given: dict[str, str] = {}  # keys of texts that are no files, by name
@@ -126,6 +125,8 @@ class Workspace:
         >>> Workspace.in_memory({"/etc/nginx/nginx.conf": ""}).is_folder("/etc/nginx")
         True
         """
+        from nginx_stream_lint.files.memory_storage import MemoryStorage
+
         return cls(MemoryStorage(files), ("/",), tuple(files), limits=limits)
 
     @classmethod
@@ -137,6 +138,7 @@ class Workspace:
         ('/etc/nginx/nginx.conf',)
         """
         from nginx_stream_lint.files.dump import split_dump
+        from nginx_stream_lint.files.memory_storage import MemoryStorage
 
         files = split_dump(text)
         if files is None:
@@ -145,10 +147,11 @@ class Workspace:
         made.is_dump = True
         return made
 
-    def overlaid(self, texts: Mapping[str, str]) -> Workspace:
+    def overlaid(self, texts: Mapping[str, str], without: Collection[str] = ()) -> Workspace:
         """The same files, but some with other texts: unsaved ones, or fixes to be tried.
 
-        Paths may be keys (see `key`). Files that were read before stay cached and stay charged.
+        Paths may be keys (see `key`). What was read stays read, and counts on. `without` are keys
+        of files that nothing includes, as if they were empty.
 
         >>> before = Workspace.in_memory({"a.conf": "a", "b.conf": "b"})
         >>> after = before.overlaid({"a.conf": "new"})
@@ -159,6 +162,7 @@ class Workspace:
         new = {self.key(path): _encoded(path, text) for path, text in texts.items()}
         made._texts = self._texts | new
         made._sources = {key: one for key, one in self._sources.items() if key not in new}
+        made.left_out = frozenset(without)
         made.budget = self.budget.renewed()
         return made
 
@@ -171,6 +175,8 @@ class Workspace:
 
     def of_dump(self, source: Source, files: Mapping[str, str]) -> Workspace:
         """The files of a dump that is one of our files; `overlaid` texts are for them, too."""
+        from nginx_stream_lint.files.memory_storage import MemoryStorage
+
         made = self._like(MemoryStorage(files), ("/",), tuple(files))
         made._prefix = f"{source.key}\0"
         made._keys, made._given, made._sources = {}, {}, {}
@@ -298,11 +304,7 @@ class Workspace:
         return key not in self._texts and not self._may_read(key.removeprefix(self._prefix))
 
     def _may_read(self, real: str) -> bool:
-        return (
-            self.host
-            or any(_is_below(real, root) for root in self.roots)
-            or any(_is_below(real, one) for one in self._named)
-        )
+        return self.host or f"{real}{os.sep}".startswith(self._readable)
 
     def is_file(self, path: str) -> bool:
         """Whether a regular file is there."""
@@ -372,6 +374,9 @@ class Workspace:
         """
         key = self.key(folder)
         if key not in self._listings:
+            from nginx_stream_lint.files.listing import list_files
+            from nginx_stream_lint.util.git import Steps
+
             found: list[str] = []
             git_root = self.git_root(folder)
             steps = Steps(self.budget.limits.ignore_steps, self.budget.limits.ignore_patterns)
@@ -415,8 +420,12 @@ def _encoded(path: str, text: str) -> bytes:
 
 def _is_below(real: str, folder: str) -> bool:
     """Whether a real path is a folder's, or below it."""
-    inside = folder if folder.endswith(("/", os.sep)) else folder + os.sep
-    return real == folder or real.startswith(inside)
+    return real == folder or real.startswith(_inside(folder))
+
+
+def _inside(folder: str) -> str:
+    """What all real paths in a folder begin with."""
+    return folder if folder.endswith(("/", os.sep)) else folder + os.sep
 
 
 def _root_of(path: str, storage: Storage) -> str:

@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import accumulate
 from operator import attrgetter
 from typing import NamedTuple, Protocol
@@ -163,12 +164,14 @@ def with_complete_fixes(
     for edit in dict.fromkeys(edit for own in done.safe_edits.values() for edit in own):
         safe.setdefault(edit.start, []).append(edit)
 
-    # Two nginx of a deployment may have findings with the same fix, which counts for the first.
-    written: dict[bool, dict[tuple[int, int], list[tuple[Edit, ...]]]] = {True: {}, False: {}}
-    for is_safe, found in ((True, done.safe_edits), (False, done.edits)):
-        for own in found.values():
+    @cache
+    def written(is_safe: bool) -> Mapping[tuple[int, int], Sequence[tuple[Edit, ...]]]:
+        """The edits of all fixes of a kind, by the source and start of each."""
+        found: dict[tuple[int, int], list[tuple[Edit, ...]]] = {}
+        for own in (done.safe_edits if is_safe else done.edits).values():
             for edit in own:
-                written[is_safe].setdefault((id(edit.source), edit.start), []).append(own)
+                found.setdefault((id(edit.source), edit.start), []).append(own)
+        return found
 
     def complete(number: int, finding: Finding) -> Finding:
         fix = finding.fix
@@ -177,7 +180,9 @@ def with_complete_fixes(
         is_safe = fix.applicability == "safe"
         edits = (done.safe_edits if is_safe else done.edits).get(number, ())
         if not edits:
-            edits = _including(fix, written[is_safe])
+            # Two nginx of a deployment may have findings with the same fix, which counts for the
+            # first.
+            edits = _including(fix, written(is_safe))
         if not edits:
             return finding.with_fix(replace(fix, applicability="manual", edits=()))
         title = fix.title if is_safe else f"{fix.title}{_safe_part(edits, safe)}"
@@ -535,31 +540,28 @@ class FixHistory:
 
         All of them together, in the order of the findings, produce the current texts.
         """
+        already_joined = len(self._joined)
+        owned: dict[str, list[tuple[Edit, frozenset[int]]]] = {}
         for path, before in self._before.items():
-            if apply_edits(before.text, self._all_edits(path)) != self._now[path].text:
+            owned[path] = list(self._edits_of(path))
+            if apply_edits(before.text, _all_edits(owned[path])) != self._now[path].text:
                 # Edits of several findings in one place depend on their order, so they are merged.
                 for gap in self._gaps(path):
                     owners = sorted({owner for one in gap for owner in one.owners})
                     for one in owners[1:]:
                         self._join(owners[0], one)
+        if len(self._joined) > already_joined:
+            owned = {path: list(self._edits_of(path)) for path in self._before}
         members: dict[int, list[int]] = {}
         for number in range(len(self._first or ())):
             members.setdefault(self._group(number), []).append(number)
         found: dict[int, list[Edit]] = {}
-        for path in self._before:
-            for edit, groups in self._edits_of(path):
+        for edits in owned.values():
+            for edit, groups in edits:
                 for group in groups:
                     for number in members[group]:
                         found.setdefault(number, []).append(edit)
-        return {number: tuple(edits) for number, edits in found.items()}
-
-    def _all_edits(self, path: str) -> list[Edit]:
-        """The edits of one file that result from applying the fixes of all findings."""
-        by_owner: dict[int, list[Edit]] = {}
-        for edit, owners in self._edits_of(path):
-            for owner in owners:
-                by_owner.setdefault(owner, []).append(edit)
-        return compatible(Fix("", "safe", "", tuple(by_owner[owner])) for owner in sorted(by_owner))
+        return {number: tuple(own) for number, own in found.items()}
 
     def _edits_of(self, path: str) -> Iterable[tuple[Edit, frozenset[int]]]:
         """The edits of one file, each with the groups of findings that it is for."""
@@ -586,6 +588,15 @@ class FixHistory:
                 gap = []
         if gap:
             yield gap
+
+
+def _all_edits(owned: Iterable[tuple[Edit, frozenset[int]]]) -> list[Edit]:
+    """The edits of one file that result from applying the fixes of all findings."""
+    by_owner: dict[int, list[Edit]] = {}
+    for edit, owners in owned:
+        for owner in owners:
+            by_owner.setdefault(owner, []).append(edit)
+    return compatible(Fix("", "safe", "", tuple(by_owner[owner])) for owner in sorted(by_owner))
 
 
 def _about(finding: Finding) -> tuple[str, ...]:

@@ -441,7 +441,7 @@ def _insert_map(value: str, server: Level) -> Edit:
         return Edit(source, first.start, first.start, f"{' '.join(map(str.strip, lines))} ")
     indent = source.text[start : first.start]
     while start:
-        above = source.line_span(source.position(start - 1)[0])[0]
+        above = source.line_start(start - 1)
         if not source.text[above:start].lstrip().startswith("#"):
             break
         start = above
@@ -523,7 +523,7 @@ def _insert_behind(source: Source, start: int, end: int, line: str, opening: boo
         # Something else is on the line, so stay on it.
         return Edit(source, end, end, f" {line}")
     indent = text[line_start:start]
-    stop = source.line_span(source.position(end)[0])[1]
+    stop = source.line_end(end)
     newline = "\n"
     if stop < len(text) and text[stop - 1] == "\r":
         stop -= 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.fixes.apply import apply_edits, compatible
@@ -11,21 +12,28 @@ from nginx_stream_lint.rules.finding import Edit, Finding
 
 # What the fixes of ten equal locations lead to, those of more lead to as well.
 _MOST_OF_A_KIND = 10
+_COMMENT = re.compile(r"#[^\n]*")
 
 
-def sample(findings: Sequence[Finding]) -> dict[str, str]:
+def sample(
+    findings: Sequence[Finding], named: Collection[str] = ()
+) -> tuple[dict[str, str], set[str]]:
     """Return texts by key: with all fixes, and without the locations that repeat others.
 
     Locations are of one kind if the same rules report them, and their fixes write the same text.
-    After the first `_MOST_OF_A_KIND`, more are left out. Empty if none can be.
+    After the first `_MOST_OF_A_KIND`, more are left out. Empty if none can be. The second value has
+    the keys of files of which only comments are left. Those that the user `named` are not among
+    them: on its own, such a file is refused.
     """
     left_out, kept = _divided(findings)
     if not left_out:
-        return {}
+        return {}, set()
     edits: dict[Source, list[Edit]] = {}
     for edit in (*compatible(one.fix for one in kept if one.fix is not None), *left_out):
         edits.setdefault(edit.source, []).append(edit)
-    return {source.key: apply_edits(source.text, own) for source, own in edits.items()}
+    texts = {source.key: apply_edits(source.text, own) for source, own in edits.items()}
+    without_rest = {key for key, text in texts.items() if not _COMMENT.sub("", text).strip()}
+    return texts, without_rest.difference(named)
 
 
 def _divided(findings: Iterable[Finding]) -> tuple[list[Edit], list[Finding]]:

@@ -202,11 +202,8 @@ def _shown(lines: tuple[int, ...], behind: int) -> list[tuple[str, int]]:
     `lines` are those before and, from the index `behind` on, those after. Each line to show comes
     with its mark and its index; an index past the end is the sign for omitted lines.
     """
-    import difflib
-
-    old, new = lines[:behind], lines[behind:]
     merged: list[tuple[str, int]] = []
-    for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, False).get_opcodes():
+    for tag, i, j, k, m in _changes(lines[:behind], lines[behind:]):
         if tag == "equal":
             merged += [("  ", behind + at) for at in range(k, m)]
         else:
@@ -223,3 +220,24 @@ def _shown(lines: tuple[int, ...], behind: int) -> list[tuple[str, int]]:
         elif at - 1 in near:
             shown.append(("  ", len(lines)))
     return shown
+
+
+def _changes(
+    old: tuple[int, ...], new: tuple[int, ...]
+) -> Sequence[tuple[str, int, int, int, int]]:
+    """The stretches of two texts, as `difflib.SequenceMatcher.get_opcodes` gives them."""
+    both = min(len(old), len(new))
+    head = next((at for at in range(both) if old[at] != new[at]), both)
+    left = both - head
+    tail = next((at for at in range(left) if old[-1 - at] != new[-1 - at]), left)
+    i, k = len(old) - tail, len(new) - tail
+    if i > head and k > head:
+        import difflib
+
+        return difflib.SequenceMatcher(None, old, new, False).get_opcodes()
+    # The usual fix only adds lines at one place.
+    return [
+        ("equal", 0, head, 0, head),
+        ("insert" if k > head else "delete", head, i, head, k),
+        ("equal", i, len(old), k, len(new)),
+    ]

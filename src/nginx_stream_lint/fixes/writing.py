@@ -8,16 +8,9 @@ from contextlib import ExitStack
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.files.source import ENCODING, ERRORS
+from nginx_stream_lint.files.workspace import HOST_FOLDERS
 from nginx_stream_lint.util.git import is_below, repository_root
 from nginx_stream_lint.util.replacing import Refused, Replacement, remove_stale
-
-# nginx's own folders: their files belong together, with or without a repository.
-_HOST_FOLDERS = (
-    "/etc/nginx",
-    "/usr/local/nginx/conf",
-    "/usr/local/etc/nginx",
-    "/usr/local/openresty/nginx/conf",
-)
 
 
 class NotWritten(Exception):
@@ -41,7 +34,7 @@ def roots_of(paths: Iterable[str]) -> tuple[str, ...]:
     roots: dict[str, None] = {}
     for path in paths:
         folder = os.path.realpath(path if os.path.isdir(path) else os.path.dirname(path))
-        host = next((one for one in _HOST_FOLDERS if is_below(folder, one)), None)
+        host = next((one for one in HOST_FOLDERS if is_below(folder, one)), None)
         roots[repository_root(folder) or host or folder] = None
     return tuple(roots)
 

@@ -6,15 +6,22 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Literal, get_args
 
 from msgspec import Struct
 
 from nginx_stream_lint.config.mapped_text import has_placeholder
-from nginx_stream_lint.util.data import data_text
-from nginx_stream_lint.util.yamlfile import load_text
+from nginx_stream_lint.util.yamlfile import load_records
 
-LEVELS = ("main", "events", "http", "upstream", "server", "location")
+# The blocks that a controller's template writes directives in.
+BlockName = Literal["main", "events", "http", "upstream", "server", "location"]
+LEVELS: tuple[BlockName, ...] = get_args(BlockName)
+
+# How a controller reads a value; the comments at the top of the tables explain these words.
+ValueForm = Literal[
+    "seconds", "number", "size", "time", "on/off", "boolean", "negated", "word", "words", "each",
+    "conditions", "buffers",
+]  # fmt: skip
 
 # Go's strconv.ParseBool.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
@@ -52,14 +59,14 @@ _HINTS = {
 }
 
 
-class Setting(Struct, frozen=True):
+class Setting(Struct, frozen=True, forbid_unknown_fields=True):
     """A directive with the annotation, key or field that sets it; see annotations/*.yaml.
 
     `field` is a field of an upstream, or a path of fields in a policy's `spec`.
     """
 
     directive: str
-    value: str
+    value: ValueForm
     grpc: str | None = None
     annotation: str | None = None
     key: str | None = None
@@ -101,7 +108,7 @@ def is_true(text: str) -> bool:
     return text in _TRUE
 
 
-class Controller(Struct, frozen=True):
+class Controller(Struct, frozen=True, forbid_unknown_fields=True):
     """A controller: its name, its annotation prefixes, and its settings by level.
 
     `class_controllers` are its names in an IngressClass, `config_maps` matches the usual names of
@@ -113,10 +120,10 @@ class Controller(Struct, frozen=True):
     name: str
     prefixes: tuple[str, ...]
     class_controllers: tuple[str, ...]
-    config_maps: re.Pattern[str]
+    config_maps: str
     snippets: Mapping[str, str]
     http2: str
-    settings: Mapping[str, tuple[Setting, ...]]
+    settings: Mapping[BlockName, tuple[Setting, ...]]
     code: frozenset[str]
     left_out: frozenset[str]
 
@@ -125,6 +132,10 @@ class Controller(Struct, frozen=True):
         """All keys of its ConfigMap."""
         rows = (row.key for level in LEVELS for row in self.settings[level] if row.key)
         return frozenset(rows) | {"http-snippet", "http-snippets", "server-snippet", "use-http2"}
+
+    def may_read(self, config_map: str) -> bool:
+        """Whether a ConfigMap has one of the usual names of this controller's."""
+        return re.fullmatch(self.config_maps, config_map) is not None
 
     def short(self, annotation: str) -> str | None:
         """An annotation's name without the controller's prefix; None for other annotations."""
@@ -141,21 +152,13 @@ class Controller(Struct, frozen=True):
         return None
 
 
+def _file(name: str) -> str:
+    return os.path.join(os.path.dirname(__file__), "annotations", f"{name}.yaml")
+
+
 @cache
 def _load(name: str) -> Controller:
-    text = data_text(os.path.join(os.path.dirname(__file__), "annotations", f"{name}.yaml"))
-    raw: dict[str, Any] = load_text(text)
-    return Controller(
-        name=raw["name"],
-        prefixes=tuple(raw["prefixes"]),
-        class_controllers=tuple(raw["class_controllers"]),
-        config_maps=re.compile(raw["config_maps"]),
-        snippets=raw["snippets"],
-        http2=raw["http2"],
-        settings={level: tuple(Setting(**row) for row in raw[level]) for level in LEVELS},
-        code=frozenset(raw["code"]),
-        left_out=frozenset(raw["left_out"]),
-    )
+    return load_records(_file(name), Controller)
 
 
 def ingress_nginx() -> Controller:
@@ -168,7 +171,7 @@ def nginx_org() -> Controller:
     return _load("nginx-org")
 
 
-class GatewayFabric(Struct, frozen=True):
+class GatewayFabric(Struct, frozen=True, forbid_unknown_fields=True):
     """NGINX Gateway Fabric: its name, the start of its class's controller, and its policies.
 
     `policies` are the settings of each kind of policy.
@@ -190,14 +193,4 @@ class GatewayFabric(Struct, frozen=True):
 @cache
 def gateway_fabric() -> GatewayFabric:
     """NGINX Gateway Fabric, of nginx.org."""
-    path = os.path.join(os.path.dirname(__file__), "annotations", "gateway-fabric.yaml")
-    raw: dict[str, Any] = load_text(data_text(path))
-    return GatewayFabric(
-        name=raw["name"],
-        class_controller=raw["class_controller"],
-        policies={
-            kind: tuple(Setting(**row) for row in rows)
-            for kind, rows in raw.items()
-            if kind.endswith("Policy")
-        },
-    )
+    return load_records(_file("gateway-fabric"), GatewayFabric)

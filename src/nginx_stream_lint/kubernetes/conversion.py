@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 from nginx_stream_lint.config.mapped_text import (
     PLACEHOLDER,
@@ -12,8 +13,7 @@ from nginx_stream_lint.config.mapped_text import (
     without_marks,
 )
 from nginx_stream_lint.config.tree import parse
-from nginx_stream_lint.files.source import Source
-from nginx_stream_lint.kubernetes.controllers import Controller, Setting, is_true
+from nginx_stream_lint.kubernetes.controllers import BlockName, Controller, Setting, is_true
 from nginx_stream_lint.kubernetes.manifest import Document, MappingEntry, Scalar, Span
 from nginx_stream_lint.kubernetes.nginx_text import Arg, NginxText, quoted
 from nginx_stream_lint.kubernetes.resources import (
@@ -22,13 +22,13 @@ from nginx_stream_lint.kubernetes.resources import (
     Ingress,
     IngressPath,
     Resource,
+    host_name,
 )
 from nginx_stream_lint.util.budget import in_force
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
-_PLACEHOLDER = "placeholder"
 _MAX_PORT = 65535
-# Path of the certificate if a real nginx runs the text; see `translate.runnable`.
+# Generated configurations have a certificate in these files.
 CERTIFICATE = "/etc/nginx/secrets/tls.pem"
 KEY = "/etc/nginx/secrets/tls.key"
 
@@ -36,17 +36,14 @@ KEY = "/etc/nginx/secrets/tls.key"
 class Writer:
     """Writes nginx text from a document's values; `problems` are values that it cannot read.
 
-    `place` is the offset in the document for directives that come from no value. `runs`: the text
-    is for a real nginx, so it gets no placeholders.
+    `place` is the offset in the document that stands for what no value says.
     """
 
-    def __init__(self, controller_name: str, document: Document, place: int, runs: bool) -> None:
+    def __init__(self, controller_name: str, document: Document, place: int) -> None:
         self.controller_name = controller_name
         self.document = document
         self.place = place
-        self.runs = runs
-        most = in_force().left("made")
-        self.text = NginxText(place, _PLACEHOLDER if runs else None, most)
+        self.text = NginxText(place, in_force().left("made"))
         self._mistakes: dict[int, tuple[Problem, ...]] = {}  # in snippets, by their places
         self.problems: list[Problem] = []
 
@@ -66,10 +63,6 @@ class Writer:
         """Write a directive with the value that a setting has in an entry."""
         word = word_of(entry)
         text = word.text.strip()
-        if has_placeholder(text) and self.runs:
-            if row.default is not None:
-                self.default(name, row, None)
-            return
         if not row.accepts(text):
             self.problem(
                 entry.span.start,
@@ -117,8 +110,6 @@ class Writer:
             return
         word = entry.value
         lines = word.lines or ((word.text, word.span),)
-        if self.runs:
-            lines = tuple((re.sub(f"{PLACEHOLDER}+", "1", text), span) for text, span in lines)
         mistakes = self._mistakes.get(word.start)
         if mistakes is None:  # first use: a snippet is inserted into every location
             mistakes = self._mistakes[word.start] = self._mistakes_in(lines)
@@ -144,9 +135,8 @@ class Converter(Writer):
         controller: Controller,
         resource: Resource,
         settings: ControllerSettings | None,
-        runs: bool,
     ) -> None:
-        super().__init__(controller.name, resource.document, resource.place, runs)
+        super().__init__(controller.name, resource.document, resource.place)
         self.controller = controller
         self.resource = resource
         self.data = settings.data.entries if settings is not None else {}
@@ -170,7 +160,7 @@ class Converter(Writer):
     def others(self, write: Callable[[Converter], None], which: Iterable[Converter]) -> None:
         """Write a part of other resources, and include it here."""
         for other in which:
-            other.text = NginxText(other.place, _PLACEHOLDER if self.runs else None)
+            other.text = NginxText(other.place)
             write(other)
             self.include(other)
 
@@ -228,7 +218,7 @@ class Converter(Writer):
     # Rows
 
     def rows(
-        self, level: str, fields: Mapping[str, MappingEntry] | None = None, grpc: bool = False
+        self, level: BlockName, fields: Mapping[str, MappingEntry] | None = None, grpc: bool = False
     ) -> None:
         """Write the directives of a level that have a setting in the controller's table.
 
@@ -242,10 +232,7 @@ class Converter(Writer):
             if entry is not None:
                 self.row(name, row, entry)
             elif self.unknown is not None and row.annotation and fields is None:
-                if not self.runs:
-                    self.text.line(name, (PLACEHOLDER, self.unknown), at=self.unknown)
-                elif row.default is not None:
-                    self.default(name, row, None)
+                self.text.line(name, (PLACEHOLDER, self.unknown), at=self.unknown)
             elif row.default is not None:
                 self.default(name, row, None)
 
@@ -264,25 +251,38 @@ class Converter(Writer):
 
     @property
     def head(self) -> Span:
-        """Write a comment that names the resource."""
+        """The first line of the resource."""
         end = self.document.text.find("\n", self.resource.place)
         end = len(self.document.text) if end < 0 else end
         line = self.document.text[self.resource.place : end]
         return Span(self.resource.place, self.resource.place + len(line.rstrip()))
 
-    def servers(self, hosts: Sequence[Host]) -> list[list[Host]]:
-        """Group hosts with equal names, because they form one server."""
+    @property
+    def hosts(self) -> Sequence[Host]:
+        """The hosts of the Ingress; if it has none, one that stands for all."""
+        return self.ingress.hosts or (Host(None, (), self.head),)
+
+    def servers(self) -> list[list[Host]]:
+        """The hosts, grouped by their names as written: equal ones form one server."""
         found: dict[str, list[Host]] = {}
-        for host in hosts:
+        for host in self.hosts:
             name = host.name
             text = self.document.source.text[name.start : name.end] if name is not None else ""
             found.setdefault(text, []).append(host)
         return list(found.values())
 
-    def paths(self, host: Host) -> list[IngressPath]:
-        """The paths of a host; without any, all of it goes to the default backend."""
+    @cached_property
+    def by_host(self) -> dict[str, list[Host]]:
+        """The hosts that form one server, by their name."""
+        return {host_name(same): same for same in self.servers()}
+
+    def paths(self, hosts: Iterable[Host]) -> list[IngressPath]:
+        """The paths of hosts; without any, all of a host goes to the default backend."""
+        return [path for host in hosts for path in self._paths(host)]
+
+    def _paths(self, host: Host) -> Sequence[IngressPath]:
         if host.paths:
-            return list(host.paths)
+            return host.paths
         resource = self.resource
         default = resource.default if isinstance(resource, Ingress) else None
         span = host.name.span if host.name is not None else host.span
@@ -332,36 +332,3 @@ def service_address(port: Scalar | None) -> str:
     number = port.text if port is not None else ""
     is_number = re.fullmatch(r"[0-9]{1,5}", number) is not None
     return f"127.0.0.1:{number}" if is_number and 0 < int(number) <= _MAX_PORT else "127.0.0.1"
-
-
-_THIRD_PARTY = re.compile(
-    r"more_\w+|\w+_by_lua(?:_\w+)?|lua_\w+|modsecurity\w*|opentelemetry\w*|opentracing\w*|otel_\w+"
-    r"|brotli\w*|geoip2?\w*|set_escape_uri|vhost_traffic_\w+|js_\w+|auth_digest\w*|jaeger_\w+"
-    r"|zipkin_\w+|datadog_\w+|headers_more\w*|subs_filter\w*|http2_push\w*|auth_jwt\w*|perl\w*"
-    r"|load_module|pagespeed|image_filter\w*|xslt_\w+"
-)
-
-
-_INCLUDED = re.compile(r"(?m)^[ ]*include ((?:gateway|ingress)-part-[0-9]+);\n")
-
-
-def with_parts(text: str, parts: Mapping[str, NginxText]) -> str:
-    """nginx text with the parts that it includes."""
-    return _INCLUDED.sub(lambda found: with_parts(parts[found[1]].text, parts), text)
-
-
-def without_modules(text: str) -> str:
-    """nginx text without the directives of modules that a plain nginx lacks."""
-    file = parse(Source("", text))
-    edits: list[tuple[int, int]] = []
-    work = list(file.directives)
-    while work:
-        directive = work.pop()
-        if _THIRD_PARTY.fullmatch(directive.name) or directive.name == "include":
-            end = directive.end if directive.block is None else directive.block_end + 1
-            edits.append((directive.start, end))
-        else:
-            work += directive.block or []
-    for start, end in sorted(edits, reverse=True):
-        text = text[:start] + text[end:]
-    return text

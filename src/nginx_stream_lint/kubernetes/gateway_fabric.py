@@ -1,5 +1,6 @@
 """The nginx configuration that NGINX Gateway Fabric generates for a Gateway and its routes.
 
+`annotations/gateway-fabric.yaml` has the fields of policies, this module everything else.
 Follows internal/controller/nginx/config/*_template.go and the generators in its policies/ folder
 of release 2.6.7. As there, the settings of a policy are a file that the blocks include. njs code of
 the controller is replaced by nginx directives: matches of methods, headers and parameters by `if`,
@@ -97,8 +98,8 @@ class Plan(Struct, frozen=True, eq=False):
 class GatewayPart(Writer):
     """A file of the configuration, written from one document for the object `subject`."""
 
-    def __init__(self, name: str, subject: ApiObject, runs: bool) -> None:
-        super().__init__(gateway_fabric().name, subject.document, subject.place, runs)
+    def __init__(self, name: str, subject: ApiObject) -> None:
+        super().__init__(gateway_fabric().name, subject.document, subject.place)
         self.name = name
         self.subject = subject
 
@@ -114,10 +115,9 @@ class GatewayPart(Writer):
                 self.row(row.directive, row, entry)
 
     def _buffers(self, name: str, number: Scalar, size: Scalar, entry: MappingEntry) -> None:
-        if has_placeholder(number.text + size.text):
-            if not self.runs:
-                self.text.line(name, number, size, at=entry.span)
-        elif re.fullmatch(r"[0-9]+", number.text) and re.fullmatch(r"[0-9]+[kKmMgG]?", size.text):
+        is_number = re.fullmatch(r"[0-9]+", number.text) is not None
+        is_size = re.fullmatch(r"[0-9]+[kKmMgG]?", size.text) is not None
+        if has_placeholder(number.text + size.text) or (is_number and is_size):
             self.text.line(name, number, size, at=entry.span)
         else:
             self.problem(
@@ -163,11 +163,10 @@ class _GatewayServer(Struct, eq=False):
 class GatewayConverter:
     """Writes the files for a `Plan`: `root` is the main one."""
 
-    def __init__(self, plan: Plan, runs: bool) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.runs = runs
         self.parts: dict[str, GatewayPart] = {}
-        self.root = GatewayPart("", plan.first, runs)
+        self.root = GatewayPart("", plan.first)
         self._policies: dict[tuple[int, str], GatewayPart] = {}
         self._matches = {id(route): list(matches(route)) for route in plan.routes}
         self._upstreams: dict[tuple[str | None, str, str], str] = {}
@@ -222,7 +221,7 @@ class GatewayConverter:
 
     def _part(self, subject: ApiObject) -> GatewayPart:
         name = f"gateway-part-{len(self.parts)}"
-        made = self.parts[name] = GatewayPart(name, subject, self.runs)
+        made = self.parts[name] = GatewayPart(name, subject)
         return made
 
     def _include(self, where: Writer, part: GatewayPart, even_empty: bool = False) -> None:

@@ -11,13 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from nginx_stream_lint.config.configuration import Configuration, read_from
+from nginx_stream_lint.config.documents import is_yaml
 from nginx_stream_lint.config.includes import IncludeResolver
 from nginx_stream_lint.config.mapped_text import MappedText
-from nginx_stream_lint.config.repository import is_yaml
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.kubernetes.controllers import gateway_fabric
-from nginx_stream_lint.kubernetes.conversion import CERTIFICATE, KEY, with_parts, without_modules
 from nginx_stream_lint.kubernetes.gateway_api import (
     CONCERNS,
     OF_NGINX,
@@ -75,9 +74,8 @@ def gateway_configurations(
 
 
 def read_objects(reading: MappedText) -> list[ApiObject]:
-    """The objects of a YAML text; invalid documents are skipped and reported elsewhere."""
-    text = re.sub("[\ud800-\udfff]", "?", reading.text)
-    return objects(documents(reading.source, text)[0])
+    """The objects of a YAML text; invalid documents are problems of its other readings."""
+    return objects(documents(reading.source, reading.text)[0])
 
 
 def _around(own: Sequence[MappedText], keys: set[str], files: IncludeResolver) -> list[MappedText]:
@@ -215,12 +213,12 @@ def _members(plan: Plan) -> Iterator[ApiObject]:
             yield from plan.objects.policies(one, kind)
 
 
-def made(plan: Plan, runs: bool) -> GatewayConverter:
+def made(plan: Plan) -> GatewayConverter:
     """Write the files of a Gateway; the run's budget is charged for them."""
     source, span = plan.first.document.source, plan.first.span
     place = source.name, *source.position(span.start)
     budget = in_force()
-    converter = GatewayConverter(plan, runs)
+    converter = GatewayConverter(plan)
     try:
         converter.make()
     except TooLong:
@@ -233,7 +231,7 @@ def made(plan: Plan, runs: bool) -> GatewayConverter:
 def _configuration(
     plan: Plan, files: IncludeResolver, keys: set[str], own: Sequence[MappedText]
 ) -> Configuration:
-    converter = made(plan, False)
+    converter = made(plan)
     conditional = {one.source.key: one.conditional for one in own}
 
     def reading(part: GatewayPart) -> MappedText:
@@ -256,12 +254,3 @@ def _configuration(
         found.about = frozenset(keys)
         found.problems = [one for one in found.problems if files.key(one.file) in keys]
     return found
-
-
-def runnable(plan: Plan, certificate: str, key: str) -> str:
-    """The configuration of a Gateway as one text for a real nginx; see `translate.runnable`."""
-    converter = made(plan, True)
-
-    parts = {name: part.text for name, part in converter.parts.items()}
-    text = without_modules(with_parts(converter.root.text.text, parts))
-    return text.replace(CERTIFICATE, certificate).replace(KEY, key)

@@ -1,5 +1,6 @@
 """The nginx configuration that ingress-nginx generates from an Ingress.
 
+`annotations/ingress-nginx.yaml` has the annotations that set one directive, this module all others.
 Follows rootfs/etc/nginx/template/nginx.tmpl of release 1.15.1. Lua code of the controller is
 replaced by nginx directives: the balancer by an upstream for each service, the redirect to HTTPS by
 `if`.
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import re
-from functools import cached_property
 
 from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.kubernetes.controllers import Setting
@@ -128,32 +128,23 @@ class IngressNginxConverter(Converter):
         self._http_part(seen)
         self.others(lambda one: _of(one)._http_part(seen), self.followers)
         known: set[str] = set()
-        for same in self.servers(self._hosts):
+        for same in self.servers():
             known.add(host_name(same))
             self._server(same)
         self.others(lambda one: _of(one)._other_servers(known), self.followers)
 
-    @property
-    def _hosts(self) -> tuple[Host, ...]:
-        return self.ingress.hosts or (Host(None, (), self.head),)
-
-    @cached_property
-    def by_host(self) -> dict[str, list[Host]]:
-        """The hosts that form one server, by their name."""
-        return {host_name(same): same for same in self.servers(self._hosts)}
-
     def _http_part(self, seen: set[str]) -> None:
         """Write what is outside of servers; upstreams that were not `seen` before."""
         self._auth_written: set[str] = set()
-        self._written: dict[str, TextPart] = {}
-        every = [path for host in self._hosts for path in self.paths(host)]
+        self._alike: dict[str, TextPart] = {}
+        every = self.paths(self.hosts)
         self.names = self.upstream_names(every)
         self._limit_zones()
         self._upstreams(every, seen)
 
     def _other_servers(self, known: set[str]) -> None:
         """Write the servers for hosts that no other resource has."""
-        for same in self.servers(self._hosts):
+        for same in self.servers():
             if host_name(same) not in known:
                 known.add(host_name(same))
                 self._server(same)
@@ -198,7 +189,9 @@ class IngressNginxConverter(Converter):
         with_host = [
             (one, own) for one in self.followers if (own := _of(one).by_host.get(host_name(hosts)))
         ]
-        every = [path for one in (hosts, *(own for _, own in with_host)) for path in self._all(one)]
+        every = [
+            path for one in (hosts, *(own for _, own in with_host)) for path in self.paths(one)
+        ]
         exact = {one.path.text for one in every if one.path is not None and one.type == "Exact"}
         seen: set[str] = set()
         self._server_locations(hosts, exact, seen)
@@ -213,9 +206,6 @@ class IngressNginxConverter(Converter):
         self._error_locations()
         self.snippet(self.data.get("server-snippet"))
         text.close(span)
-
-    def _all(self, hosts: list[Host]) -> list[IngressPath]:
-        return [path for host in hosts for path in self.paths(host)]
 
     def _server_locations(self, hosts: list[Host], exact: set[str], seen: set[str]) -> None:
         """Write the locations that are not `seen` yet; `exact` are the server's exact paths."""
@@ -247,7 +237,7 @@ class IngressNginxConverter(Converter):
     ) -> list[tuple[IngressPath, list[Arg]]]:
         """The locations of a server: the path and the arguments of the directive."""
         rewrite = self.value("rewrite-target")
-        paths = [path for host in hosts for path in self.paths(host)]
+        paths = self.paths(hosts)
         paths.sort(key=lambda one: -len(one.path.text if one.path is not None else "/"))
 
         def rewrites(path: IngressPath) -> bool:
@@ -257,7 +247,7 @@ class IngressNginxConverter(Converter):
         found: list[tuple[IngressPath, list[Arg]]] = []
 
         def add(path: IngressPath, head: list[Arg], key: str) -> None:
-            if key not in seen or (has_placeholder(key) and not self.runs):
+            if key not in seen or has_placeholder(key):
                 seen.add(key)
                 found.append((path, head))
 
@@ -296,7 +286,7 @@ class IngressNginxConverter(Converter):
                 text.line("deny", "all", at=self.annotations[name].span)
         self._cors()
         self._auth(auth, header)
-        text.once(self._written, header, lambda: self._settings(header))
+        text.once(self._alike, header, lambda: self._settings(header))
         self._pass(path, header)
         self._proxy_redirect()
         text.close(path.span)
@@ -355,13 +345,13 @@ class IngressNginxConverter(Converter):
                 entry = self._given(row, None)
                 if entry is not None:
                     self.row(other, row, entry)
-                elif self.unknown is None or self.runs:
+                elif self.unknown is None:
                     self.default(other, row, None)
 
     @property
     def has_regex(self) -> bool:
-        """Whether its paths are regular expressions; then so are all other paths of its host."""
-        paths = [path for host in self._hosts for path in self.paths(host)]
+        """Whether its paths are regular expressions, as are then all of the same host."""
+        paths = self.paths(self.hosts)
         rewrite = self.value("rewrite-target")
         return self.is_on("use-regex") or any(
             bool(rewrite) and rewrite != (path.path.text if path.path else "/") for path in paths
@@ -452,7 +442,7 @@ class IngressNginxConverter(Converter):
         method = self.entry("auth-method")
         if method is not None:
             text.line("proxy_method", quoted(word_of(method)), at=method.span)
-        host = re.sub(r"^\w+://|[/?:$].*", "", word_of(url).text)
+        host = _host_of(word_of(url).text)
         text.line("proxy_set_header", "Host", quoted(host or "$host"), at=url.span)
         text.raw(_AUTH_HEADERS)
         for directive in ("proxy_buffering", "proxy_request_buffering", "proxy_http_version"):
@@ -596,7 +586,7 @@ class IngressNginxConverter(Converter):
         word = word_of(target)
         self.text.open("location", "=", "/_mirror", at=target.span)
         self.text.raw("internal;")
-        host = self.value("mirror-host") or re.sub(r"^\w+://|[/?:$].*", "", word.text) or "$host"
+        host = self.value("mirror-host") or _host_of(word.text) or "$host"
         self.text.line("proxy_set_header", "Host", quoted(host), at=target.span)
         # A variable, so that nginx does not resolve a remote host at start.
         self.text.line("set", "$mirror_target", quoted(word), at=target.span)
@@ -605,6 +595,11 @@ class IngressNginxConverter(Converter):
 
     def _joined(self, before: str, word: Scalar) -> Arg:
         return [(before, Span(word.start, word.start)), word]
+
+
+def _host_of(url: str) -> str:
+    """The host in a URL; empty if that is a variable."""
+    return re.sub(r"^\w+://|[/?:$].*", "", url)
 
 
 def _of(one: Converter) -> IngressNginxConverter:

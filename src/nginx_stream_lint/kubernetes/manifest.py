@@ -119,11 +119,13 @@ class Document(Struct, eq=False):
 def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]:
     """Parse the documents of a YAML text (`text`: the source, placeholders masked), or JSON.
 
-    An invalid document becomes a problem, and the others are read.
+    An invalid document becomes a problem, and the others are read. Bytes that are not UTF-8, which
+    `text` has as lone surrogates, become `?`.
     """
     from nginx_stream_lint.kubernetes.node_reader import NodeReader
     from nginx_stream_lint.util.yamlfile import YamlMistake
 
+    text = re.sub("[\ud800-\udfff]", "?", text)
     starts = [0]
     ends: list[int] = []
     for mark in re.finditer(_DOCUMENT, text):

@@ -16,12 +16,8 @@ from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
 from nginx_stream_lint.kubernetes.author import ControllerAuthor
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx
 from nginx_stream_lint.kubernetes.conversion import (
-    CERTIFICATE,
-    KEY,
     Converter,
     Writer,
-    with_parts,
-    without_modules,
 )
 from nginx_stream_lint.kubernetes.gateway_api import OF_INGRESS_CONTROLLER, ApiObject, Objects
 from nginx_stream_lint.kubernetes.gateway_reading import read_objects
@@ -30,7 +26,7 @@ from nginx_stream_lint.kubernetes.nginx_org import NginxOrgConverter
 from nginx_stream_lint.kubernetes.nginx_org_policies import policies_for, policy_names
 from nginx_stream_lint.kubernetes.nginx_text import NginxText
 from nginx_stream_lint.kubernetes.resources import Ingress, VirtualServer
-from nginx_stream_lint.kubernetes.translate import written
+from nginx_stream_lint.kubernetes.translate import converter, written
 
 # Ingresses of one host that are compared with one another.
 _MOST = 200
@@ -102,11 +98,9 @@ def _with(
     return _read(maker, [maker], reading, files)
 
 
-def virtual_server(
-    author: ControllerAuthor, policies: dict[str, ApiObject], runs: bool = False
-) -> Converter:
+def virtual_server(author: ControllerAuthor, policies: dict[str, ApiObject]) -> Converter:
     """Write the configuration of a VirtualServer with policies."""
-    maker = NginxOrgConverter(author.controller, author.resource, author.settings, runs)
+    maker = NginxOrgConverter(author.controller, author.resource, author.settings)
     maker.policies = policies
     return written(maker)
 
@@ -210,18 +204,15 @@ def _is_manifest(one: Configuration) -> bool:
     return _resource(one).is_manifest
 
 
-def _converter(one: Configuration, runs: bool = False) -> Converter:
+def _converter(one: Configuration) -> Converter:
     author = _author(one)
     assert author is not None
-    is_first = author.controller is ingress_nginx()
-    kind = IngressNginxConverter if is_first else NginxOrgConverter
-    maker: Converter = kind(author.controller, _resource(one), author.settings, runs)
-    return maker
+    return converter(author.controller, _resource(one), author.settings)
 
 
-def converted(group: Sequence[Configuration], runs: bool = False) -> Converter:
+def converted(group: Sequence[Configuration]) -> Converter:
     """Write the configuration of several Ingresses that form one server."""
-    first, *others = (_converter(one, runs) for one in group)
+    first, *others = (_converter(one) for one in group)
     for number, one in enumerate(others, start=2):
         one.zone_suffix = f"_{number}"
         if isinstance(one, NginxOrgConverter):
@@ -243,10 +234,3 @@ def _merged(group: Sequence[Configuration], files: IncludeResolver) -> Configura
         return MappedText(source, text.text, tuple(text.pieces), conditional, author=author)
 
     return _read(maker, [maker, *maker.followers], reading, files)
-
-
-def runnable(maker: Converter, certificate: str, key: str) -> str:
-    """What a converter wrote, with its parts, as one text; see `translate.runnable`."""
-    parts = {name: text for name, (_, text) in maker.parts.items()}
-    text = without_modules(with_parts(maker.text.text, parts))
-    return text.replace(CERTIFICATE, certificate).replace(KEY, key)

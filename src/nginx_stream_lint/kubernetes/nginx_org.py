@@ -1,5 +1,6 @@
 """The nginx configuration that the NGINX Ingress Controller generates.
 
+`annotations/nginx-org.yaml` has the annotations that set one directive, this module all others.
 Follows internal/configs/version1/nginx.ingress.tmpl and version2/nginx.virtualserver.tmpl of
 release 5.6.0.
 """
@@ -9,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from collections.abc import Mapping as MappingOf
-from functools import cached_property
 from types import MappingProxyType
 
 from nginx_stream_lint.config.mapped_text import has_placeholder
@@ -140,17 +140,8 @@ class NginxOrgConverter(Converter):
         seen: set[str] = set()
         self._http_part(seen)
         self.others(lambda one: _of(one)._http_part(seen), self.followers)
-        for same in self.servers(self._hosts):
+        for same in self.servers():
             self._server(same)
-
-    @property
-    def _hosts(self) -> tuple[Host, ...]:
-        return self.ingress.hosts or (Host(None, (), self.head),)
-
-    @cached_property
-    def by_host(self) -> dict[str, list[Host]]:
-        """The hosts that form one server, by their name."""
-        return {host_name(same): same for same in self.servers(self._hosts)}
 
     @property
     def _is_master(self) -> bool:
@@ -159,8 +150,7 @@ class NginxOrgConverter(Converter):
 
     def _http_part(self, seen: set[str]) -> None:
         """Write what is outside of servers; upstreams that were not `seen` before."""
-        hosts = () if self._is_master else self._hosts
-        every = [path for host in hosts for path in self.paths(host)]
+        every = [] if self._is_master else self.paths(self.hosts)
         self.names = self.upstream_names(every)
         for path in every:
             name = self.names[backend_key(path)]
@@ -241,9 +231,8 @@ class NginxOrgConverter(Converter):
         text.close(span)
 
     def _locations(self, hosts: list[Host], seen: set[str]) -> None:
-        for host in hosts:
-            for path in self.paths(host):
-                self._location(path, seen)
+        for path in self.paths(hosts):
+            self._location(path, seen)
 
     @property
     def _http2(self) -> bool:
@@ -353,7 +342,7 @@ class NginxOrgConverter(Converter):
         plain = own if isinstance(own, str) else path.path.text if path.path is not None else "/"
         exact = path.type == "Exact"
         key = f"{regex or exact}{plain}"
-        if key in seen and (self.runs or not has_placeholder(key)):
+        if key in seen and not has_placeholder(key):
             return
         seen.add(key)
         head: list[Arg]
@@ -492,7 +481,7 @@ class NginxOrgConverter(Converter):
         text.close(at)
 
     def _policy_part(self, policy: ApiObject) -> Writer:
-        return Writer(self.controller.name, policy.document, policy.place, self.runs)
+        return Writer(self.controller.name, policy.document, policy.place)
 
     def _policies(self, node: Mapping) -> None:
         """Include the settings of the policies of a VirtualServer or of one of its routes."""
@@ -514,7 +503,7 @@ class NginxOrgConverter(Converter):
         path = node.word("path")
         if path is None or node.word("route") is not None:
             return
-        if path.text in seen and (self.runs or not has_placeholder(path.text)):
+        if path.text in seen and not has_placeholder(path.text):
             return
         seen.add(path.text)
         text = self.text
@@ -528,7 +517,7 @@ class NginxOrgConverter(Converter):
             self._to_upstream(path, name, upstream, action)
         elif action is not None and action.mapping("redirect") is not None:
             url = action.word("redirect", "url")
-            target = re.sub(r"\$\{(\w+)\}", r"$\1", url.text) if url is not None else "/"
+            target = _without_braces(url.text) if url is not None else "/"
             known = not re.search(r"\$(?!request_uri|host|scheme|uri|http_)", target)
             said = quoted(target if known else "/")
             text.line("return", "301", said, at=action.span)
@@ -589,7 +578,7 @@ class NginxOrgConverter(Converter):
                 continue
             name, value = node.word("name"), node.at("value")
             if name is not None and isinstance(value, Scalar):
-                said = re.sub(r"\$\{(\w+)\}", r"$\1", value.text)
+                said = _without_braces(value.text)
                 always = node.word("always")
                 words = ["always"] if always is not None and is_true(always.text) else []
                 if directive == "add_header" or not words:
@@ -611,6 +600,11 @@ class NginxOrgConverter(Converter):
             at = Span(ignored[0].start, ignored[-1].end)
             self.text.line(f"{family}_ignore_headers", *ignored, at=at)
         self._named_values(action.items("proxy", "responseHeaders", "add"), "add_header")
+
+
+def _without_braces(text: str) -> str:
+    """A text with `$name` for each `${name}`."""
+    return re.sub(r"\$\{(\w+)\}", r"$\1", text)
 
 
 def _of(one: Converter) -> NginxOrgConverter:

@@ -31,13 +31,11 @@ class TooLong(Exception):
 class NginxText:
     """nginx text that grows line by line.
 
-    Generated text has an empty span, at the offset `nowhere`. `stand_in` replaces placeholders, so
-    that a real nginx can read the text. Raises TooLong above `most` characters.
+    Generated text has an empty span, `nowhere`. Raises TooLong above `most` characters.
     """
 
-    def __init__(self, nowhere: int, stand_in: str | None = None, most: int | None = None) -> None:
+    def __init__(self, nowhere: int, most: int | None = None) -> None:
         self.pieces: list[SourceMapping] = []
-        self.stand_in = stand_in
         self._nowhere = Span(nowhere, nowhere)
         self._parts: list[str] = []
         self._length = 0
@@ -142,10 +140,6 @@ class NginxText:
 
     def _put(self, text: str, span: Span | None) -> None:
         start, end = span or self._nowhere
-        if self.stand_in is not None and PLACEHOLDER in text:
-            stand_in = self.stand_in
-            # Placeholders of different lengths are different.
-            text = re.sub(f"{PLACEHOLDER}+", lambda hole: f"{stand_in}{len(hole[0])}", text)
         if not text:
             return
         at, length = self._length, self._length + len(text)

@@ -144,7 +144,7 @@ def _of(document: Document, node: Mapping) -> Iterator[Resource]:
         data = node.mapping("data")
         name = _name(node)
         if data is not None and any(
-            one.config_maps.fullmatch(name) and one.keys & set(data.entries)
+            one.may_read(name) and one.keys & set(data.entries)
             for one in (ingress_nginx(), nginx_org())
         ):
             place = node.entries["kind"].span.start

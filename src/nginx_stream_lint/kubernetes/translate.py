@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from msgspec import Struct
-
 from nginx_stream_lint.config.configuration import Configuration, read_from
 from nginx_stream_lint.config.includes import IncludeResolver
 from nginx_stream_lint.config.mapped_text import MappedText, Regions
@@ -18,7 +16,7 @@ from nginx_stream_lint.kubernetes.controllers import (
     is_true,
     nginx_org,
 )
-from nginx_stream_lint.kubernetes.conversion import CERTIFICATE, KEY, Converter, without_modules
+from nginx_stream_lint.kubernetes.conversion import Converter
 from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginxConverter
 from nginx_stream_lint.kubernetes.manifest import Scalar, documents
 from nginx_stream_lint.kubernetes.nginx_org import NginxOrgConverter
@@ -47,33 +45,18 @@ _OTHERS = re.compile(
 _OF_NGINX_ORG = re.compile(r"(?i)nginx-?(?:org|plus|inc)|\bnic\b|f5")
 
 
-class Translation(Struct, frozen=True, eq=False):
-    """The result of a controller for a resource: `reading` is the nginx configuration.
-
-    `by_class`: only the name of its class identifies the controller; `assumed`: nothing does.
-    """
-
-    controller: Controller
-    by_class: bool
-    assumed: bool
-    reading: MappedText
-    resource: Resource
-    settings: ControllerSettings | None
-
-
 def translate_resources(
     source: Source, text: str, conditional: tuple[tuple[int, int], ...] = ()
-) -> tuple[list[Translation], list[Problem]]:
-    """Translate the resources in a YAML source; also returns invalid documents as problems.
+) -> tuple[list[MappedText], list[Problem]]:
+    """Translate the resources in a YAML source: a text of nginx for each controller of each.
 
+    The author of a text is a `ControllerAuthor`. The second list has the invalid documents.
     `text` is the source's with placeholders masked, of the same length; `conditional` is as in
     `MappedText`. Problems of a resource are those of its reading. Resources for other controllers
     are skipped.
     """
     if not _CONCERNS.search(text):
         return [], []
-    # A lone surrogate represents a byte that is not UTF-8; YAML has none.
-    text = re.sub("[\ud800-\udfff]", "?", text)
     found, problems = documents(source, text)
     class_controllers = dict(pair for document in found for pair in classes(document))
     every = [one for document in found for one in resources(document)]
@@ -83,15 +66,15 @@ def translate_resources(
         for controller in (ingress_nginx(), nginx_org())
         if isinstance(one, ControllerSettings) and _is_for(one, controller)
     }
-    translations: list[Translation] = []
+    made: list[MappedText] = []
     try:
         for one in every:
             for controller, how in _controllers(one, class_controllers):
                 given = settings.get(controller.name)
-                translations.append(_translation(one, controller, how, given, conditional))
+                made.append(_reading(one, controller, how, given, conditional))
     except Unreadable as stop:
         problems.append(stop.problem)  # the run may generate no more text
-    return translations, problems
+    return made, problems
 
 
 def configurations(
@@ -101,29 +84,20 @@ def configurations(
 
     `files` finds included files; without it, includes find nothing.
     """
-    translations, problems = translate_resources(source, text, conditional)
+    readings, problems = translate_resources(source, text, conditional)
     files = files or IncludeResolver(Workspace.in_memory({}))
-    found = [read_from(one.reading, source.name, files) for one in translations]
+    found = [read_from(one, source.name, files) for one in readings]
     if problems:
         found.append(Configuration(source.name, problems=problems))
     return found
 
 
-def runnable(translation: Translation, certificate: str, key: str) -> str:
-    """Convert a translation for a real nginx: no placeholders, third-party modules, or includes.
-
-    `certificate` and `key` are paths of a certificate chain and its key, PEM.
-    """
-    maker = _made(translation.controller, translation.resource, translation.settings, True)
-    text = without_modules(maker.text.text)
-    return text.replace(CERTIFICATE, certificate).replace(KEY, key)
-
-
-def _made(
-    controller: Controller, resource: Resource, settings: ControllerSettings | None, runs: bool
+def converter(
+    controller: Controller, resource: Resource, settings: ControllerSettings | None
 ) -> Converter:
+    """The converter of a controller for a resource."""
     kind = IngressNginxConverter if controller is ingress_nginx() else NginxOrgConverter
-    return written(kind(controller, resource, settings, runs))
+    return kind(controller, resource, settings)
 
 
 def written(maker: Converter) -> Converter:
@@ -146,9 +120,9 @@ def _is_for(resource: ControllerSettings, controller: Controller) -> bool:
     if controller is other:
         own, other = other, own
     keys = set(resource.data.entries)
-    if own.config_maps.fullmatch(resource.name) and not other.config_maps.fullmatch(resource.name):
+    if own.may_read(resource.name) and not other.may_read(resource.name):
         return True
-    if other.config_maps.fullmatch(resource.name) and not own.config_maps.fullmatch(resource.name):
+    if other.may_read(resource.name) and not own.may_read(resource.name):
         return False
     if resource.name == "controller.config":
         return controller is ingress_nginx()
@@ -189,18 +163,18 @@ def _controllers(resource: Resource, classes_: dict[str, str]) -> Iterator[tuple
         yield ingress_nginx(), "class" if "nginx" in class_name else ""
 
 
-def _translation(
+def _reading(
     resource: Resource,
     controller: Controller,
     how: str,
     settings: ControllerSettings | None,
     conditional: tuple[tuple[int, int], ...],
-) -> Translation:
+) -> MappedText:
     if isinstance(resource, ControllerSettings):
         settings = resource
-    maker = _made(controller, resource, settings, False)
+    maker = written(converter(controller, resource, settings))
     author = ControllerAuthor(controller, resource, how == "class", how == "", settings)
-    reading = MappedText(
+    return MappedText(
         resource.document.source,
         maker.text.text,
         tuple(maker.text.pieces),
@@ -208,4 +182,3 @@ def _translation(
         problems=tuple(dict.fromkeys(maker.problems)),
         author=author,
     )
-    return Translation(controller, how == "class", how == "", reading, resource, settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nginx_stream_lint.config import Directive, has_placeholder
+from nginx_stream_lint.nginx.directives import BUFFERING_FAMILIES
 from nginx_stream_lint.nginx.levels import Effective, Level
 from nginx_stream_lint.nginx.missing_includes import has_missing_includes
 from nginx_stream_lint.nginx.values import parse_size
@@ -13,9 +14,8 @@ from nginx_stream_lint.util.numbers import whole_number
 
 Say = Callable[[Directive, str], None]
 
-_FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi")
 _WHAT = ("buffer_size", "buffers", "busy_buffers_size", "max_temp_file_size")
-_NAMES = frozenset(f"{family}_{what}" for family in _FAMILIES for what in _WHAT)
+_NAMES = frozenset(f"{family}_{what}" for family in BUFFERING_FAMILIES for what in _WHAT)
 
 
 class MismatchedBuffers:
@@ -42,7 +42,7 @@ class MismatchedBuffers:
         self._seen.add((level.parent, rows))
         if any(map(has_missing_includes, level.outward())):
             return
-        for family in _FAMILIES:
+        for family in BUFFERING_FAMILIES:
             if any(name.startswith(family) for name in names):
                 _compare(level, family, say)
 

@@ -1,7 +1,5 @@
 """The table of directives that matter to streams (`directives.yaml`)."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -13,10 +11,12 @@ from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.data import table as data_table
 
 FILE = os.path.join(os.path.dirname(__file__), "directives.yaml")
-FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi", "grpc", "tunnel")
+# Those that buffer, cache and store responses.
+BUFFERING_FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi")
+FAMILIES = (*BUFFERING_FAMILIES, "grpc", "tunnel")
 
 
-class DirectiveEntry(Struct, frozen=True):
+class DirectiveEntry(Struct, frozen=True, omit_defaults=True):
     """A directive: its `contexts`, how values `merge`, the type of its `value`.
 
     `defaults` are (since, arguments) pairs, oldest first; arguments are None if the default has no

@@ -27,7 +27,7 @@ _HTTP2_DIRECTIVE: Version = (1, 25, 1)
 _PORTS = re.compile(r"\d+(-\d+)?")
 _ANY = r"^0\.0\.0\.0(?=:|$)"
 _WITH_PORT = r"(^|[^:\]]|\]):\d+(-\d+)?$"
-_RANGE = re.compile(r":(\d+)-(\d+)$")
+_RANGE = r":(\d+)-(\d+)$"
 # Further ports of a `listen` are ignored.
 _MOST_PORTS = 64
 
@@ -52,7 +52,7 @@ def address(argument: str) -> str:
 def addresses(argument: str) -> list[str]:
     """The address of each socket of a `listen`; several for a range of ports."""
     name = address(argument)
-    span = None if name.startswith("unix:") else _RANGE.search(name)
+    span = None if name.startswith("unix:") else re.search(_RANGE, name)
     if span is None:
         return [name]
     first, last = (int(port[:6]) for port in span.groups())

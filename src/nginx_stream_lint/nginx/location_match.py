@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -18,7 +17,7 @@ from nginx_stream_lint.nginx.pcre import RegexMatch as PatternMatch
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern, prefix
 
 
-class LocationPattern(NamedTuple):
+class LocationPattern(Struct, frozen=True):
     """How a location matches: `modifier` is ``, `=`, `^~`, `~`, `~*` or `@`; `pattern` the rest."""
 
     modifier: str
@@ -104,7 +103,8 @@ class _Table:
                 self.limits.append(location)
             if location.kind != "location":
                 continue
-            modifier, pattern = match = match_of(location)
+            match = match_of(location)
+            modifier, pattern = match.modifier, match.pattern
             if modifier == "=":
                 self.exact.setdefault(pattern, location)
             elif match.is_regex:

@@ -16,7 +16,8 @@ from nginx_stream_lint.nginx.delivery import (
     Settings,
 )
 from nginx_stream_lint.nginx.listeners import Client
-from nginx_stream_lint.nginx.variables import RequestState, variables_in, without_variables
+from nginx_stream_lint.nginx.variable_syntax import variables_in, without_variables
+from nginx_stream_lint.nginx.variables import RequestState
 from nginx_stream_lint.nginx.versions import Version
 
 # The response headers that forbid or permit caching, and what permits it in Cache-Control.

@@ -23,7 +23,7 @@ from nginx_stream_lint.nginx.location_match import (
 from nginx_stream_lint.nginx.other_handlers import OtherHandler, other_handler
 from nginx_stream_lint.nginx.pass_target import PassTarget, parse_target, refused_with
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.rewriting import MOST_STATUS, REDIRECTS, RewriteOutcome, rewrite
+from nginx_stream_lint.nginx.rewriting import REDIRECTS, RewriteOutcome, rewrite
 from nginx_stream_lint.nginx.servers import (
     ListenSocket,
     ServerMatch,
@@ -32,7 +32,7 @@ from nginx_stream_lint.nginx.servers import (
     is_address,
 )
 from nginx_stream_lint.nginx.uri import escape_path, is_quoted, normalize
-from nginx_stream_lint.nginx.values import parse_size
+from nginx_stream_lint.nginx.values import MOST_STATUS, parse_size
 from nginx_stream_lint.nginx.variables import RequestState
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number

@@ -19,7 +19,6 @@ from nginx_stream_lint.nginx.variables import RequestState
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
 
-MOST_STATUS = 999
 _NAMES = frozenset(("rewrite", "return", "set", "break", "if"))
 _SHOWN = 300  # characters of a URI in a step: there may be thousands of steps
 _ABSOLUTE = ("http://", "https://", "$scheme")

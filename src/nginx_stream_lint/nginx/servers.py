@@ -21,7 +21,7 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
 
 _EVERY_IPV4, _EVERY_IPV6 = "*", "[::]"
-_LOOPBACKS = ("127.0.0.1", "[::1]")
+LOOPBACKS = ("127.0.0.1", "[::1]")
 # From 1.29.4 a host may only have the characters that RFC 3986 allows.
 _STRICT_HOSTS: Version = (1, 29, 4)
 _BAD_HOST = r"\.\.|[\x00-\x20/\x7f]|^\.?$"
@@ -163,7 +163,7 @@ def choose_server(http: Level, request: Request, version: Version) -> ServerMatc
     if is_address(host):
         ends = reached_sockets(shortest(host), here)
     elif host == "localhost":
-        ends = [socket for one in _LOOPBACKS for socket in reached_sockets(one, here)]
+        ends = [socket for one in LOOPBACKS for socket in reached_sockets(one, here)]
     else:
         # The address of the name is unknown: probably that of a wildcard socket, and rather IPv4.
         likely = [_with_host(one, here) for one in (host, _EVERY_IPV4, _EVERY_IPV6)]

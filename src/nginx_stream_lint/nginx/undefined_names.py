@@ -48,7 +48,7 @@ opentracing datadog pagespeed modsecurity waf naxsi angie upstream_sticky upstre
 quic
 """
 _FAMILIES = tuple(f"{name}_" for name in _FAMILY_NAMES.split())
-_VARIABLE = re.compile(r"\$(?:[1-9]|\{(\w+)\}|(\w+))")
+_VARIABLE = r"\$(?:[1-9]|\{(\w+)\}|(\w+))"
 _WHOLE = r"\$(\w+)"
 _GROUP_NAME = r"\(\?(?:P?<|')(\w+)[>']"
 
@@ -194,7 +194,7 @@ def _used(scope: Level) -> dict[str, Directive]:
             if "$" not in text or text in seen:
                 continue
             seen.add(text)
-            for match in _VARIABLE.finditer(text):
+            for match in re.finditer(_VARIABLE, text):
                 name = (match[1] or match[2] or "").lower()
                 if name and name not in _BUILT_IN and not name.startswith(_FAMILIES):
                     found.setdefault(name, row)

@@ -31,7 +31,7 @@ def intended_location(match: LocationPattern, merge_slashes: bool = True) -> tup
 
     Empty for other locations.
     """
-    modifier, path = match
+    modifier, path = match.modifier, match.pattern
     if modifier not in ("", "=", "^~") or not path or has_placeholder(path):
         return ()
     if path[0] != "/":

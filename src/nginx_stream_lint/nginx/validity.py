@@ -15,8 +15,8 @@ from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.duplicate_listen import duplicate_listens
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.location_match import match_of
-from nginx_stream_lint.nginx.rewriting import MOST_STATUS
 from nginx_stream_lint.nginx.undefined_names import report_undefined
+from nginx_stream_lint.nginx.values import MOST_STATUS
 from nginx_stream_lint.nginx.version_support import is_of_another_family, unsupported_in
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
@@ -32,17 +32,17 @@ _BLOCKS_ONCE = ("events", "http", "stream")
 # ngx_parse_time, for directives that count milliseconds (all times of the table do): no years, no
 # months. Units must decrease; a number without one, or with a space after it, is seconds and must
 # be the last; an empty number counts as 0.
-_TIME = re.compile(
+_TIME = (
     r"(?=.*[0-9])(?:[0-9]*w *)?(?:[0-9]*d *)?(?:[0-9]*h *)?(?:[0-9]*m(?!s) *)?"
     r"(?:[0-9]*s *(?:[0-9]*ms *)?|[0-9]*ms *|[0-9]* +)?[0-9]*"
 )
-_SIZE = re.compile(r"[0-9]+[kKmM]?")
-_OFFSET = re.compile(r"[0-9]+[kKmMgG]?")
-_NUMBER = re.compile(r"[0-9]+")
+_SIZE = r"[0-9]+[kKmM]?"
+_OFFSET = r"[0-9]+[kKmMgG]?"
+_NUMBER = r"[0-9]+"
 _URL = re.compile(r"https?://(.*)", re.DOTALL | re.IGNORECASE)
 # The rest after http:// if it has more than a host or a socket.
 _URI = r"(?s)unix:[^:]*:.+|(?!unix:)[^/?]*[/?].*"
-_OVERFLOW = re.compile(r"[1-9][0-9]{19}")
+_OVERFLOW = r"[1-9][0-9]{19}"
 _PATTERNS = {"time": _TIME, "size": _SIZE, "offset": _OFFSET, "number": _NUMBER}
 _KINDS = {"flag", *_PATTERNS}
 
@@ -115,7 +115,7 @@ def _bad_value(name: str, value: str, kind: str) -> str | None:
     if kind == "flag":
         if value.lower() not in ("on", "off"):
             return f'invalid value "{value}" in "{name}" directive, it must be "on" or "off"'
-    elif not _PATTERNS[kind].fullmatch(value) or _OVERFLOW.search(value):
+    elif not re.fullmatch(_PATTERNS[kind], value) or re.search(_OVERFLOW, value):
         return f'"{name}" directive invalid value "{value}"'
     return None
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+MOST_STATUS = 999  # of a response
+
 _UNITS = {
     "y": 365 * 24 * 3600.0,
     "M": 30 * 24 * 3600.0,

@@ -20,10 +20,10 @@ from nginx_stream_lint.nginx.pcre import Pattern, RegexMatch, Undecided, compile
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.servers import host_of
 from nginx_stream_lint.nginx.uri import escape_arguments, is_quoted
+from nginx_stream_lint.nginx.variable_syntax import pieces, variables_in, without_variables
 from nginx_stream_lint.util.numbers import whole_number
 from nginx_stream_lint.util.remembering import remembered
 
-_VARIABLE = re.compile(r"\$(?:([1-9])|\{(\w+)\}|(\w+))", re.ASCII)
 _GROUP_NAME = re.compile(r"\(\?(?:P?<|')(\w+)[>']", re.ASCII)
 _MAX_MAPS = 50  # nested maps: deeper ones are circular
 # A few lines can double a value repeatedly, or look into maps without end.
@@ -168,7 +168,7 @@ class RequestState(Struct):
     def _filled(self, text: str, escape: bool) -> str | None:
         parts: list[str] = []
         left = max(_MAX_VALUE, len(text))
-        for literal, name in _pieces(text):
+        for literal, name in pieces(text):
             parts.append(literal)
             if not name:
                 continue
@@ -301,16 +301,6 @@ class RequestState(Struct):
         return table.default if found is None else found
 
 
-def variables_in(text: str) -> list[str]:
-    """The names of the variables in a text, in lower case."""
-    return [name.lower() for _, name in _pieces(text) if name]
-
-
-def without_variables(text: str) -> str:
-    """Remove the variables from a text."""
-    return "".join(literal for literal, _ in _pieces(text))
-
-
 def unknown_request(server: Level, method: str, path: str | None) -> RequestState:
     """The state of a request to a server of which at most the path is known."""
     state = RequestState(Request("http", None, None, path or "/", method), server, path or "/", "")
@@ -323,16 +313,6 @@ def unknown_request(server: Level, method: str, path: str | None) -> RequestStat
 
 
 @remembered
-def _pieces(text: str) -> list[tuple[str, str]]:
-    """Split a text into literals, each with the name of the next variable; the last one with ``."""
-    pieces: list[tuple[str, str]] = []
-    at = 0
-    for match in _VARIABLE.finditer(text):
-        pieces.append((text[at : match.start()], match[1] or match[2] or match[3]))
-        at = match.end()
-    return [*pieces, (text[at:], "")]
-
-
 class _Map:
     """A `map` block, indexed for lookups."""
 

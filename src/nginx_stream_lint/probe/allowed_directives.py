@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_FAMILIES_WITH_BUFFERING = ("proxy", "fastcgi", "uwsgi", "scgi")
+from nginx_stream_lint.nginx.directives import BUFFERING_FAMILIES
 
 # Suffixes of the directives of every family that buffers.
 _BUFFERING = """
@@ -55,7 +55,7 @@ _OTHERS = """
 
 # Allowed in http, server, location and blocks inside them, as written.
 HTTP = frozenset(_OTHERS.split()) | {
-    f"{family}_{name}" for family in _FAMILIES_WITH_BUFFERING for name in _BUFFERING.split()
+    f"{family}_{name}" for family in BUFFERING_FAMILIES for name in _BUFFERING.split()
 }
 _UPSTREAM = """
     hash ip_hash keepalive keepalive_requests keepalive_time keepalive_timeout least_conn random

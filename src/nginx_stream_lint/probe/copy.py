@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from nginx_stream_lint.config import Configuration, Directive, File, Problem, has_placeholder
+from nginx_stream_lint.nginx.directives import BUFFERING_FAMILIES
 from nginx_stream_lint.nginx.levels import Level, build, rows_in_force
 from nginx_stream_lint.nginx.listeners import addresses
 from nginx_stream_lint.nginx.location_match import locate_uri
@@ -100,7 +101,6 @@ _ONLY_TABLES = re.compile(
 _NOT_INCLUDED = ('included file "', 'include "')
 _MISUSED = re.compile(r'"(\w+)" directive')
 _HANDLERS = frozenset({"return", "rewrite", "try_files"})
-_FAMILIES_WITH_FILES = ("proxy", "fastcgi", "scgi", "uwsgi")
 _LUA_BODY_FILTERS = ("body_filter_by_lua", "body_filter_by_lua_block", "body_filter_by_lua_file")
 _JS_BODY_FILTER = """\
 export default {pass: function (r, data, flags) { r.sendBuffer(data, flags); }};
@@ -377,7 +377,7 @@ class _Copying:
             marker if server is None else self._markers[server],
             any(
                 level.effective(f"{family}_cache", self.version).text not in ("", "off")
-                for family in _FAMILIES_WITH_FILES
+                for family in BUFFERING_FAMILIES
             ),
         )
         return CopiedDirective("add_header", [MARKER, marker, "always"])
@@ -537,7 +537,7 @@ class _Copying:
                 CopiedDirective("client_body_temp_path", [f"{WRITABLE}/tmp/body"]),
                 *(
                     CopiedDirective(f"{family}_temp_path", [f"{WRITABLE}/tmp/{family}"])
-                    for family in _FAMILIES_WITH_FILES
+                    for family in BUFFERING_FAMILIES
                 ),
             ]
         for block, source in ((http, "$host"), (self.copy.stream, "$remote_addr")):

@@ -18,6 +18,7 @@ from types import TracebackType
 
 from msgspec import Struct
 
+from nginx_stream_lint.nginx.directives import BUFFERING_FAMILIES
 from nginx_stream_lint.probe.confine import confine, directives
 from nginx_stream_lint.probe.launch import NginxError, SandboxLimits, Supervised, run
 
@@ -31,7 +32,6 @@ _MODULES = (  # in an order in which they load: lua needs ndk
     "ngx_stream_module",
 )
 _PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx")
-_FAMILIES_WITH_FILES = ("proxy", "fastcgi", "scgi", "uwsgi")
 _SECONDS_TO_CHECK = 20.0
 _SECONDS_TO_START = 10.0
 _COULD_NOT_START = 126  # exit status of the supervisor
@@ -100,10 +100,16 @@ def inspect(path: Path) -> NginxBinary:
         said = " ".join(build.split())[:200]
         raise NginxError(f"{path} does not seem to be nginx; -V prints {said or 'nothing'}")
     major, minor, patch = map(int, version.groups())
-    folder = re.search(r"--modules-path=(\S+)", build)
-    files = [Path(folder[1]) / f"{name}.so" for name in _MODULES] if folder else []
+    folder = _modules_folder(build)
+    files = [] if folder is None else [folder / f"{name}.so" for name in _MODULES]
     lines = tuple(f"load_module {file};" for file in files if file.is_file())
     return NginxBinary(path.resolve(), (major, minor, patch), build, lines)
+
+
+def _modules_folder(build: str) -> Path | None:
+    """The folder of dynamic modules in the output of `nginx -V`."""
+    found = re.search(r"--modules-path=(\S+)", build)
+    return None if found is None else Path(found[1])
 
 
 def _from_wheel() -> list[Path]:
@@ -279,9 +285,9 @@ def _prepare(
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
     (folder / "nginx.pid").unlink(missing_ok=True)
     modules = folder / "modules"  # for `load_module modules/x.so`, which is relative to the prefix
-    origin = re.search(r"--modules-path=(\S+)", binary.build)
-    if origin and not modules.is_symlink():
-        modules.symlink_to(origin[1])
+    origin = _modules_folder(binary.build)
+    if origin is not None and not modules.is_symlink():
+        modules.symlink_to(origin)
     confined = confine(config_text, _http_level(binary, folder))
     config.write_text(confined, encoding="utf-8", errors="surrogateescape", newline="")
     rows = [
@@ -300,7 +306,7 @@ def _http_level(binary: NginxBinary, folder: Path) -> str:
     rows = ["access_log off;", f'client_body_temp_path "{folder}/tmp/body";']
     rows += [
         f'{family}_temp_path "{folder}/tmp/{family}";'
-        for family in _FAMILIES_WITH_FILES
+        for family in BUFFERING_FAMILIES
         if f"--without-http_{family}_module" not in binary.build
     ]
     return " ".join(rows)

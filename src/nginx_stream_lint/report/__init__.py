@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from nginx_stream_lint.util.problems import nearest_words
+
 if TYPE_CHECKING:
     from nginx_stream_lint.report.run import Run
 
@@ -15,6 +17,14 @@ FORMATS = ("text", "concise", "json", "sarif", "github", "gitlab", "junit", "rdj
 WITH_FIXES = frozenset({"text", "json", "sarif", "github", "junit", "rdjson", "html"})
 # Formats that show how a stream reaches its clients; the others only use findings and counts.
 WITH_LOCATIONS = frozenset({"html", "junit"})
+
+
+def format_of(target: str) -> str:
+    """The format in a target such as `sarif` or `sarif=out.sarif`. Raises ValueError."""
+    name = target.partition("=")[0]
+    if name not in FORMATS:
+        raise ValueError(f'unknown format "{name}"{nearest_words(name, FORMATS)}')
+    return name
 
 
 def render(name: str, run: Run) -> str:

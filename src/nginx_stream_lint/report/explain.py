@@ -10,7 +10,7 @@ from functools import cache
 import click
 from msgspec import Struct
 
-from nginx_stream_lint.analysis.explain import Explainer, Explanation, UnexplainedUrl
+from nginx_stream_lint.analysis.explainer import Explainer, Explanation, UnexplainedUrl
 from nginx_stream_lint.analysis.stream_paths import Passed, PassedPlace
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.config.deployed import Deployed

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.analysis.explain import Explainer, Explanation
+from nginx_stream_lint.analysis.explainer import Explainer, Explanation
 from nginx_stream_lint.report.explain import (
     TierWords,
     client_lines,
@@ -14,7 +13,7 @@ from nginx_stream_lint.report.explain import (
     tier_words,
 )
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.util.sinks import printable
+from nginx_stream_lint.util.sinks import in_html
 
 _STYLE = """
 :root { --page: #fff; --text: #1f2328; --faint: #59636e; --line: #d1d9e0; --box: #f6f8fa;
@@ -75,20 +74,20 @@ it holds the stream</p>
 def _section(
     explainer: Explainer, explanation: Explanation, findings: Sequence[Finding]
 ) -> Iterator[str]:
-    yield f"<section>\n<h2><code>{_text(explanation.url)}</code></h2>"
+    yield f"<section>\n<h2><code>{in_html(explanation.url)}</code></h2>"
     if explanation.route.handler is None:
-        yield f"<p>{_text(response_words(explanation))}</p>\n</section>"
+        yield f"<p>{in_html(response_words(explanation))}</p>\n</section>"
         return
     yield '<ol class="path">'
     app = explanation.app
     target = explanation.places[0].handler.target
-    of = f", {_text(app)}" if app is not None else ""
-    yield f"<li><b>the app</b>{of}<p><code>{_text(target)}</code></p></li>"
+    of = f", {in_html(app)}" if app is not None else ""
+    yield f"<li><b>the app</b>{of}<p><code>{in_html(target)}</code></p></li>"
     for words in tier_words(explanation):
         yield _tier(words)
     yield "<li><b>the client</b>"
     for client, verdict, said in client_lines(explainer, explanation):
-        yield f"<p>{_text(client)} {_chip(verdict)}{_text(said)}</p>"
+        yield f"<p>{in_html(client)} {_chip(verdict)}{in_html(said)}</p>"
     yield "</li>\n</ol>"
     if findings:
         yield "<ul>"
@@ -96,22 +95,18 @@ def _section(
             place = one.location.place
             where = f"{place.source.name}:{place.line}"
             said = f"{one.severity} {one.rule} at {where}: {one.message}"
-            yield f"<li>{_text(said)}</li>"
+            yield f"<li>{in_html(said)}</li>"
         yield "</ul>"
     yield "</section>"
 
 
 def _tier(words: TierWords) -> str:
-    said = f"<p>{_text(words.said)}</p>" if words.said else ""
-    where = f'<p class="faint">{_text(words.where)}</p>' if words.where else ""
+    said = f"<p>{in_html(words.said)}</p>" if words.said else ""
+    where = f'<p class="faint">{in_html(words.where)}</p>' if words.where else ""
     return (
-        f'<li class="{words.verdict}"><b>{_text(words.name)}</b> {_chip(words.verdict)}'
+        f'<li class="{words.verdict}"><b>{in_html(words.name)}</b> {_chip(words.verdict)}'
         f"{where}{said}</li>"
     )
-
-
-def _text(text: str) -> str:
-    return escape(printable(text))
 
 
 def _chip(verdict: str) -> str:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding
 from nginx_stream_lint.util.sinks import in_xml
-
-# Characters that XML 1.0 does not allow.
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(run: Run) -> str:
@@ -25,7 +21,7 @@ def junit(run: Run) -> str:
         suites.setdefault(file, []).append(case)
     root = Element("testsuites", name="nginx-stream-lint", time=f"{run.seconds:.3f}")
     for file, cases in suites.items():
-        suite = SubElement(root, "testsuite", {"name": _xml(file)} | _counts(cases))
+        suite = SubElement(root, "testsuite", {"name": file} | _counts(cases))
         suite.extend(cases)
     root.attrib |= _counts([case for cases in suites.values() for case in cases])
     indent(root)
@@ -38,7 +34,7 @@ def _cases(run: Run) -> Iterator[tuple[str, Element]]:
         file = run.path(problem.file)
         case = _case(file, f"line {problem.line} can be read")
         said = f"{problem.message}; {problem.advice}"
-        SubElement(case, "error", type="unreadable", message=_xml(said)).text = _xml(str(problem))
+        SubElement(case, "error", type="unreadable", message=said).text = str(problem)
         yield file, case
     limit = SEVERITIES.index(run.fail_on)
     told: set[tuple[str, int]] = set()
@@ -48,12 +44,10 @@ def _cases(run: Run) -> Iterator[tuple[str, Element]]:
         file = run.path(finding.place.source)
         case = _case(file, f"{finding.rule}: {finding.location.label}")
         if SEVERITIES.index(finding.severity) <= limit:
-            failure = SubElement(
-                case, "failure", type=finding.severity, message=_xml(finding.message)
-            )
-            failure.text = _xml(_details(finding, run))
+            failure = SubElement(case, "failure", type=finding.severity, message=finding.message)
+            failure.text = _details(finding, run)
         else:
-            SubElement(case, "system-out").text = _xml(_details(finding, run))
+            SubElement(case, "system-out").text = _details(finding, run)
         yield file, case
     for proxied in report.proxied:
         directive = proxied.level.directive
@@ -65,7 +59,7 @@ def _cases(run: Run) -> Iterator[tuple[str, Element]]:
 
 
 def _case(file: str, name: str) -> Element:
-    return Element("testcase", classname=_xml(file), name=_xml(name))
+    return Element("testcase", classname=file, name=name)
 
 
 def _counts(cases: list[Element]) -> dict[str, str]:
@@ -90,7 +84,3 @@ def _details(finding: Finding, run: Run) -> str:
     if finding.fix is not None:
         lines += [f"{finding.fix.title} ({finding.fix.applicability}):", finding.fix.snippet]
     return "\n".join(lines)
-
-
-def _xml(text: str) -> str:
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -14,7 +14,6 @@ from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.report.wrapping import WIDTH
 from nginx_stream_lint.rules.finding import Edit, Finding, Place, Severity
-from nginx_stream_lint.rules.fingerprint import portable
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.stream import Stream
@@ -50,6 +49,8 @@ class Run(Struct, frozen=True):
 
     def path(self, source: Source | str) -> str:
         """A file's name for other programs: relative to `base`, or unchanged if it is outside."""
+        from nginx_stream_lint.rules.fingerprint import portable
+
         return portable(source if isinstance(source, str) else source.name, self.base)
 
 

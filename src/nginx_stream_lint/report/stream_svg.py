@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.report.stream_path import Arrival, HoldStage, StreamPath
+from nginx_stream_lint.report.words import clipped
 from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES, amount, duration
 from nginx_stream_lint.util.sinks import printable
 
@@ -45,7 +46,7 @@ def stream_svg(path: StreamPath) -> str:
         f" aria-label={quoteattr(stream_in_words(path))}>",
         f'<rect class="box" x="{_LEFT}" y="4" width="{_RIGHT - _LEFT}" height="{_BOX}" rx="6"/>',
         _text(8, 31, "the app", "name"),
-        _text((_LEFT + _RIGHT) / 2, 31, _clipped(_target(path), 34), "text", "middle"),
+        _text((_LEFT + _RIGHT) / 2, 31, clipped(_target(path), 34), "text", "middle"),
         f'<rect class="nginx" x="2" y="{nginx_top}" width="{_WIDTH - 4}"'
         f' height="{nginx_bottom - nginx_top}" rx="6"/>',
         _text(8, nginx_top + 18, "nginx", "name"),
@@ -174,7 +175,3 @@ def _text(x: float, y: float, words: str, style: str, anchor: str = "start") -> 
         f'<text class="{style}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">'
         f"{escape(printable(words))}</text>"
     )
-
-
-def _clipped(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"

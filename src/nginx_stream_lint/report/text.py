@@ -7,13 +7,14 @@ import click
 from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.report.closing_lines import closing_lines
 from nginx_stream_lint.report.run import Run
-from nginx_stream_lint.report.words import counted
+from nginx_stream_lint.report.words import SEVERITY_COLOURS, counted
 from nginx_stream_lint.report.wrapping import wrapped
 from nginx_stream_lint.rules.finding import MOST_SERVERS, Finding, Place
 from nginx_stream_lint.util.sinks import printable, shown_line
 
-_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
-_SEVERITIES = {word: click.style(word, fg=colour, bold=True) for word, colour in _COLOURS.items()}
+_SEVERITIES = {
+    word: click.style(word, fg=colour, bold=True) for word, colour in SEVERITY_COLOURS.items()
+}
 _CHANGES = {"+": "green", "-": "red"}
 _INDENT = "    "
 
@@ -68,7 +69,7 @@ def _finding(
     from nginx_stream_lint.report.excerpt import Mark, excerpt
 
     place, home = finding.place, finding.location.place.source
-    colour = _COLOURS[finding.severity]
+    colour = SEVERITY_COLOURS[finding.severity]
     line, column = place.source.position(place.start)
     where = f"{line}:{column}"
     if place.source is not home:

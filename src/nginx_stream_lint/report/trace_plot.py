@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import textwrap
 from collections.abc import Iterator
-from html import escape
 
 from msgspec import Struct
 
@@ -17,7 +16,7 @@ from nginx_stream_lint.rules.filters import CLIENTS
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ
 from nginx_stream_lint.trace.verdict import Judgement
-from nginx_stream_lint.util.sinks import printable
+from nginx_stream_lint.util.sinks import in_html, printable
 
 _CUT = "cut ✕"
 _MOST_NUMBERS = 8  # labelled bars in one lane
@@ -247,15 +246,15 @@ def trace_html(diagnosis: Diagnosis) -> str:
     lanes = _lanes(diagnosis)
     sections = [_section(diagnosis, number, lanes) for number in _numbers(diagnosis)]
     good = " good" if diagnosis.streams else ""
-    words = "".join(f"<p>{_text(sentence)}</p>" for sentence in verdict(diagnosis))
+    words = "".join(f"<p>{in_html(sentence)}</p>" for sentence in verdict(diagnosis))
     return "\n".join(
         [
             "<!DOCTYPE html>",
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{_text(_title(diagnosis))}</title>",
+            f"<title>{in_html(_title(diagnosis))}</title>",
             f"<style>{_PAGE_STYLE}</style></head><body>",
-            f"<h1>{_text(_title(diagnosis))}</h1>",
+            f"<h1>{in_html(_title(diagnosis))}</h1>",
             f'<div class="verdict{good}">{words}</div>',
             *_what_to_do(diagnosis),
             f'<p class="faint">{_HOW_TO_READ}</p>',
@@ -277,9 +276,9 @@ def _what_to_do(diagnosis: Diagnosis) -> Iterator[str]:
     known = diagnosis.products[diagnosis.named.layer] is not None
     yield "<p><b>What to do</b></p><ul>"
     for product, remedy in diagnosis.remedies:
-        name = "" if known else f"{_text(product.title)}: "
-        link = f' <a class="faint" href="{_text(remedy.source)}">source</a>'
-        yield f"<li>{name}{_text(remedy.do)}{link}</li>"
+        name = "" if known else f"{in_html(product.title)}: "
+        link = f' <a class="faint" href="{in_html(remedy.source)}">source</a>'
+        yield f"<li>{name}{in_html(remedy.do)}{link}</li>"
     yield "</ul>"
 
 
@@ -287,8 +286,8 @@ def _section(diagnosis: Diagnosis, number: int, lanes: list[_Lane]) -> str:
     named = diagnosis.named is not None and diagnosis.named.layer == number
     parts = [
         f'<section class="{"named" if named else ""}">',
-        f"<h2>{_text(_name(diagnosis, number))}{': the stream stops here' if named else ''}</h2>",
-        f'<p class="faint">{_text(diagnosis.layer(number).shown)}</p>',
+        f"<h2>{in_html(_name(diagnosis, number))}{': the stream stops here' if named else ''}</h2>",
+        f'<p class="faint">{in_html(diagnosis.layer(number).shown)}</p>',
     ]
     for lane in lanes:
         if lane.one.layer == number:
@@ -302,14 +301,14 @@ def _html_lane(diagnosis: Diagnosis, lane: _Lane) -> str:
     one = lane.one
     inherited = f" (same as layer {one.inherited})" if one.inherited is not None else ""
     parts = [
-        f'<div class="client {lane.tone}"><p><span class="mark">{_text(one.verdict)}</span>'
-        f" over {_text(CLIENTS[one.client])}</p>",
-        f'<p class="faint">{_text(layer_in_words(one))}{inherited}</p>',
+        f'<div class="client {lane.tone}"><p><span class="mark">{in_html(one.verdict)}</span>'
+        f" over {in_html(CLIENTS[one.client])}</p>",
+        f'<p class="faint">{in_html(layer_in_words(one))}{inherited}</p>',
     ]
     if lane.bars:
         parts += [
             f'<div class="strip"><svg viewBox="0 0 1000 {_STRIP_PX}" preserveAspectRatio="none"'
-            f' role="img" aria-label="{_text(layer_in_words(one))}">',
+            f' role="img" aria-label="{in_html(layer_in_words(one))}">',
             *(
                 f'<rect x="{start * 1000:.1f}" y="0" width="{(stop - start) * 1000:.1f}"'
                 f' height="{_STRIP_PX}"/>'
@@ -365,16 +364,12 @@ def _details(diagnosis: Diagnosis, number: int, lanes: list[_Lane]) -> str:
     if recording is None:
         return ""
     rows = "".join(
-        f"<dt>{_text(name)}</dt><dd>{_text(recording.headers[name])}</dd>"
+        f"<dt>{in_html(name)}</dt><dd>{in_html(recording.headers[name])}</dd>"
         for name in READ
         if recording.headers.get(name)
     )
-    items = "".join(f"<li>{_text(note.text)}</li>" for note in found)
+    items = "".join(f"<li>{in_html(note.text)}</li>" for note in found)
     return (
         f"<details><summary>Response headers</summary><dl>{rows}</dl>"
         f"{f'<ul>{items}</ul>' if items else ''}</details>"
     )
-
-
-def _text(text: str) -> str:
-    return escape(printable(text))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
+
 
 def rounded(number: float | None) -> float | None:
     """Round a time in seconds to the precision of reports."""

@@ -13,8 +13,6 @@ a subject is unknown, such as a value with an nginx variable, its condition is n
 false.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from operator import ge, gt, le, lt
 from typing import Any, Protocol, TypeAlias
@@ -43,7 +41,7 @@ class Quantity(str):
     __slots__ = ("read",)
     read: Callable[[str], float | None]
 
-    def __new__(cls, text: str, read: Callable[[str], float | None]) -> Quantity:
+    def __new__(cls, text: str, read: Callable[[str], float | None]) -> "Quantity":
         self = super().__new__(cls, text)
         self.read = read
         return self
@@ -57,7 +55,7 @@ class Subjects(Protocol):
 
 
 class All(Struct, frozen=True, tag=True):
-    parts: tuple[Condition, ...]
+    parts: "tuple[Condition, ...]"
 
     def holds(self, subjects: Subjects) -> Truth:
         truth: Truth = True
@@ -71,7 +69,7 @@ class All(Struct, frozen=True, tag=True):
 
 
 class AnyOf(Struct, frozen=True, tag=True):
-    parts: tuple[Condition, ...]
+    parts: "tuple[Condition, ...]"
 
     def holds(self, subjects: Subjects) -> Truth:
         truth: Truth = False
@@ -85,7 +83,7 @@ class AnyOf(Struct, frozen=True, tag=True):
 
 
 class Not(Struct, frozen=True, tag=True):
-    part: Condition
+    part: "Condition"
 
     def holds(self, subjects: Subjects) -> Truth:
         one = self.part.holds(subjects)

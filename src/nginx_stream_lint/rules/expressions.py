@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from nginx_stream_lint.rules.conditions import ORDERS, All, AnyOf, Comparison, Condition, Not
+from nginx_stream_lint.util.problems import short_word
 
 _MAX_TEXT = 4000  # characters
 _MAX_DEPTH = 20  # nested parentheses and `not`
@@ -274,11 +275,7 @@ class _Parser:
 
     def unexpected(self, expected: str) -> ExpressionMistake:
         """The error for a token that is not the expected one."""
-        found = self.token.text if self.token.kind == "end" else f'"{_short(self.token.text)}"'
+        found = self.token.text if self.token.kind == "end" else f'"{short_word(self.token.text)}"'
         return ExpressionMistake(
             f"not a valid expression: expected {expected}, not {found}", self.token.offset
         )
-
-
-def _short(word: str) -> str:
-    return word if len(word) < 60 else f"{word[:57]}..."

@@ -92,7 +92,7 @@ def whole(number: float) -> float:
     return int(number) if isfinite(number) else number
 
 
-# The filters for templates; `templates.py` lists which values each accepts.
+# The filters for templates; `template_check.py` lists which values each accepts.
 FILTERS: dict[str, Callable[..., Any]] = {
     "amount": amount,
     "changes": of_changes,

@@ -82,6 +82,10 @@ class LocationInfo(Struct, frozen=True):
     is_block: bool = True
 
 
+# Rule, file, offset and message.
+Identity = tuple[str, str, int, str]
+
+
 class Finding(Struct, frozen=True):
     """A rule's report about one place and stream, with the suggested fix.
 
@@ -123,6 +127,11 @@ class Finding(Struct, frozen=True):
             self.spared,
             self.instance,
         )
+
+    @property
+    def identity(self) -> Identity:
+        """What tells findings of a run apart; the same snippet may be in two configurations."""
+        return self.rule, self.place.source.name, self.place.start, self.message
 
     @property
     def stream_words(self) -> str:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from msgspec import Struct
-
 from nginx_stream_lint.config import Directive, File
 from nginx_stream_lint.config.deployed import Deployed, version_words
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import NEW, Version
-from nginx_stream_lint.rules.facts.base import Facts, Read, holder
+from nginx_stream_lint.rules.facts.base import Facts, holder
 from nginx_stream_lint.rules.facts.delivery import (
-    DELIVERY,
     clients_with,
     delivery_path,
     usual_deliveries,
@@ -34,13 +31,6 @@ from nginx_stream_lint.streams.detect import ProxiedLocation
 _LONGEST_PATH = 24  # characters of a path in a message
 # Replaces a directive's name if the upstream is unknown; see `doubted`.
 UNKNOWN_UPSTREAM = "the upstream"
-
-
-class Phrase(Struct, frozen=True):
-    """A part of a sentence that templates can name, and the facts it reads."""
-
-    text: Callable[[Facts], str]
-    reads: tuple[Read, ...]
 
 
 def _delivery(facts: Facts) -> str:
@@ -90,12 +80,8 @@ def _held(facts: Facts) -> str:
     return first_upper("; ".join(parts))
 
 
-PHRASES = {
-    "delivery_words": Phrase(
-        _delivery, ("stalled_clients", "replayed_clients", "breaking_changes", *DELIVERY)
-    ),
-    "held_words": Phrase(_held, ("family", "holds", *DELIVERY)),
-}
+# The parts of a sentence that templates can name; `PHRASE_READS` has the facts that each reads.
+PHRASES: dict[str, Callable[[Facts], str]] = {"delivery_words": _delivery, "held_words": _held}
 
 
 def origin(

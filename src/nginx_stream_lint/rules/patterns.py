@@ -11,8 +11,6 @@ import warnings
 from functools import lru_cache
 from typing import Any
 
-from nginx_stream_lint.util.backtracking import MAX_WAYS, parsed, ways
-
 _MAX_PATTERN = 200  # characters
 MAX_SUBJECT = 256  # characters; a longer subject is unknown
 # Upper limit of a quantifier: subjects are no longer than this.
@@ -28,6 +26,8 @@ class _UnsafePattern(Exception):
 
 def mistake(pattern: str) -> str | None:
     """Return what is wrong with a regular expression; None if nothing is."""
+    from nginx_stream_lint.util.backtracking import MAX_WAYS, parsed, ways
+
     if len(pattern) > _MAX_PATTERN:
         return f"a regular expression must have at most {_MAX_PATTERN} characters"
     try:

@@ -20,9 +20,15 @@ from nginx_stream_lint.rules.facts.base import (
     directives_meant,
     placeholders_in,
 )
+from nginx_stream_lint.rules.facts.delivery import DELIVERY
 from nginx_stream_lint.rules.facts.other_inputs import LOCATION
-from nginx_stream_lint.rules.messages import PHRASES
 from nginx_stream_lint.rules.rule import Rule, Template
+
+# What the phrases of `messages.py` read.
+PHRASE_READS: dict[str, tuple[Read, ...]] = {
+    "delivery_words": ("stalled_clients", "replayed_clients", "breaking_changes", *DELIVERY),
+    "held_words": ("family", "holds", *DELIVERY),
+}
 
 
 class Reads(Struct, frozen=True):
@@ -45,11 +51,6 @@ class Reads(Struct, frozen=True):
             self.written | other.written,
             self.elsewhere | other.elsewhere,
         )
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is read."""
-        return self == Reads()
 
     @property
     def by_version(self) -> bool:
@@ -127,8 +128,8 @@ def _reads_of_condition(condition: Condition | None) -> list[Read]:
 def _reads_of_template(template: Template) -> list[Read]:
     used = template.uses
     found: list[Read] = [name for name in used.names if name in FACTS]
-    for name in PHRASES.keys() & set(used.names):
-        found += PHRASES[name].reads
+    for name in PHRASE_READS.keys() & set(used.names):
+        found += PHRASE_READS[name]
     for name in used.values:
         found += _reads_of_directive(name)
     for name in used.origins:

@@ -10,7 +10,6 @@ from msgspec import Struct
 from nginx_stream_lint.rules.facts import REMARKS
 from nginx_stream_lint.rules.finding import Fix, Severity
 from nginx_stream_lint.rules.rule import Rule, Template
-from nginx_stream_lint.rules.templates import plain, render
 
 
 class Remark(Struct, frozen=True):
@@ -38,6 +37,8 @@ def remarks(rules: Sequence[Rule], values: Mapping[str, Any]) -> Iterator[Remark
     subjects = _Subjects(values)
 
     def rendered(template: Template) -> str:
+        from nginx_stream_lint.rules.templates import plain, render
+
         return plain(render(template, subjects))
 
     for rule in rules:

@@ -1,7 +1,5 @@
 """Rules as data."""
 
-from __future__ import annotations
-
 from msgspec import Struct
 
 from nginx_stream_lint.nginx.versions import Version
@@ -15,7 +13,7 @@ class RuleMistake(Exception):
     """An unusable rule file; the message starts with `file:line:column`."""
 
 
-class NamesInTemplate(Struct, frozen=True):
+class NamesInTemplate(Struct, frozen=True, omit_defaults=True):
     """The names in a template, each list sorted, so that equal rules make equal tables.
 
     `names` may be facts or phrases. `values` and `origins` are the directives that `value` and
@@ -32,7 +30,7 @@ class NamesInTemplate(Struct, frozen=True):
 _NO_NAMES = NamesInTemplate()
 
 
-class Template(Struct, frozen=True):
+class Template(Struct, frozen=True, omit_defaults=True):
     """A text with placeholders; `place` is its file, line and column.
 
     `uses` are the names in it, as `template_names.template` finds them.
@@ -46,7 +44,7 @@ class Template(Struct, frozen=True):
 NO_TEXT = Template("")
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, omit_defaults=True):
     """One step of a fix.
 
     `action` is `set` (set a directive to a value), `reset` (like `set`, but remove the directive

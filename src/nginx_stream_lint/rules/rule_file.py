@@ -56,9 +56,8 @@ from nginx_stream_lint.rules.rule_form import (
 )
 from nginx_stream_lint.rules.shipped import builtin_folder
 from nginx_stream_lint.rules.template_names import template as template_of
-from nginx_stream_lint.streams.declarations import nearest_words
 from nginx_stream_lint.streams.stream import KINDS
-from nginx_stream_lint.util.problems import Unreadable
+from nginx_stream_lint.util.problems import Unreadable, nearest_words, short_word
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose, construct, place, refuse_bombs
 
 _LEVELS: tuple[LevelKind, ...] = get_args(LevelKind)
@@ -240,7 +239,7 @@ class _Reader:
 
     def only_about(self, group: str, raw: Mapping[str, yaml.Node], rule: Rule) -> None:
         """Refuse stream facts in a rule that is not about streams, such as one about comments."""
-        from nginx_stream_lint.rules.templates import names
+        from nginx_stream_lint.rules.template_check import names
 
         texts = [] if rule.fix is None else [rule.fix.title, *rule.fix.snippet]
         asked = {
@@ -258,8 +257,8 @@ class _Reader:
         name = self.text(node)
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,59}", name):
             message = (
-                f'"{_short(name)}" is not a rule name; use lower-case letters, digits and hyphens,'
-                " a letter first, and at most 60 characters"
+                f'"{short_word(name)}" is not a rule name; use lower-case letters, digits and'
+                " hyphens, a letter first, and at most 60 characters"
             )
             raise self.fail(node, message)
         self.places.setdefault(name, self.place(node))
@@ -332,7 +331,7 @@ class _Reader:
             return self.text(raw[key]) if key in raw else None
 
         try:
-            version = parse_version(_short(optional("nginx_version") or "0.0"))
+            version = parse_version(short_word(optional("nginx_version") or "0.0"))
         except ValueError as error:
             raise self.fail(raw["nginx_version"], str(error)) from None
         return Example(
@@ -424,7 +423,7 @@ class _Reader:
             if allowed is not None and name not in allowed:
                 raise self.fail(key, f"unknown key {_unknown(name, allowed)}")
             if name in found:
-                raise self.fail(key, f'"{_short(name)}" is set twice')
+                raise self.fail(key, f'"{short_word(name)}" is set twice')
             found[name] = value
         for name in required:
             if name not in found:
@@ -455,7 +454,7 @@ class _Reader:
     def checked(self, text: str, node: yaml.Node) -> Template:
         made = template_of(text, (self.name, *place(node)))
         if self.check_texts:
-            from nginx_stream_lint.rules.templates import mistake
+            from nginx_stream_lint.rules.template_check import mistake
 
             message = mistake(made, _known_directive)
             if message is not None:
@@ -466,7 +465,7 @@ class _Reader:
         """Parse a template of arguments, which must not end the directive."""
         template = self.template(node)
         if self.check_texts:
-            from nginx_stream_lint.rules.templates import literal_text
+            from nginx_stream_lint.rules.template_check import literal_text
 
             if re.search(r"[;{}#]", literal_text(template.text)):
                 raise self.fail(node, "the arguments of a directive must not contain ; { } or #")
@@ -500,7 +499,7 @@ class _Reader:
             seen.add(id(node))
             if node.tag not in _TAGS:
                 raise self.fail(
-                    node, f"tags such as {_short(node.tag)} are not allowed in a rule file"
+                    node, f"tags such as {short_word(node.tag)} are not allowed in a rule file"
                 )
             if depth > _MAX_DEPTH:
                 raise self.fail(node, f"a rule must not be nested deeper than {_MAX_DEPTH} levels")
@@ -514,13 +513,9 @@ class _Reader:
                 raise self.fail(node, "a text must not contain control characters")
 
 
-def _short(word: str) -> str:
-    return word if len(word) < 60 else f"{word[:57]}..."
-
-
 def _unknown(word: str, words: Sequence[str]) -> str:
     """Describe an unknown word, with the nearest known one."""
-    return f'"{_short(word)}"{nearest_words(_short(word), words)}'
+    return f'"{short_word(word)}"{nearest_words(word, words)}'
 
 
 def _known_directive(name: str) -> bool:
@@ -556,7 +551,7 @@ def _operand_mistake(subject: str, operator: str, value: Any, written: str) -> s
     """Return what is wrong with a constant operand; None if nothing is."""
     is_number = isinstance(value, (bool, int, float))
     if operator in ("is", "is_not") and subject not in FACTS and is_number:
-        return f'what a directive is set to is text: "{_short(written)}"'
+        return f'what a directive is set to is text: "{short_word(written)}"'
     is_right, expected = _OPERANDS.get(operator, _ANY)
     if not is_right(value):
         return f"{operator} needs {expected}"

@@ -1,7 +1,7 @@
 """Find the names that a template uses, without Jinja: a lint without findings does not import it.
 
-The result is never smaller than the real set: `templates.mistake` refuses a template in which Jinja
-finds more names.
+The result is never smaller than the real set: `template_check.mistake` refuses a template in which
+Jinja finds more names.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.listeners import CLIENTS
 from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.versions import parse_version
-from nginx_stream_lint.report import FORMATS
+from nginx_stream_lint.report import FORMATS, format_of
 from nginx_stream_lint.rules.finding import SEVERITIES
 from nginx_stream_lint.rules.policy import WORTHS
 from nginx_stream_lint.settings.node import Node
@@ -34,13 +34,8 @@ from nginx_stream_lint.settings.types import (
     pattern_inside,
     shortened,
 )
-from nginx_stream_lint.streams.declarations import (
-    Declaration,
-    SettingsPosition,
-    declaration,
-    declared_request,
-    nearest_words,
-)
+from nginx_stream_lint.streams.declaration_syntax import declaration, declared_request
+from nginx_stream_lint.streams.declarations import Declaration, SettingsPosition
 from nginx_stream_lint.streams.stream import KINDS
 from nginx_stream_lint.util.git import Patterns, Steps, as_bytes
 
@@ -62,9 +57,7 @@ def _path(text: str) -> str:
 
 
 def _format(text: str) -> str:
-    name = text.partition("=")[0]
-    if name not in FORMATS:
-        raise ValueError(f'unknown format "{name}"{nearest_words(name, FORMATS)}')
+    format_of(text)
     return text
 
 

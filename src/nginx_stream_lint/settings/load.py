@@ -17,8 +17,8 @@ from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Override, Worth
-from nginx_stream_lint.streams.declarations import Declaration, nearest_words
-from nginx_stream_lint.util.problems import Unreadable
+from nginx_stream_lint.streams.declarations import Declaration
+from nginx_stream_lint.util.problems import Unreadable, nearest_words
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,8 +16,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType, defstruct, field
 from msgspec.json import schema_components
 
 from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.settings.node import Misplaced, Node
-from nginx_stream_lint.streams.declarations import nearest_words
+from nginx_stream_lint.util.problems import nearest_words
 
 _YAML_1_1 = {"on": True, "yes": True, "off": False, "no": False}
 
@@ -56,7 +57,7 @@ def pattern_inside(text: str, settings_file: SettingsFile) -> Path:
     Only the part before its wildcards is followed; the caller must check each match.
     """
     parts = re.split(r"[/\\]" if os.sep == "\\" else "/", text)
-    fixed = next((at for at, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))
+    fixed = next((at for at, part in enumerate(parts) if is_pattern(part)), len(parts))
     if os.pardir in parts[fixed:]:
         raise ValueError(f"{shortened(text)} has .. after a wildcard; write the path without ..")
     inside("/".join(parts[:fixed]) or (os.sep if text.startswith("/") else "."), settings_file)

@@ -1,19 +1,17 @@
 """The catalogue of known streaming endpoints (`catalogue.yaml`) and words (`evidence.yaml`)."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from nginx_stream_lint.nginx.delivery import AccelBuffering, Framing
 from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.streams.stream import Kind, Stream
-from nginx_stream_lint.util.data import data_text, table
+from nginx_stream_lint.util.data import table
 from nginx_stream_lint.util.remembering import latest_remembered
 
 _FOLDER = os.path.dirname(__file__)
@@ -47,6 +45,88 @@ class App(Struct, frozen=True):
     shared: bool
 
 
+class RegexFinder:
+    """A regular expression for text in any case; each match contains one of `parts`.
+
+    `parts` and the expression are in lower case. It is compiled when a text first contains one of
+    the parts, because compiling takes longer than all searches in a small configuration. The text
+    is converted to lower case, because compiling for any case takes four times as long.
+    """
+
+    def __init__(self, expression: str, parts: Collection[str]) -> None:
+        self._expression = expression
+        self._parts = parts
+        self._pattern: re.Pattern[str] | None = None
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """The first match, perhaps in the lower-case text."""
+        pattern, text = self._for(text)
+        return pattern and pattern.search(text)
+
+    def fullmatch(self, text: str) -> re.Match[str] | None:
+        """The match that is the whole text."""
+        pattern, text = self._for(text)
+        return pattern and pattern.fullmatch(text)
+
+    def finditer(self, text: str) -> Iterator[re.Match[str]]:
+        """All matches that do not overlap."""
+        pattern, text = self._for(text)
+        return iter(()) if pattern is None else pattern.finditer(text)
+
+    def _for(self, text: str) -> tuple[re.Pattern[str] | None, str]:
+        """The expression, None if it cannot match the text; and the text in suitable case."""
+        if not text.isascii():
+            # Case-insensitive matching maps a few other letters to ASCII.
+            return re.compile(self._expression, re.IGNORECASE), text
+        text = text.lower()
+        if self._pattern is None:
+            if not any(part in text for part in self._parts):
+                return None, text
+            self._pattern = re.compile(self._expression)
+        return self._pattern, text
+
+
+class EvidenceWord(Struct, frozen=True, omit_defaults=True):
+    """A word that is evidence for a stream, worth `points` for one of `kinds`.
+
+    `words` are regular expressions for whole words, separated by `|`; for `parts` see
+    `RegexFinder`. The other fields are properties of such a stream, as in `Stream`.
+    """
+
+    words: str
+    kind: Kind | None
+    points: int
+    parts: tuple[str, ...] = ("",)
+    heartbeat_s: float | None = None
+    is_endless: bool = False
+
+    @property
+    def pattern(self) -> RegexFinder:
+        """The compiled expression."""
+        return _in_any_case(self.words, self.parts)
+
+
+class Vocabulary(Struct, frozen=True):
+    """The runs of letters in evidence words, apps' names and their own paths, in lower case.
+
+    Words in `numbered` are followed by a number. `parts` are evidence inside any other letters;
+    matches of `numbered_parts` extend past a number.
+    """
+
+    runs: frozenset[str]
+    numbered: frozenset[str]
+    parts: frozenset[str]
+    numbered_parts: frozenset[str]
+
+
+class Catalogue(Struct, frozen=True):
+    """The apps, the evidence words by place of search, and the vocabulary of both."""
+
+    apps: tuple[App, ...]
+    words: dict[str, tuple[EvidenceWord, ...]]
+    vocabulary: Vocabulary
+
+
 @cache
 def apps() -> tuple[App, ...]:
     """All known apps."""
@@ -62,9 +142,10 @@ def catalogue() -> Catalogue:
 def read() -> Catalogue:
     """Read the catalogue from YAML."""
     from nginx_stream_lint.streams.word_lists import parts, vocabulary
-    from nginx_stream_lint.util.yamlfile import load_text
+    from nginx_stream_lint.util.yamlfile import load_records
 
-    known, lists = (load_text(data_text(path)) for path in FILES)
+    known = load_records(FILES[0], tuple[_AppRow, ...])
+    lists = load_records(FILES[1], dict[str, tuple[_WordRow, ...]])
     apps = tuple(_with_shared(list(map(_app, known))))
     words = {where: tuple(_word(row, parts) for row in rows) for where, rows in lists.items()}
     return Catalogue(apps, words, vocabulary(apps, words))
@@ -174,13 +255,46 @@ def _by_last_word() -> dict[str, list[Endpoint]]:
     return found
 
 
-def _app(raw: dict[str, Any]) -> App:
-    name = raw["app"]
+class _EndpointRow(Struct, forbid_unknown_fields=True):
+    """An endpoint as it is written; `because` is the source of a heartbeat or a silence."""
+
+    path: str
+    distinctive: str
+    kind: Kind
+    because: str = ""
+    method: str | None = None
+    framing: Framing | None = None
+    x_accel_buffering: AccelBuffering | None = None
+    heartbeat: str | None = None
+    silence: str | None = None
+
+
+class _AppRow(Struct, forbid_unknown_fields=True):
+    """An app as it is written."""
+
+    app: str
+    source: str
+    endpoints: tuple[_EndpointRow, ...]
+    names: tuple[str, ...] = ()
+    shared: bool = False
+
+
+class _WordRow(Struct, forbid_unknown_fields=True):
+    """A word of evidence as it is written."""
+
+    words: str
+    kind: Kind | None = None
+    points: int = 0
+    heartbeat: str | None = None
+    endless: bool = False
+
+
+def _app(row: _AppRow) -> App:
     return App(
-        name,
-        frozenset(re.sub(r"[^a-z0-9]+", "-", word.lower()) for word in raw.get("names", ())),
-        tuple(_endpoint(name, entry) for entry in raw["endpoints"]),
-        raw.get("shared", False),
+        row.app,
+        frozenset(re.sub(r"[^a-z0-9]+", "-", word.lower()) for word in row.names),
+        tuple(_endpoint(row.app, endpoint) for endpoint in row.endpoints),
+        row.shared,
     )
 
 
@@ -204,33 +318,33 @@ def _quiet_as(stream: Stream, shared: Stream | None) -> Stream:
     return replace(stream, heartbeat_s=shared.heartbeat_s, silence_s=shared.silence_s)
 
 
-def _word(raw: dict[str, Any], parts: Callable[[str], tuple[str, ...]]) -> EvidenceWord:
+def _word(row: _WordRow, parts: Callable[[str], tuple[str, ...]]) -> EvidenceWord:
     return EvidenceWord(
-        raw["words"],
-        raw.get("kind"),
-        raw.get("points", 0),
-        parts(raw["words"]),
-        heartbeat_s=_seconds(raw, "heartbeat"),
-        is_endless=raw.get("endless", False),
+        row.words,
+        row.kind,
+        row.points,
+        parts(row.words),
+        heartbeat_s=_seconds(row.heartbeat),
+        is_endless=row.endless,
     )
 
 
-def _seconds(raw: dict[str, Any], key: str) -> float | None:
-    return None if key not in raw else parse_time(str(raw[key]))
+def _seconds(text: str | None) -> float | None:
+    return None if text is None else parse_time(text)
 
 
-def _endpoint(app: str, raw: dict[str, Any]) -> Endpoint:
+def _endpoint(app: str, row: _EndpointRow) -> Endpoint:
     stream = Stream(
-        kind=raw["kind"],
+        kind=row.kind,
         confidence="likely",
-        because=f"{raw['path']} is a streaming endpoint ({app})",
-        framing=raw.get("framing"),
-        x_accel_buffering=raw.get("x_accel_buffering"),
-        heartbeat_s=_seconds(raw, "heartbeat"),
-        silence_s=_seconds(raw, "silence"),
-        method=raw.get("method"),
+        because=f"{row.path} is a streaming endpoint ({app})",
+        framing=row.framing,
+        x_accel_buffering=row.x_accel_buffering,
+        heartbeat_s=_seconds(row.heartbeat),
+        silence_s=_seconds(row.silence),
+        method=row.method,
     )
-    return Endpoint(app, raw["path"], raw["distinctive"], stream)
+    return Endpoint(app, row.path, row.distinctive, stream)
 
 
 @cache
@@ -247,67 +361,6 @@ def pattern_regex(pattern: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
-class EvidenceWord(Struct, frozen=True):
-    """A word that is evidence for a stream, worth `points` for one of `kinds`.
-
-    `words` are regular expressions for whole words, separated by `|`; for `parts` see
-    `RegexFinder`. The other fields are properties of such a stream, as in `Stream`.
-    """
-
-    words: str
-    kind: Kind | None
-    points: int
-    parts: tuple[str, ...] = ("",)
-    heartbeat_s: float | None = None
-    is_endless: bool = False
-
-    @property
-    def pattern(self) -> RegexFinder:
-        """The compiled expression."""
-        return _in_any_case(self.words, self.parts)
-
-
-class RegexFinder:
-    """A regular expression for text in any case; each match contains one of `parts`.
-
-    `parts` and the expression are in lower case. It is compiled when a text first contains one of
-    the parts, because compiling takes longer than all searches in a small configuration. The text
-    is converted to lower case, because compiling for any case takes four times as long.
-    """
-
-    def __init__(self, expression: str, parts: Collection[str]) -> None:
-        self._expression = expression
-        self._parts = parts
-        self._pattern: re.Pattern[str] | None = None
-
-    def search(self, text: str) -> re.Match[str] | None:
-        """The first match, perhaps in the lower-case text."""
-        pattern, text = self._for(text)
-        return pattern and pattern.search(text)
-
-    def fullmatch(self, text: str) -> re.Match[str] | None:
-        """The match that is the whole text."""
-        pattern, text = self._for(text)
-        return pattern and pattern.fullmatch(text)
-
-    def finditer(self, text: str) -> Iterator[re.Match[str]]:
-        """All matches that do not overlap."""
-        pattern, text = self._for(text)
-        return iter(()) if pattern is None else pattern.finditer(text)
-
-    def _for(self, text: str) -> tuple[re.Pattern[str] | None, str]:
-        """The expression, None if it cannot match the text; and the text in suitable case."""
-        if not text.isascii():
-            # Case-insensitive matching maps a few other letters to ASCII.
-            return re.compile(self._expression, re.IGNORECASE), text
-        text = text.lower()
-        if self._pattern is None:
-            if not any(part in text for part in self._parts):
-                return None, text
-            self._pattern = re.compile(self._expression)
-        return self._pattern, text
-
-
 @cache
 def _in_any_case(words: str, parts: tuple[str, ...]) -> RegexFinder:
     return RegexFinder(rf"(?<![a-z])(?:{words})(?![a-z])", parts)
@@ -316,27 +369,6 @@ def _in_any_case(words: str, parts: tuple[str, ...]) -> RegexFinder:
 def evidence_words() -> dict[str, tuple[EvidenceWord, ...]]:
     """The evidence words by the place where they are searched, as in `evidence.yaml`."""
     return catalogue().words
-
-
-class Vocabulary(Struct, frozen=True):
-    """The runs of letters in evidence words, apps' names and their own paths, in lower case.
-
-    Words in `numbered` are followed by a number. `parts` are evidence inside any other letters;
-    matches of `numbered_parts` extend past a number.
-    """
-
-    runs: frozenset[str]
-    numbered: frozenset[str]
-    parts: frozenset[str]
-    numbered_parts: frozenset[str]
-
-
-class Catalogue(Struct, frozen=True):
-    """The apps, the evidence words by place of search, and the vocabulary of both."""
-
-    apps: tuple[App, ...]
-    words: dict[str, tuple[EvidenceWord, ...]]
-    vocabulary: Vocabulary
 
 
 def vocabulary() -> Vocabulary:

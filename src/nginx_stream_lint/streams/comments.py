@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import accumulate
 
 from nginx_stream_lint.config import File
+from nginx_stream_lint.config.tree import SIGN
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.streams.catalogue import evidence_words
 
@@ -19,9 +21,6 @@ _OF_OTHERS = (
     r"|(?:no|non|not|without|except(?: for)?|other than|excluding)[ -](?:the |any )?"
     r"(?:sse|web-?sockets?|stream(?:s|ed|ing)?|event[ -]?streams?|server[ -]sent|long[ -]?poll\w*))"
     r"\b"
-)
-_FOR_THE_LINTER = (
-    "nginx-stream-lint:"  # such a comment is for the linter, and no evidence about the app
 )
 # Each is about all locations of a file, and there may be thousands of both.
 _MOST_NOTES = 100
@@ -67,18 +66,24 @@ class Comments:
         return found
 
 
+@cache
+def _parts() -> frozenset[str]:
+    """The words and parts of words, at least one of which is in each telling comment."""
+    return frozenset(part for word in evidence_words()["comment"] for part in word.parts)
+
+
 def _evidence_counts(file: File) -> list[int] | None:
     """For each comment, how many comments before it may be evidence; None if none may."""
     if not file.comments:
         return None
-    parts = {part for word in evidence_words()["comment"] for part in word.parts}
+    parts = _parts()
     text = file.source.text
     texts = [text[start:end] for start, end in file.comments]
     together = "\0".join(texts)  # no source contains this character
     lower = together.lower()
     # Case-insensitive matching maps a few other letters to ASCII.
     if together.isascii():
-        parts = {part for part in parts if part in lower}
+        parts = frozenset(part for part in parts if part in lower)
         if not parts:
             return None
     is_evidence = (
@@ -106,7 +111,7 @@ def _inside(level: Level, text: str, comments: Sequence[tuple[int, int]]) -> lis
 
 
 def _texts(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
-    return [one for start, end in spans if _FOR_THE_LINTER not in (one := text[start:end])]
+    return [one for start, end in spans if SIGN not in (one := text[start:end])]
 
 
 def is_of_others(comment: str) -> bool:

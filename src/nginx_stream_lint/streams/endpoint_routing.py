@@ -10,8 +10,6 @@ from msgspec.structs import replace
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.location_match import LocationPattern, match_of
-from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.request_route import route_in_server, route_request
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.catalogue import App, Endpoint, app_by_name, example_path
 from nginx_stream_lint.streams.declarations import Declaration
@@ -65,6 +63,10 @@ class EndpointRouter:
         """The level where a path ends, if it has a handler or probably should."""
         key = (path, method)
         if key not in self._places:
+            # Imported here, because in most servers nothing names an endpoint.
+            from nginx_stream_lint.nginx.request import Request
+            from nginx_stream_lint.nginx.request_route import route_in_server
+
             request = Request("http", None, None, path, method)
             found = route_in_server(self._server, request, self._version)
             # A handler without a usable target is judged like others, because a target is intended.
@@ -99,6 +101,8 @@ def route_url_declarations(
     for one in declarations:
         if one.request.host is None:
             continue
+        from nginx_stream_lint.nginx.request_route import route_request
+
         end = route_request(root, one.request, version)
         server, location = end.server, end.location
         if server is None or location is None or end.handler is None:

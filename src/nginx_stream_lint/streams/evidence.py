@@ -9,6 +9,7 @@ from functools import cache
 from msgspec import Struct
 from msgspec.structs import replace
 
+from nginx_stream_lint.nginx.directives import BUFFERING_FAMILIES
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.location_match import LocationPattern, match_of
 from nginx_stream_lint.nginx.values import parse_time
@@ -38,14 +39,13 @@ _BRIEF_S = 60.0
 _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
 # The kinds by which an app's name is described; the first that it has is used.
 _STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "grpc", "long-poll", "websocket")
-_BUFFERING = ("proxy", "fastcgi", "uwsgi", "scgi")
-_SWITCHES = tuple(f"{family}_buffering" for family in _BUFFERING)
+_SWITCHES = tuple(f"{family}_buffering" for family in BUFFERING_FAMILIES)
 _HEADERS = ("add_header", "proxy_set_header", "proxy_pass_header")
 _OFF = ("chunked_transfer_encoding", "gzip", "proxy_cache")
-_TIMEOUTS = tuple(f"{family}_read_timeout" for family in (*_BUFFERING, "grpc"))
+_TIMEOUTS = tuple(f"{family}_read_timeout" for family in (*BUFFERING_FAMILIES, "grpc"))
 # The directives that are evidence at their level, and those that also are for inner levels.
 _FOR_ALL = frozenset((*_TIMEOUTS, *_HEADERS))
-_LARGE = tuple(f"{family}_request_buffering" for family in _BUFFERING)
+_LARGE = tuple(f"{family}_request_buffering" for family in BUFFERING_FAMILIES)
 _RELEVANT_NAMES = frozenset(("upgrade", "connection", "cache-control", "last-event-id"))
 _RELEVANT_WORDS = frozenset(("x-accel-buffering", "text/event-stream"))
 _RELEVANT = _FOR_ALL.union(_SWITCHES, _OFF, _LARGE, ("limit_req",))

@@ -13,21 +13,18 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.config import Configuration
-from nginx_stream_lint.nginx.delivery import Scenario, Settings, delivery_path_for
-from nginx_stream_lint.nginx.levels import Effective, Handler, Level
+from nginx_stream_lint.nginx.delivery import Scenario, delivery_path_for
+from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.pass_target import parse_target
 from nginx_stream_lint.nginx.proxy_tiers import (
-    NginxTier,
     accepted_upstream,
     forwarded_response,
-    tier,
 )
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.request_route import Route, route_in_server
-from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, may_be_self_proxied, target_peers
-from nginx_stream_lint.nginx.variables import RequestState
+from nginx_stream_lint.nginx.request_route import route_in_server
+from nginx_stream_lint.nginx.self_proxying import MOST_TIERS
+from nginx_stream_lint.nginx.target_sockets import may_be_self_proxied, target_peers
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, AccelFix, Stream
 from nginx_stream_lint.tiers.chain import deliver
 from nginx_stream_lint.tiers.hops import Find, Hop, TierConfiguration, next_hops
@@ -41,7 +38,6 @@ _MOST_STREAMS = 10  # that a location gets from those behind it
 class TierLocations(Struct, eq=False):
     """One nginx with its proxied locations."""
 
-    configuration: Configuration
     nginx: TierConfiguration
     locations: Sequence[ProxiedLocation]
 
@@ -235,7 +231,7 @@ class _Links:
             return stream
         sent = self._of_app(stream, way)
         for hop in way[:0:-1]:
-            sent = _sent_by(hop.route, sent, hop.nginx)
+            sent = _sent_by(hop, sent)
         return replace(sent, accel_fix=self._fix(location, stream, way))
 
     def _of_app(self, stream: Stream, way: Sequence[Hop]) -> Stream:
@@ -258,9 +254,7 @@ class _Links:
         for way in ways:
             accepts = True
             for front, hop in pairwise(way):
-                sent = accepted_upstream(
-                    _settings(front), _family(front.route), _state(front.route)
-                )
+                sent = accepted_upstream(front.effective, front.handler.family, front.state)
                 accepts = accepts if sent is None else bool(sent)
                 place = self._place(hop)
                 if place is not None:
@@ -285,7 +279,11 @@ class _Links:
         dropping = [hop for hop in way[1:] if not _passes_on(hop)]
         if app.x_accel_buffering != "no" or not dropping:
             return None
-        tiers = [_tier(hop, stream) for hop in reversed(way)]
+        content_type = CONTENT_TYPES[stream.kind]
+        tiers = [
+            hop.tier(delivery_path_for(hop.effective, hop.handler.family, content_type))
+            for hop in reversed(way)
+        ]
         framing = app.framing or "chunked"
         scenarios = [
             Scenario(client, framing, "no", accepts)
@@ -353,43 +351,15 @@ def _is_broader(location: ProxiedLocation, behind: ProxiedLocation) -> bool:
 
 def _passes_on(hop: Hop) -> bool:
     """Whether an nginx sends an X-Accel-Buffering header to the next tier."""
-    sent = forwarded_response(_settings(hop), _family(hop.route), _state(hop.route))
+    sent = forwarded_response(hop.effective, hop.handler.family, hop.state)
     return sent.accel["no"] != "absent"
 
 
-def _settings(hop: Hop) -> Settings:
-    level, version = hop.route.location, hop.nginx.version
-    assert level is not None
-
-    def settings(name: str) -> Effective:
-        return level.effective(name, version)
-
-    return settings
-
-
-def _tier(hop: Hop, stream: Stream) -> NginxTier:
-    handler, target, settings = hop.route.handler, hop.route.target, _settings(hop)
-    assert handler is not None
-    path = delivery_path_for(settings, handler.family, CONTENT_TYPES[stream.kind])
-    scheme = "" if target is None else target.scheme
-    return tier(settings, path, scheme, hop.nginx.version, _state(hop.route))
-
-
-def _sent_by(inner: Route, stream: Stream, nginx: TierConfiguration) -> Stream:
+def _sent_by(hop: Hop, stream: Stream) -> Stream:
     """A stream with the properties of another server's response."""
-    made = forwarded_response(_settings(Hop(nginx, inner)), _family(inner), _state(inner))
+    made = forwarded_response(hop.effective, hop.handler.family, hop.state)
     accel = made.accel[stream.x_accel_buffering or "absent"]
     framing = (
         stream.framing if stream.framing == "length" else "chunked" if made.chunks else "close"
     )
     return replace(stream, framing=framing, x_accel_buffering=accel)
-
-
-def _family(route: Route) -> str:
-    assert route.handler is not None
-    return route.handler.family
-
-
-def _state(route: Route) -> RequestState:
-    assert route.state is not None
-    return route.state

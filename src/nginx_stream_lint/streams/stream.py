@@ -1,7 +1,5 @@
 """A stream: its kind, and known properties of its app and clients."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from msgspec import Struct
@@ -31,7 +29,7 @@ CONTENT_TYPES: dict[Kind, tuple[str, ...]] = {
 ASKED = "because you asked about it"
 
 
-class Stream(Struct, frozen=True):
+class Stream(Struct, frozen=True, omit_defaults=True):
     """A stream that a location serves.
 
     `because` is the evidence in words. The other fields are known properties of its app; None if

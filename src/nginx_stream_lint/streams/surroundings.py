@@ -37,13 +37,16 @@ class Surroundings(Struct):
     They are evidence for locations without a specific purpose: those of a whole API (`/api`, `/v1`)
     or, if there is none, the catch-all and its fallback. `folder` is the folder of the
     configuration: its name and those of the folders above are no evidence. `openings` are the
-    comments at the top of files, kept for other servers.
+    comments at the top of files, kept for other servers. `names` are those of the server, `logs`
+    those of its logs, each with words for messages.
     """
 
     server: Level
     general: frozenset[Level]
     folder: str
     openings: dict[File, list[str]]
+    names: list[tuple[str, str]]
+    logs: list[tuple[str, str]]
     _clues: dict[File | None, _Clues] = field(default_factory=dict)
 
     def clues(self, place: StreamCandidate) -> tuple[Clue, ...]:
@@ -61,8 +64,8 @@ class Surroundings(Struct):
         found: dict[App, str] = {}
         # Comments do not count, because they name apps for many reasons.
         for text, saying in self._texts(file):
-            app = app_named_in(normalized(text))
-            if app is not None and not _is_of_another(text, app):
+            app = _app_of(text)
+            if app is not None:
                 found.setdefault(app, saying)
         return found
 
@@ -80,21 +83,13 @@ class Surroundings(Struct):
         return _Clues((*of_api, *(one for one in clues if one.word not in told)), clues)
 
     def _texts(self, file: File | None) -> list[tuple[str, str]]:
-        """The names of the server, its logs and files, each with words for messages."""
-        rows = self.server.rows
-        # Without the top-level domain: .ai is weak evidence.
-        every = (arg for row in rows.get("server_name", ()) for arg in row.args)
-        names = {arg: arg.rpartition(".")[0] or arg for arg in islice(every, _MOST_NAMES)}
-        logs = [one.args[0] for name in _LOGS for one in rows.get(name, ()) if one.args]
-        return [
-            *((name, f'its server is called "{arg}"') for arg, name in names.items()),
-            *(
-                text
-                for one in self._files(file)
-                for text in _names(one.source.key or one.source.name, self.folder)
-            ),
-            *((name, f'its log is called "{name}"') for name in map(posixpath.basename, logs)),
-        ]
+        """The names of the server, its files and logs, each with words for messages."""
+        files = (
+            text
+            for one in self._files(file)
+            for text in _names(one.source.key or one.source.name, self.folder)
+        )
+        return [*self.names, *files, *self.logs]
 
     def _files(self, file: File | None) -> Iterable[File]:
         """The files of the server and of a location."""
@@ -129,7 +124,26 @@ def surroundings_of(
             everything.append(place.level)
         elif place.match.modifier == "@":
             named.append(place.level)
-    return Surroundings(server, frozenset(general or everything or named), folder, openings)
+    rows = server.rows
+    # Without the top-level domain: .ai is weak evidence.
+    every = (arg for row in rows.get("server_name", ()) for arg in row.args)
+    names = {arg: arg.rpartition(".")[0] or arg for arg in islice(every, _MOST_NAMES)}
+    logs = [one.args[0] for name in _LOGS for one in rows.get(name, ()) if one.args]
+    return Surroundings(
+        server,
+        frozenset(general or everything or named),
+        folder,
+        openings,
+        [(name, f'its server is called "{arg}"') for arg, name in names.items()],
+        [(name, f'its log is called "{name}"') for name in map(posixpath.basename, logs)],
+    )
+
+
+@latest_remembered(256)
+def _app_of(text: str) -> App | None:
+    """The app that something with this name belongs to."""
+    app = app_named_in(normalized(text))
+    return None if app is None or _is_of_another(text, app) else app
 
 
 def _is_of_another(text: str, app: App) -> bool:
@@ -151,15 +165,24 @@ def _names(file: str, top: str) -> tuple[tuple[str, str], ...]:
 
     Generic folders for configuration are no evidence either, nor are `top` and those above it.
     """
-    parts = re.split(r"[/\\\0]", file.removeprefix(os.path.join(top, "")))
-    if not file.startswith(os.path.join(top, "")):
-        parts = parts[-1:]
-    found = [(parts[-1], f'its file is called "{parts[-1]}"')]
-    if all(map(_usual, re.findall(r"[a-z]+", parts[-1].lower()))):
-        folder = next((one for one in parts[-2::-1] if not _usual(one.lower())), None)
-        if folder is not None:
+    end = max(map(file.rfind, "/\\\0")) + 1
+    name = file[end:]
+    found = [(name, f'its file is called "{name}"')]
+    if all(map(_usual, _WORD.findall(name.lower()))):
+        folder = _telling_folder(file[:end], top)
+        if folder:
             found.append((folder, f'its file is in "{folder}"'))
     return tuple(found)
+
+
+@latest_remembered(256)
+def _telling_folder(folder: str, top: str) -> str:
+    """The innermost name of a folder below `top` that is not generic; empty if there is none."""
+    inside = os.path.join(top, "")
+    if not folder.startswith(inside):
+        return ""
+    names = re.split(r"[/\\\0]", folder.removeprefix(inside))[:-1]
+    return next((one for one in reversed(names) if not _usual(one.lower())), "")
 
 
 @remembered

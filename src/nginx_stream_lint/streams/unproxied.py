@@ -14,7 +14,7 @@ from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.request_route import Route, route_in_server, route_request
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.detect import commented_at
+from nginx_stream_lint.streams.declared_in_comments import commented_at
 from nginx_stream_lint.streams.endpoint_routing import applies_to
 
 # Directives of modules that handle requests in their own way, which is unknown here.

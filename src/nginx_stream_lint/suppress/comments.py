@@ -447,7 +447,7 @@ def _removal(ignore: IgnoreComment, names: Sequence[str]) -> Edit:
     if left:
         opening = text.index("[", ignore.place.start) + 1
         return Edit(source, opening, text.index("]", opening), ", ".join(left))
-    line_start = source.line_span(source.position(start)[0])[0]
+    line_start = source.line_start(start)
     in_word = line_start > 1 and text.startswith("\\", line_start - 2)  # its line end is
     if in_word or not source.blanks_behind(end)[1]:
         return Edit(source, start, end, "")

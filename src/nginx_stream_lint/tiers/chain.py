@@ -1,8 +1,7 @@
 """Delivery of a stream through a chain of proxies.
 
-The delivery of each proxy is computed separately: the response that one sends is the response that
-the next one gets. The stream stalls if one of them holds it. tests/conformance/random_tiers.py
-measures chains of nginx.
+Each is evaluated separately, with the response of the previous one as its upstream's response; the
+stream stalls if one of them holds it. tests/conformance/random_chains.py measures chains of nginx.
 """
 
 from __future__ import annotations

@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from msgspec import Struct
 
+from nginx_stream_lint.config.configuration import Configuration
+from nginx_stream_lint.nginx.delivery import DeliveryPath
 from nginx_stream_lint.nginx.hostnames import lower
-from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.listeners import shortest
 from nginx_stream_lint.nginx.pass_target import PassTarget
+from nginx_stream_lint.nginx.proxy_tiers import NginxTier, tier
 from nginx_stream_lint.nginx.request_route import Route, route_on_socket
 from nginx_stream_lint.nginx.self_proxying import (
     self_proxied_routes,
     sent_server_name,
-    target_peers,
     upstream_request,
 )
 from nginx_stream_lint.nginx.servers import (
+    LOOPBACKS,
     ListenSocket,
     is_address,
     reached_sockets,
     sockets_with_port,
     tcp_sockets,
 )
+from nginx_stream_lint.nginx.target_sockets import target_peers
+from nginx_stream_lint.nginx.variables import RequestState
 from nginx_stream_lint.nginx.versions import Version
-
-_LOOPBACKS = ("127.0.0.1", "[::1]")
 
 
 class TierConfiguration(Struct, eq=False):
-    """The configuration of one nginx of a chain: its `http` level and version.
+    """One nginx of a chain: its configuration, the `http` level of that, and its version.
 
-    `name` is the path of its main file. Without `knows_version`, `version` is assumed.
-    `is_generated`: a controller generates it, so the addresses of its upstreams are placeholders.
+    Without `knows_version`, `version` is assumed.
     """
 
-    name: str
+    configuration: Configuration
     http: Level | None
     version: Version
-    is_generated: bool = False
     knows_version: bool = True
+
+    @property
+    def name(self) -> str:
+        """The path of its main file."""
+        return self.configuration.path
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether a controller generates it: the addresses of its upstreams are not real ones."""
+        return self.configuration.author is not None
 
 
 class Hop(Struct, frozen=True):
@@ -56,6 +67,36 @@ class Hop(Struct, frozen=True):
     doubt: str = ""
     socket: str = ""
 
+    # What follows is of a hop that passes the request on.
+
+    @property
+    def place(self) -> Level:
+        """The location where the route ends."""
+        assert self.route.location is not None
+        return self.route.location
+
+    @property
+    def handler(self) -> Handler:
+        """The handler of that location."""
+        assert self.route.handler is not None
+        return self.route.handler
+
+    @property
+    def state(self) -> RequestState:
+        """The request as it is there."""
+        assert self.route.state is not None
+        return self.route.state
+
+    def effective(self, name: str) -> Effective:
+        """The effective value of a directive there."""
+        return self.place.effective(name, self.nginx.version)
+
+    def tier(self, path: DeliveryPath) -> NginxTier:
+        """Its behaviour as a tier that delivers on a path."""
+        target = self.route.target
+        scheme = "" if target is None else target.scheme
+        return tier(self.effective, path, scheme, self.nginx.version, self.state)
+
 
 class Reached(Struct, frozen=True):
     """The socket of an nginx that a connection reaches; `doubt` is as in `Hop`."""
@@ -68,32 +109,6 @@ class Reached(Struct, frozen=True):
 # Finds the nginx that gets a connection: from one nginx, to a target, at one server of the target.
 # None if that is an app.
 Find = Callable[[TierConfiguration, PassTarget, PassTarget], Reached | None]
-
-
-class NamedChain:
-    """The nginx of a chain that the user names, nearest the app first."""
-
-    def __init__(self, chain: Sequence[TierConfiguration]) -> None:
-        self._chain = chain
-
-    def find(self, front: TierConfiguration, _: PassTarget, peer: PassTarget) -> Reached | None:
-        """The nearest nginx behind `front` that listens on the port of `peer`.
-
-        If there is none, the next nginx behind `front`, because ports may be mapped.
-        """
-        at = next((n for n, one in enumerate(self._chain) if one is front), 0)
-        for one in reversed(self._chain[:at]):
-            socket = socket_of(one, peer)
-            if socket is not None:
-                return Reached(one, socket)
-        socket = _only_socket(self._chain[at - 1], peer) if at else None
-        if socket is None:
-            return None
-        behind = self._chain[at - 1]
-        where = f"{peer.scheme}://{peer.host}:{peer.port}"
-        return Reached(
-            behind, socket, f"whether {where} leads to {behind.name}, which listens on other ports"
-        )
 
 
 def next_hops(hop: Hop, find: Find | None = None) -> list[Hop]:
@@ -149,19 +164,9 @@ def socket_of(nginx: TierConfiguration, peer: PassTarget) -> ListenSocket | None
     here = sockets_with_port(nginx.http, nginx.version, peer.port)
     here = [each for each in here if not each.quic and each.tls == tls]
     host = lower(peer.host)
-    names = _LOOPBACKS if host == "localhost" else (shortest(host),)
+    names = LOOPBACKS if host == "localhost" else (shortest(host),)
     found = [each for name in names if is_address(name) for each in reached_sockets(name, here)]
     # The address of a name is unknown: probably the one that takes every address.
     every = [each for name in ("*", "[::]") for each in here if each.host == name]
     named = [each for each in here if each.host == host]
     return next(iter([*found, *named, *every, *here]), None)
-
-
-def _only_socket(nginx: TierConfiguration, peer: PassTarget) -> ListenSocket | None:
-    """The socket that takes connections with or without TLS; None if there are several ports."""
-    if nginx.http is None:
-        return None
-    tls = peer.scheme in ("https", "grpcs")
-    every = [one for one in tcp_sockets(nginx.http, nginx.version) if one.tls == tls]
-    ports = {one.address.rpartition(":")[2] for one in every}
-    return every[0] if len(ports) == 1 else None

@@ -91,7 +91,8 @@ def _networks() -> Sequence[tuple[str, Sequence[IPv4Network | IPv6Network]]]:
 
     from nginx_stream_lint.tiers.products import products
 
-    return [(one.name, list(map(ip_network, one.networks))) for one in products() if one.networks]
+    known = [(one.name, one.networks.of) for one in products()]
+    return [(name, list(map(ip_network, networks))) for name, networks in known if networks]
 
 
 def tier_in_front(proxy: ProxyInFront) -> ProxyTier | None:

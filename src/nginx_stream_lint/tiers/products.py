@@ -10,7 +10,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from nginx_stream_lint.tiers.records import ProductBehaviour
-from nginx_stream_lint.util.data import data_text, table
+from nginx_stream_lint.util.data import table
 
 _FILE = os.path.join(os.path.dirname(__file__), "products.yaml")
 
@@ -19,7 +19,18 @@ _FILE = os.path.join(os.path.dirname(__file__), "products.yaml")
 Limits = Literal["silence", "response", "first-byte"]
 
 
-class Timeout(Struct, frozen=True):
+# How it treats a stream: whether it collects pieces, compresses, replays; HTTP of its requests.
+TraitName = Literal["buffering", "compression", "caching", "http_version"]
+
+
+class HeaderSign(Struct, frozen=True, forbid_unknown_fields=True):
+    """A header of a product's responses, and a regular expression for its value, in any case."""
+
+    header: str
+    matches: str
+
+
+class Timeout(Struct, frozen=True, forbid_unknown_fields=True, rename={"to_raise": "raise"}):
     """A default limit of a product in seconds, and its setting `what`.
 
     `to_raise` says how to change it, with `{seconds}` or `{minutes}` for the new value; empty if
@@ -36,7 +47,7 @@ class Timeout(Struct, frozen=True):
     not_for: tuple[str, ...] = ()
 
 
-class Trait(Struct, frozen=True):
+class Trait(Struct, frozen=True, forbid_unknown_fields=True):
     """What a product does to a stream by default, and the source or the measured version."""
 
     value: str
@@ -44,7 +55,7 @@ class Trait(Struct, frozen=True):
     measured: str = ""
 
 
-class Remedy(Struct, frozen=True):
+class Remedy(Struct, frozen=True, forbid_unknown_fields=True, rename={"causes": "for"}):
     """A remedy for some causes: change `setting`, or do what `do` says.
 
     `causes` are those of trace/verdict.py, and `source` is where the remedy is documented.
@@ -60,23 +71,30 @@ class Remedy(Struct, frozen=True):
     rules: tuple[str, ...] = ()
 
 
-class Product(Struct, frozen=True):
+class Networks(Struct, frozen=True, forbid_unknown_fields=True):
+    """The addresses `of` a product's requests, as its documentation had them on a `date`."""
+
+    source: str = ""
+    date: str = ""
+    of: tuple[str, ...] = ()
+
+
+class Product(Struct, frozen=True, forbid_unknown_fields=True):
     """One kind of proxy, load balancer or CDN; `anonymous`: it usually does not send its name.
 
-    `also` are other names that users give it. `recognised_by` are headers of its responses, with
-    regular expressions. `stream` is what it does to streams, by trait; missing traits are unknown.
-    `networks` are the addresses of its requests.
+    `also` are other names that users give it. `stream` is what it does to streams; traits that are
+    missing are unknown. The fields are the keys of `products.yaml`, which explains them.
     """
 
     name: str
     title: str
-    also: tuple[str, ...]
-    anonymous: bool
-    recognised_by: tuple[tuple[str, str], ...]
-    timeouts: tuple[Timeout, ...]
-    stream: Mapping[str, Trait]
+    recognised_by: tuple[HeaderSign, ...]
     remedies: tuple[Remedy, ...]
-    networks: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    anonymous: bool = False
+    timeouts: tuple[Timeout, ...] = ()
+    stream: Mapping[TraitName, Trait] = {}
+    networks: Networks = Networks()
 
     def remedy(self, cause: str) -> Remedy | None:
         """The remedy for a cause."""
@@ -95,7 +113,7 @@ class Product(Struct, frozen=True):
     def behaviour(self) -> ProductBehaviour:
         """Its behaviour as a tier."""
 
-        def trait(name: str) -> Any:
+        def trait(name: TraitName) -> Any:
             return self.stream[name].value if name in self.stream else "unknown"
 
         silence = self.timeout("silence")
@@ -105,7 +123,6 @@ class Product(Struct, frozen=True):
             buffers="none" if buffering == "no" else buffering,
             idle_timeout_s=None if silence is None else silence.seconds,
             compresses=trait("compression"),
-            caches=trait("caching"),
             http_version="1.1" if version == "unknown" else version,
         )
 
@@ -118,9 +135,9 @@ def products() -> tuple[Product, ...]:
 
 def read() -> tuple[Product, ...]:
     """Read the table of products from YAML."""
-    from nginx_stream_lint.util.yamlfile import load_text
+    from nginx_stream_lint.util.yamlfile import load_records
 
-    return tuple(_product(raw) for raw in load_text(data_text(_FILE)))
+    return load_records(_FILE, tuple[Product, ...])
 
 
 @cache
@@ -136,40 +153,3 @@ def product_named(name: str) -> Product | None:
 def product_names() -> list[str]:
     """The names of the table, for messages about a wrong one. Other names are left out."""
     return [one.name for one in products()]
-
-
-def _product(raw: dict[str, Any]) -> Product:
-    return Product(
-        name=raw["name"],
-        title=raw["title"],
-        also=tuple(raw.get("also", ())),
-        anonymous=bool(raw.get("anonymous", False)),
-        recognised_by=tuple((row["header"], row["matches"]) for row in raw["recognised_by"]),
-        timeouts=tuple(map(_timeout, raw["timeouts"])),
-        stream={name: Trait(**row) for name, row in raw.get("stream", {}).items()},
-        remedies=tuple(map(_remedy, raw["remedies"])),
-        networks=tuple(raw["networks"]["of"]) if "networks" in raw else (),
-    )
-
-
-def _timeout(row: dict[str, Any]) -> Timeout:
-    return Timeout(
-        seconds=float(row["seconds"]),
-        what=row["what"],
-        source=row["source"],
-        of=row.get("of", "silence"),
-        to_raise=row.get("raise", ""),
-        up_to=float(row["up_to"]) if "up_to" in row else None,
-        not_for=tuple(row.get("not_for", ())),
-    )
-
-
-def _remedy(row: dict[str, Any]) -> Remedy:
-    return Remedy(
-        causes=tuple(row["for"]),
-        setting=row["setting"],
-        do=row["do"],
-        source=row["source"],
-        measured=bool(row.get("measured", False)),
-        rules=tuple(row.get("rules", ())),
-    )

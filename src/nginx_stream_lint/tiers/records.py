@@ -1,4 +1,4 @@
-"""A tier: one proxy on the way from the app to the client, whether nginx or another product."""
+"""A tier: one proxy between the app and the client, nginx or another product."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ class ProductBehaviour(Struct, frozen=True):
     buffers: Literal["none", "yes", "unknown"] = "unknown"
     idle_timeout_s: float | None = None
     compresses: Known = "unknown"
-    caches: Known = "unknown"
     http_version: Literal["1.0", "1.1", "2"] = "1.1"
     over_tls: bool | None = None
 

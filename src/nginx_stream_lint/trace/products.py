@@ -1,4 +1,7 @@
-"""Recognize products by their response headers; their timeouts and remedies for a trace."""
+"""Recognize the products of `tiers/products.yaml` by their response headers.
+
+Also finds their timeouts and remedies for a trace.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def _patterns() -> Mapping[str, Sequence[tuple[str, re.Pattern[str]]]]:
     """The headers of each product, with the patterns of their values."""
     return {
         one.name: [
-            (header, re.compile(pattern, re.IGNORECASE)) for header, pattern in one.recognised_by
+            (sign.header, re.compile(sign.matches, re.IGNORECASE)) for sign in one.recognised_by
         ]
         for one in products()
     }

@@ -116,9 +116,10 @@ class Budget:
 
         The problem names the place where the limit was first exceeded.
         """
-        if amount > self.left(name):
+        spent = self._reading if name in self._reading else self._working
+        if spent[name] + amount > getattr(self.limits, name):
             self.exceed(name, path, line, column)
-        (self._reading if name in self._reading else self._working)[name] += amount
+        spent[name] += amount
 
     def exceed(
         self, name: str, path: str | None = None, line: int = 1, column: int = 1

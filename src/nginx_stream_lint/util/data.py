@@ -5,6 +5,10 @@ These files are trusted, because they were installed with the package. All other
 
 A checkout has the tables as YAML, for people. A wheel also has them as JSON, which hatch_build.py
 writes at build time and which loads many times faster.
+
+The modules that define the records of tables evaluate their annotations (they import no
+`annotations` from `__future__`), because msgspec takes 0.5 ms longer to evaluate the text of each
+table's annotations than to load the table.
 """
 
 from __future__ import annotations

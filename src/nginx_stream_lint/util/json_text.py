@@ -10,7 +10,7 @@ import msgspec
 
 from nginx_stream_lint.util.sinks import in_json
 
-_MANY = 1000  # records that are encoded at once
+_MANY = 100  # records that are encoded at once: fresh memory for 1,000 takes 5 ms
 
 
 def json_parts(document: msgspec.Struct) -> Iterator[str]:
@@ -23,22 +23,21 @@ def json_parts(document: msgspec.Struct) -> Iterator[str]:
         document.__struct_fields__, document.__struct_encode_fields__, strict=True
     ):
         value = getattr(document, field)
-        key = f'{before}  "{name}": '
         if isinstance(value, list) and len(value) > _MANY:
+            head = f'  "{name}": ['
             for at in range(0, len(value), _MANY):
-                # Without the brackets: `[`, then a line for each end of the list.
-                records = _indented(value[at : at + _MANY])[1 : -len("\n  ]")]
-                yield f"{key}[{records}" if at == 0 else f",{records}"
+                records = _member(name, value[at : at + _MANY])[len(head) : -len("\n  ]")]
+                yield f"{before}{head}{records}" if at == 0 else f",{records}"
             yield "\n  ]"
         else:
-            yield key + _indented(value)
+            yield before + _member(name, value)
         before = ",\n"
     yield "\n}\n"
 
 
-def _indented(value: object) -> str:
-    """The JSON text of a member of an object. No string in it has a line end."""
-    return json_text(value)[:-1].replace("\n", "\n  ")
+def _member(name: str, value: object) -> str:
+    """The lines of an object's member, without the braces around it."""
+    return json_text({name: value})[len("{\n") : -len("\n}\n")]
 
 
 def json_text(document: object, *, lossy: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -22,6 +23,25 @@ class Problem(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.message}; {self.advice}"
+
+
+_FEW = 40  # words; there are about thirty rules
+_LONG = 60  # characters
+
+
+def short_word(word: str) -> str:
+    """A word for a message, cut if it is long."""
+    return word if len(word) < _LONG else f"{word[: _LONG - 3]}..."
+
+
+def nearest_words(word: str, words: Sequence[str]) -> str:
+    """`; did you mean "x"?`; or, if no word is near, the list of words if it is short."""
+    import difflib
+
+    close = difflib.get_close_matches(short_word(word), words, 1)
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    return f"; one of: {', '.join(words)}" if len(words) <= _FEW else ""
 
 
 REPORT_IT = "please report this with the file, if you can share it"

@@ -1,4 +1,4 @@
-"""Escape untrusted text for each output: terminal, log, JSON, XML.
+"""Escape untrusted text for each output: terminal, log, JSON, HTML, XML.
 
 File names, location names and quoted lines are untrusted. Each output has one function, called when
 the text is written: afterwards no character can move a cursor, reorder a line or start a command of
@@ -17,9 +17,13 @@ MARKS = "\ufdd0\ufdd1"
 _BEHIND_ESCAPE = r"\[(?:[01]|22|[39][0-7])m"
 _STYLE = rf"\x1b{_BEHIND_ESCAPE}"
 _STYLES = rf"(?:{_STYLE})*"
-_ODD = re.compile(rf"[^\n\t\x1b -~]|\x1b(?!{_BEHIND_ESCAPE})")
+_ODD = rf"[^\n\t\x1b -~]|\x1b(?!{_BEHIND_ESCAPE})"
+_PLAIN = bytes([*b"\t\n", *range(ord(" "), ord("~") + 1)])
 _PART = 1024 * 1024  # characters
-_NEVER_SHOWN = re.compile(r"[^\n -~]")
+_NEVER_SHOWN = r"[^\n -~]"
+# Its name would make Python load the names of all characters when it compiles this module.
+_REPLACEMENT = "\ufffd"
+_NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 # GitHub's runner looks for `::` at the start of a line, and GitHub's and Azure's for `##[` and
 # `##vso[` anywhere. A later program may remove colours.
 _COMMAND = rf"(?m)^((?:{_STYLE}|[^\x21-\x7e\n])*):(?={_STYLES}:)"
@@ -45,28 +49,33 @@ def terminal(text: str, commands: bool = False) -> str:
 
     `commands`: the lines are workflow commands, made of escaped parts.
     """
-    if not _is_plain(text):
-        text = _ODD.sub(lambda one: _shown(one[0]), text)
+    if not _is_plain(_without_styles(text)):
+        text = re.sub(_ODD, lambda one: _shown(one[0]), text)
     return text if commands else without_commands(text)
 
 
 def _is_plain(text: str) -> bool:
     """Whether a text has only printable ASCII, tabs and line ends.
 
-    A regular expression takes ten times as long: 0.25 s for 26,000 findings as JSON. The text is
-    checked in parts, so that no large text is copied as a whole.
+    Deleting these bytes is five times as quick as looking at characters, and ten times as quick as
+    a regular expression: 1 ms for 1,300 findings as JSON. The text is checked in parts, so that no
+    large text is copied as a whole.
     """
     parts = (text[at : at + _PART] for at in range(0, len(text), _PART))
-    return text.isascii() and all(
-        part.replace("\n", "").replace("\t", "").isprintable() for part in parts
-    )
+    return text.isascii() and not any(part.encode().translate(None, _PLAIN) for part in parts)
+
+
+def _without_styles(text: str) -> str:
+    """A text without our colours, between which a command may hide."""
+    return re.sub(_STYLE, "", text) if "\x1b" in text else text
 
 
 def without_commands(text: str) -> str:
     """Change lines so that no CI runner finds a command in them."""
-    if "::" in text or "\x1b" in text:
+    bare = _without_styles(text)
+    if "::" in bare:
         text = re.sub(_COMMAND, r"\1\\x3a", text)
-    return re.sub(_OLD_COMMAND, r"\\x23", text) if "#" in text else text
+    return re.sub(_OLD_COMMAND, r"\\x23", text) if "#" in bare and "##" in bare else text
 
 
 def has_commands(text: str) -> bool:
@@ -86,8 +95,10 @@ def workflow_property(text: str) -> str:
 
 def in_json(text: str) -> str:
     """Escape invisible characters in a JSON document without changing its value."""
-    if not (text.isascii() and "##" not in text and "\x7f" not in text):
-        text = _NEVER_SHOWN.sub(_in_json, text)
+    # A search for two characters takes fifty times as long as one for a single one.
+    has_command = "#" in text and "##" in text
+    if not text.isascii() or has_command or "\x7f" in text:
+        text = re.sub(_NEVER_SHOWN, _in_json, text)
         text = re.sub(_OLD_COMMAND_JSON, r"\\u0023", text)
     return text
 
@@ -100,12 +111,26 @@ def _in_json(one: re.Match[str]) -> str:
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
+def in_html(text: str) -> str:
+    """Escape a text for HTML, with invisible characters as `printable` shows them."""
+    from html import escape
+
+    return escape(printable(text))
+
+
 def in_xml(text: str) -> str:
-    """Escape invisible characters in an XML document without changing its value."""
-    return _NEVER_SHOWN.sub(
-        lambda one: one[0] if one[0].isprintable() or one[0] in MARKS else f"&#{ord(one[0])};",
-        text,
-    )
+    """Escape invisible characters in an XML document without changing its value.
+
+    Those that XML 1.0 cannot hold become replacement characters, so that the document is valid.
+    """
+    return re.sub(_NEVER_SHOWN, _in_xml, text)
+
+
+def _in_xml(one: re.Match[str]) -> str:
+    character = one[0]
+    if character.isprintable() or character in MARKS:
+        return character
+    return _REPLACEMENT if re.match(_NOT_XML, character) else f"&#{ord(character)};"
 
 
 def _shown(character: str) -> str:

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from os.path import basename
+from typing import Any, TypeVar
 
 import yaml
+from msgspec import ValidationError, convert
 
 from nginx_stream_lint.util.budget import in_force
+from nginx_stream_lint.util.data import data_text
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_ALIASES = 100  # a handful is a convenience, thousands are an attack
+_T = TypeVar("_T")
 # A few nested aliases can expand to millions of nodes.
 _MAX_NODES = 100_000
 
@@ -54,6 +58,17 @@ def load_text(text: str) -> Any:
         raise _mistake(error, text) from None
     finally:
         loader.dispose()
+
+
+def load_records(path: str, kind: type[_T]) -> _T:
+    """Load a table of this package as records of a kind.
+
+    Raises YamlMistake, and ValueError with the file, the row (from 0) and what is wrong with it.
+    """
+    try:
+        return convert(load_text(data_text(path)), kind)
+    except ValidationError as error:
+        raise ValueError(f"{basename(path)}: {error}") from None
 
 
 def compose(text: str, aliases: int = _MAX_ALIASES) -> yaml.Node | None:

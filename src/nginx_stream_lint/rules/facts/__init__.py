@@ -1,7 +1,7 @@
 """The facts that rules are made of, one module for each subject.
 
-To add a fact, write a function with the decorator `@fact` in the module of its subject, a line in
-docs/architecture.md and a test. Rule files can use no other names.
+To add a fact, write a function with the decorator `@fact` in the module of its subject, and a test.
+Its docstring is its row in docs/architecture.md. Rule files can use no other names.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -20,13 +20,13 @@ from nginx_stream_lint.nginx.delivery import (
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.listeners import PLAIN, Client
 from nginx_stream_lint.nginx.location_match import match_of
-from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.request_route import route_in_server
-from nginx_stream_lint.nginx.variables import RequestState, unknown_request
 from nginx_stream_lint.rules.facts.base import Facts, Headers, computed, fact
 from nginx_stream_lint.rules.facts.location import is_http, usual_clients
 from nginx_stream_lint.rules.facts.other_inputs import PLAIN_CLIENTS, REQUEST
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.nginx.variables import RequestState
 
 # The directives and inputs that `usual_deliveries` and `delivery_path` read.
 RECORDING = (
@@ -75,6 +75,11 @@ def delivery_path(facts: Facts) -> DeliveryPath:
 
 def _request(facts: Facts) -> RequestState:
     """The state of a request for the stream at the end of its route; unknown parts stay unknown."""
+    # Imported here, because few locations have a cache that depends on the request.
+    from nginx_stream_lint.nginx.request import Request
+    from nginx_stream_lint.nginx.request_route import route_in_server
+    from nginx_stream_lint.nginx.variables import unknown_request
+
     facts.elsewhere(REQUEST)  # reading more makes the location's cache key unique
     method = facts.stream.method or "GET"
     where = facts.proxied.level.nearest("location")
@@ -191,14 +196,14 @@ def holds(facts: Facts) -> list[str]:
 
 @fact(reads=[*DELIVERY])
 def held_bytes(facts: Facts) -> int | None:
-    """Number of bytes that the worst usual hold collects; None: the whole response, or no hold."""
+    """Number of bytes that the worst usual hold collects; none: the whole response, or no hold."""
     held = [one.held_bytes for one in usual_deliveries(facts) if one.worst == "stalls"]
     return None if None in held else max((one for one in held if one is not None), default=None)
 
 
 @fact(reads=[*DELIVERY])
 def first_text_s(facts: Facts) -> float | None:
-    """Seconds until the first text in the worst usual case; None: after the whole response."""
+    """Seconds until the first text in the worst usual case; none: after the whole response."""
     waits = [one.first_text_s for one in usual_deliveries(facts)]
     return None if None in waits else max((one for one in waits if one is not None), default=0)
 
@@ -247,7 +252,10 @@ def misplaced_accel(facts: Facts) -> str | None:
 
 @fact()
 def accel_fix(facts: Facts) -> str | None:
-    """Where to fix that an nginx consumes the X-Accel-Buffering that the next one needs."""
+    """Where to fix that an nginx consumes the X-Accel-Buffering that the next one needs.
+
+    `pass-on` and `stop-buffering` are in this location, `elsewhere` is not.
+    """
     return facts.stream.accel_fix
 
 

@@ -28,7 +28,7 @@ def rate_limits(facts: Facts) -> list[str]:
 
 @fact(reads=["buffered", *RATE_LIMITS])
 def throttle(facts: Facts) -> int | Unknown | None:
-    """The lowest rate limit in force, in bytes per second; None if there is none.
+    """The lowest rate limit in force, in bytes per second; none if there is none.
 
     Limits of http {} only count while the response is buffered.
     """

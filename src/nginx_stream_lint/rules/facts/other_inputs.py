@@ -7,17 +7,12 @@ its keys instead of the blocks that it is computed from.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.nginx.caching import depends_on_the_request
-from nginx_stream_lint.nginx.handshake import (
-    LONG_CONNECTION,
-    Handshake,
-    connection_variable,
-    handshake_at,
-)
 from nginx_stream_lint.nginx.levels import Level, cached_on_level
 from nginx_stream_lint.nginx.listeners import Client, idle_timeout_s, plain_clients
 from nginx_stream_lint.nginx.location_match import find_location, match_of
@@ -29,11 +24,14 @@ from nginx_stream_lint.rules.facts.base import OtherInput, headers_at
 from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.evidence import streams_at
 
+if TYPE_CHECKING:
+    from nginx_stream_lint.nginx.handshake import Handshake
+
 _SCHEME = re.compile(r"^\w+://")
 # One address of an upstream, not a name that may resolve to several.
-_ADDRESS = re.compile(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
+_ADDRESS = r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:"
 # Protocols that also poll at the same path.
-_TRANSPORTS = re.compile(r"(?i)socket\\?\.?io|sockjs|signalr|blazor|\bhubs?\b")
+_TRANSPORTS = r"(?i)socket\\?\.?io|sockjs|signalr|blazor|\bhubs?\b"
 # Names for the variable used as Connection header, the usual one first.
 _NAMES = ("connection_upgrade", "websocket_connection", "websocket_connection_2")
 
@@ -84,7 +82,7 @@ def _upstream_of(http: Level, target: str, nginx: Deployed | None) -> UpstreamCo
 
 def _is_one(peer: str, nginx: Deployed | None) -> bool:
     """Whether a server of an upstream certainly has one address."""
-    if _ADDRESS.match(peer) is not None:
+    if re.match(_ADDRESS, peer) is not None:
         return True
     return nginx is not None and nginx.addresses_of(peer.partition(":")[0]) == 1
 
@@ -144,6 +142,12 @@ def _handshakes(proxied: ProxiedLocation, version: Version) -> Handshakes:
     """Evaluate WebSocket handshakes of the usual clients; none without such a stream."""
     if not _has_websockets(proxied):
         return _NO_HANDSHAKES
+    from nginx_stream_lint.nginx.handshake import (
+        LONG_CONNECTION,
+        connection_variable,
+        handshake_at,
+    )
+
     path = next((one.path for one in proxied.streams if one.kind == "websocket"), None)
     path = path.partition("*")[0] if path is not None else None
     scheme = "http" if "h1" in proxied.clients else "https"
@@ -180,7 +184,7 @@ def _has_only_websockets(proxied: ProxiedLocation) -> bool:
     """
     pattern = location_path(proxied)
     kinds = {one.kind for one in (*proxied.streams, *streams_at(pattern))}
-    if kinds != {"websocket"} or _TRANSPORTS.search(pattern):
+    if kinds != {"websocket"} or re.search(_TRANSPORTS, pattern):
         return False
     return bool(streams_at(pattern)) or pattern in {one.path for one in proxied.streams}
 

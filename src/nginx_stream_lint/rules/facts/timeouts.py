@@ -63,7 +63,7 @@ def cuts(facts: Facts) -> dict[str, float]:
 
 @fact(reads=[*CUTS])
 def cut_after_s(facts: Facts) -> float | None:
-    """The silence in seconds that cuts the stream; None if heartbeats come more often."""
+    """The silence in seconds that cuts the stream; none if heartbeats come more often."""
     return min(cuts(facts).values(), default=None)
 
 
@@ -84,7 +84,7 @@ def cut_soon_by(facts: Facts) -> str | None:
 def http3_cut_after_s(facts: Facts) -> float | None:
     """The silence in seconds that cuts HTTP/3 clients without PINGs.
 
-    That is the server's `keepalive_timeout`; None if it is not shorter than other limits, or if
+    That is the server's `keepalive_timeout`; none if it is not shorter than other limits, or if
     heartbeats come more often.
     """
     if "h3" not in usual_clients(facts) or not is_http(facts):

@@ -19,7 +19,7 @@ COLLECTING = (
     "proxy_http_version",
 )
 # Headers that are set for a reason: the app needs them if they are dropped.
-_MISSED = re.compile(r"(?i)connection|upgrade|host|x-forwarded-.*")
+_MISSED = r"(?i)connection|upgrade|host|x-forwarded-.*"
 
 
 def proxies_http(facts: Facts) -> bool:
@@ -65,7 +65,7 @@ def http_version(facts: Facts) -> str | Unknown | None:
 
 @fact(reads=[Headers("proxy_set_header")])
 def connection_row(facts: Facts) -> str | None:
-    """The Connection row in force for the app, as written; None if there is none."""
+    """The Connection row in force for the app, as written; none if there is none."""
     return sent_header(facts, "connection") if proxies_http(facts) else None
 
 
@@ -122,7 +122,7 @@ def dropped_headers(facts: Facts) -> list[str]:
     here = {name.lower() for name in levels[0]}
     if "connection" in here:
         here.add("upgrade")  # both belong together, and this level already sets one
-    return [name for name in levels[1] if _MISSED.fullmatch(name) and name.lower() not in here]
+    return [name for name in levels[1] if re.fullmatch(_MISSED, name) and name.lower() not in here]
 
 
 @fact(

@@ -14,7 +14,7 @@ def handshakes(facts: Facts) -> Handshakes:
 
 @fact(reads=[HANDSHAKES])
 def handshake(facts: Facts) -> str | None:
-    """The fault of WebSocket handshakes: None, `fails`, `depends-on-app` or `depends-on-client`.
+    """The fault of WebSocket handshakes: none, `fails`, `depends-on-app` or `depends-on-client`.
 
     `depends-on-app`: nginx uses HTTP/1.0, which some apps refuse. `depends-on-client`: the
     handshake fails if Connection has more words than Upgrade, as in Firefox.
@@ -72,7 +72,7 @@ def connection_value(facts: Facts) -> str:
 
 @fact(reads=[HANDSHAKES, NEW_VARIABLE])
 def added_variable(facts: Facts) -> str | None:
-    """The variable that a new map should define for Connection; None if none is needed."""
+    """The variable that a new map should define for Connection; none if none is needed."""
     if handshakes(facts).variable is not None:
         return None
     name: str | None = facts.elsewhere(NEW_VARIABLE)
