@@ -32,9 +32,9 @@ from nginx_stream_lint.nginx.delivery import (
     ACCEPT_ENCODINGS,
     FRAMINGS,
     Delivery,
+    DeliveryPath,
     Scenario,
 )
-from nginx_stream_lint.nginx.delivery import DeliveryPath
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
