@@ -64,7 +64,7 @@ Passed = PassedPlace | PassedProduct
 
 
 class ProductPosition(Struct, frozen=True):
-    """A product in a chain: the nginx directly behind it; None if it stands next to the app."""
+    """A product in a chain: the nginx directly behind it; None if the app is."""
 
     tier: ProxyTier
     behind: TierConfiguration | None

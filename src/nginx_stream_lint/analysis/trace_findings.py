@@ -131,7 +131,7 @@ def trace_findings(
             a container's), its path in the default server counts.
         method: of the request.
         rules: names of the rules that explain the measured cause.
-        options: for linting; the URL's path counts as declared to stream.
+        options: for linting; the URL's path is treated as a declared stream.
 
     Raises:
         BadUrl: the URL cannot be one of nginx's.

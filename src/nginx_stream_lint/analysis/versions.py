@@ -30,8 +30,8 @@ def by_version(configuration: Configuration, options: Options) -> list[Options]:
     """The options for each version of nginx that may run a configuration.
 
     The user's version takes precedence over that of the deployment. A floating tag, such as
-    `nginx:alpine`, may be on either side of a change of defaults: that makes two versions, which
-    differ in nothing else.
+    `nginx:alpine`, may be on either side of a change of defaults: then there are two options,
+    which differ only in the version.
     """
     deployed = configuration.deployed
     if options.nginx_version is not None or deployed is None or not deployed.versions:

@@ -1,4 +1,4 @@
-"""Options that several commands take, alone and in groups."""
+"""Options that several commands have, alone and in groups."""
 
 from __future__ import annotations
 

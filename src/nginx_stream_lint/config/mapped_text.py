@@ -97,7 +97,7 @@ class MappedText(Struct, eq=False):
     Placeholders are runs of `PLACEHOLDER`; parts that are not nginx text are blank. `pieces`, in
     order, map the text to the source; if empty, both have the same offsets. `conditional` are
     source spans that exist only under a condition, or several times; they are in order of their
-    starts and may be nested. `problems` are unreadable parts found on the way to this text.
+    starts and may be nested. `problems` are parts that could not be converted to this text.
     `read_only`: nginx text cannot simply be inserted into the source, as in a YAML string with
     escapes. `author` is the generator of the text, if the source is not nginx text.
     `is_definition`: the text is defined here but used elsewhere.

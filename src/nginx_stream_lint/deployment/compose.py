@@ -1,7 +1,7 @@
 """Compose files: services, and the instances of nginx among them.
 
 One project is a main file with its override (`compose.override.yaml`), with the files that they
-extend and include. Another file in the same folder is a project of its own if its services are
+extend and include. Another file in the same folder is a separate project if its services are
 complete; otherwise it changes the services of the main file, as with `docker compose -f A -f B`.
 """
 

@@ -203,7 +203,7 @@ class ServiceParser:
         return deployed_at(self.file.source, node.span.start)
 
     def _each(self, node: Node | None) -> Iterable[Node]:
-        """The items of a list; a single word counts as a list."""
+        """The items of a list; a single word is a list of one."""
         if isinstance(node, Sequence):
             return node.items
         return (node,) if isinstance(node, Scalar) and node.text else ()

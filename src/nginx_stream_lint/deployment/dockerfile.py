@@ -173,7 +173,7 @@ def build(
     """Evaluate a Dockerfile, whose text may be part of another file.
 
     `context` is the folder that COPY reads from; None if it is unknown. `is_nginx` False: nothing
-    outside the Dockerfile says that nginx runs there. If the Dockerfile does not mention nginx
+    outside the Dockerfile suggests that nginx runs there. If the Dockerfile does not mention nginx
     either, only its base image is evaluated, which is many times quicker. `built` returns images
     that other Dockerfiles of the repository build. Raises `Unreadable`.
     """

@@ -90,7 +90,7 @@ class ImageTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ImageName(Struct, frozen=True):
-    """An image's name without the registry mirror, and its tag; empty if it has none."""
+    """An image's name without the registry mirror, and its tag; empty without one."""
 
     repository: str
     tag: str

@@ -91,7 +91,7 @@ class DiskStorage:
     def entries(self, folder: str) -> Iterator[tuple[str, bool]]:
         """The names in a folder in the system's order, each with whether it is a folder.
 
-        Links never count as folders. Raises OSError.
+        Links to folders are not treated as folders. Raises OSError.
         """
         with os.scandir(folder) as entries:
             for entry in entries:

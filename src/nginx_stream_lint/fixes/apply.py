@@ -371,7 +371,7 @@ class _ChangedSpan(NamedTuple):
     """A span of a changed text, and its span in the text before all changes.
 
     `text` is None for unchanged text; otherwise it is the new text. `owners` are the findings that
-    it is for.
+    it fixes.
     """
 
     start: int
@@ -392,7 +392,7 @@ class _ChangedSpan(NamedTuple):
 
 
 class _Owned(NamedTuple):
-    """An edit of the current text, with the findings that it is for."""
+    """An edit of the current text, with the findings that it fixes."""
 
     start: int
     end: int
@@ -564,7 +564,7 @@ class FixHistory:
         return {number: tuple(own) for number, own in found.items()}
 
     def _edits_of(self, path: str) -> Iterable[tuple[Edit, frozenset[int]]]:
-        """The edits of one file, each with the groups of findings that it is for."""
+        """The edits of one file, each with the groups of findings that it fixes."""
         source = self._before[path]
         for gap in self._gaps(path):
             runs: list[tuple[frozenset[int], list[_ChangedSpan]]] = []

@@ -71,7 +71,7 @@ class ApiObject(Struct, frozen=True, eq=False):
 
 
 class Reference(Struct, frozen=True):
-    """The object that one refers to; the namespace is None if it is not given."""
+    """The object that one refers to; the namespace is None if it is absent."""
 
     kind: str
     name: str

@@ -741,7 +741,7 @@ def backend_of(rule: Mapping) -> Mapping | None:
 
 
 def matches(route: ApiObject) -> Iterator[Match]:
-    """The matches of a route's rules; a rule without any takes every request."""
+    """The matches of a route's rules; a rule without any matches every request."""
     for rule in rules_of(route):
         found = [one for one in rule.items("matches") if isinstance(one, Mapping)]
         for one in found or [Mapping({}, (), rule.span, False)]:
@@ -814,7 +814,7 @@ def listeners_of(gateway: ApiObject | None) -> list[Listener]:
 
 
 def is_attached(plan: Plan, route: ApiObject, listener: Listener) -> bool:
-    """Whether a route asks for a listener of the Gateway."""
+    """Whether a route names a listener of the Gateway as its parent."""
     gateway = plan.gateway
     if gateway is None:
         return True

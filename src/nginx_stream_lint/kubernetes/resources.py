@@ -53,7 +53,7 @@ class Ingress(Struct, frozen=True, eq=False):
     """An Ingress, or the values from which a Helm chart renders one.
 
     `place` is the place of its kind. New annotations are added to `home`, otherwise to new
-    `annotations` of `parent`. `unknown` is a placeholder that stands for annotations.
+    `annotations` of `parent`. `unknown` is a placeholder in place of annotations.
     `is_manifest`: it is a manifest for Kubernetes itself.
     """
 
@@ -207,7 +207,7 @@ def _ingress(document: Document, node: Mapping) -> Ingress:
 
 
 def _home(parent: Mapping | None) -> Mapping | None:
-    """The annotations of a mapping, if they are written there and nowhere else."""
+    """The annotations that a mapping itself contains; None if they are an alias."""
     if parent is None:
         return None
     entry = parent.entries.get("annotations")

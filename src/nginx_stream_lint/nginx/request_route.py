@@ -142,7 +142,7 @@ def _route_to(
 
 
 def route_in_server(server: Level, request: Request, version: Version) -> Route:
-    """Route a request within one server, whatever its host is."""
+    """Route a request within one server; its host is ignored."""
     walk = _walk(server, request, version, None, server)
     walk.start()
     return walk.result()
@@ -575,7 +575,7 @@ def local_address(request: Request) -> str | None:
 
 
 def _denies_all(level: Level) -> bool:
-    """Whether access is denied to all clients; a partial allow list counts as allowed."""
+    """Whether access is denied to all clients; a partial allow list is treated as permission."""
     for one in level.outward():
         if "deny" in one.rows:
             if "allow" not in one.rows:

@@ -39,7 +39,7 @@ _BLOCKS = frozenset({"http", "server", "location", "if", "limit_except", "stream
 def directives(text: str) -> list[Directive]:
     """Return the directives of a text; skips text that is not nginx syntax.
 
-    A text that nests too deep to be read has none.
+    Empty if the text nests too deep.
     """
     try:
         return parse(Source("nginx.conf", text)).directives

@@ -138,7 +138,7 @@ def check(
         Whether nginx accepts it, and everything it said; line numbers are the text's own.
 
     Raises:
-        NginxError: nginx cannot be run or does not answer in 20 s.
+        NginxError: nginx cannot be run or needs more than 20 s.
     """
     return _run([*_prepare(binary, config_text, folder, sandbox), "-t"], folder, sandbox)
 
@@ -152,7 +152,7 @@ def check_file(binary: NginxBinary, path: Path) -> tuple[bool, str]:
         Whether nginx accepts it, and everything it said.
 
     Raises:
-        NginxError: nginx cannot be run or does not answer in 20 s.
+        NginxError: nginx cannot be run or needs more than 20 s.
     """
     text = path.read_text(encoding="utf-8", errors="surrogateescape")
     folder = path.resolve().parent

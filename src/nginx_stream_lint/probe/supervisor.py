@@ -2,7 +2,7 @@
 
 This file is a separate program (see `launch`): Python runs it isolated, with only the standard
 library. As the supervisor, it waits for its child, and for the end of a pipe whose other end only
-the parent holds. Then it kills all processes that the child has started. The child gives up its
+the parent holds. Then it kills all processes that the child has started. The child drops its
 rights before it becomes the program:
 
 - user and group `nobody`, if root starts it;

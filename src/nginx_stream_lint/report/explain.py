@@ -252,7 +252,7 @@ def _tier(explanation: Explanation, tier: Passed) -> ExplainTier:
 
 
 class TierWords(Struct, frozen=True):
-    """A tier in words: its name, where it stands, its verdict, and what it does."""
+    """A tier in words: its name, its position, its verdict, and what it does."""
 
     name: str
     where: str

@@ -130,7 +130,7 @@ class Finding(Struct, frozen=True):
 
     @property
     def identity(self) -> Identity:
-        """What tells findings of a run apart; the same snippet may be in two configurations."""
+        """Distinguishes the findings of a run; the same snippet may be in two configurations."""
         return self.rule, self.place.source.name, self.place.start, self.message
 
     @property

@@ -174,7 +174,7 @@ def _land(
     known: StreamCandidate | None,
     places: Mapping[Level, StreamCandidate],
 ) -> None:
-    """Add the endpoints that a location is for, by its upstream's app or by its path.
+    """Add the endpoints that a location serves, by its upstream's app or by its path.
 
     They are added where they end. `known` is the location's own place among `places`.
     """

@@ -150,7 +150,7 @@ class StreamCandidate(Struct, eq=False):
 
     @property
     def is_general(self) -> bool:
-        """Whether it is for a whole API."""
+        """Whether its path covers a whole API."""
         if not self.path.is_general:
             return False
         return self.level.kind == "location" and self.match.modifier != "@"
@@ -365,7 +365,7 @@ def _clues(
 
 
 def _quiet_never(place: StreamCandidate) -> tuple[Clue, ...]:
-    """Known silences of the apps behind a location, whatever the evidence is."""
+    """Known silences of the apps behind a location, with any evidence."""
     app = place.behind.app
     heartbeat = None if app is None else _heartbeat(app, "websocket")
     found = (_clue(0, "websocket", "", "", heartbeat),) if heartbeat is not None else ()
@@ -389,7 +389,7 @@ def _below(place: StreamCandidate, directives: Iterable[Clue]) -> tuple[Clue, ..
 
 
 def _is_for_sockets(place: StreamCandidate, endpoints: tuple[Endpoint, ...]) -> bool:
-    """Whether a location is for WebSockets: by its path, or by an app that has nothing else.
+    """Whether a location is for WebSockets: by its path, or by an app that has only WebSockets.
 
     An app that only the upstream's name identifies may have other endpoints than the catalogue.
     """

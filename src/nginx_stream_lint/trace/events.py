@@ -37,7 +37,7 @@ class Events(Protocol):
     text_is_utf8: bool
 
     def feed(self, data: bytes) -> int:
-        """Take a piece; return how many events it completes."""
+        """Process a piece; return how many events it completes."""
 
     @property
     def inside(self) -> bool:
@@ -108,7 +108,7 @@ class EventStream:
         return self._is_open or bool(self._lines.held)
 
     def feed(self, data: bytes) -> int:
-        """Take a piece; return how many events it completes."""
+        """Process a piece; return how many events it completes."""
         if not self._started:
             self._start += data
             if len(self._start) < len(_BOM) and _BOM.startswith(self._start):
@@ -163,7 +163,7 @@ class JsonLines:
         return bool(self._lines.held)
 
     def feed(self, data: bytes) -> int:
-        """Take a piece; return how many events it completes."""
+        """Process a piece; return how many events it completes."""
         done = 0
         for line in self._lines.feed(data):
             if not line.strip():
@@ -177,7 +177,7 @@ class JsonLines:
 
 
 class PlainPieces:
-    """Anything else: each piece that arrives counts as an event."""
+    """Anything else: each piece that arrives is treated as an event."""
 
     kind = "chunks"
     comments = 0
@@ -186,7 +186,7 @@ class PlainPieces:
     inside = False
 
     def feed(self, data: bytes) -> int:
-        """Take a piece; return how many events it completes."""
+        """Process a piece; return how many events it completes."""
         return 1 if data else 0
 
 

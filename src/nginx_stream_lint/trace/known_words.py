@@ -187,7 +187,7 @@ def _media_type(value: str) -> str:
 
 
 def _listed(shown: Callable[[str], str]) -> Callable[[str], str]:
-    """What takes a value with commas; equal ones once, all that are unknown as one."""
+    """What accepts a value with commas; equal ones once, all that are unknown as one."""
 
     def values(value: str) -> str:
         found = dict.fromkeys(shown(one.strip()) for one in value.split(",") if one.strip())

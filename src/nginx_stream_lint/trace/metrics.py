@@ -25,7 +25,7 @@ class Burst(Struct, frozen=True):
     """Parts of a response that arrived together.
 
     The first arrived `at` seconds after the request, the last at `until`. They have `events` events
-    and `size` bytes. `inside` tells whether the burst ends in the middle of an event: full buffers
+    and `size` bytes. `inside`: whether the burst ends in the middle of an event: full buffers
     do that, apps do not.
     """
 
@@ -48,7 +48,7 @@ class ResponseMetrics(Struct, frozen=True):
     byte, and `last_silence_s` the time from the last byte to the end.
 
     `bursts` are the parts that arrived together, and `together` is the number of events that
-    arrived with a typical event, which counts as well. `cluster` is the buffer size in bytes that
+    arrived with a typical event, which is included. `cluster` is the buffer size in bytes that
     most bursts have, or None. `cut_inside` is the share of the bursts, without the last, that end
     in the middle of an event.
     """
@@ -133,7 +133,7 @@ def _pace(times: Sequence[float]) -> float:
 
 
 def _bursts(pieces: Sequence[BodyPart], pace_s: float, unit: float) -> list[Burst]:
-    """`unit` is how many bytes count as an event; 0: the events that were found."""
+    """`unit` is the number of bytes that is treated as an event; 0: the events that were found."""
     gap = min(max(_SAME_BURST * pace_s, _SHORTEST_BURST_GAP), _LONGEST_BURST_GAP)
     groups: list[list[BodyPart]] = []
     for piece in pieces:
