@@ -136,8 +136,9 @@ def read_variables(
 ) -> dict[str, str | None]:
     """The variables of a file of variables; None for an unknown value.
 
-    `values` are variables that others may refer to; `raw` leaves values as they are written. The value
-    of a name without `=` comes from the shell, and is unknown. `lines_of` gets the line of each.
+    `values` are variables that others may refer to; `raw` leaves values as they are written. The
+    value of a name without `=` comes from the shell, and is unknown. `lines_of` gets the line of
+    each.
 
     >>> read_variables("A=1 # one\\nexport B='$A'\\nC=\\"${A}2\\"")
     {'A': '1', 'B': '$A', 'C': '12'}
