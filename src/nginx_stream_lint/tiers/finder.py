@@ -37,7 +37,7 @@ class TierFinder:
     def _in_chain(self, front: TierConfiguration, peer: PassTarget) -> Reached | None:
         """The nearest nginx behind another one that listens on the port of an address.
 
-        If there is none, it is the next one, because ports may be mapped.
+        If none does, the next one, because ports may be mapped.
         """
         at = next((n for n, one in enumerate(self._chain) if one is front), 0)
         for one in reversed(self._chain[:at]):

@@ -112,7 +112,7 @@ def http3_cut_by(facts: Facts) -> str | None:
 
 @fact()
 def known_silence_s(facts: Facts) -> float | None:
-    """A silence in seconds that the app is known to keep; the catalogue has the source."""
+    """The longest known silence of the app, in seconds; the catalogue has the source."""
     return facts.stream.silence_s
 
 

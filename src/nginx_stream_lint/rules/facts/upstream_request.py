@@ -82,7 +82,7 @@ def connection_header(facts: Facts) -> str | Unknown | None:
 
 @fact(reads=["connection_header", "dropped_headers", "connection_row", "upstream_keepalive"])
 def closes_upstream_connections(facts: Facts) -> bool:
-    """Whether nginx requests the app to close each connection although it should be kept.
+    """Whether nginx sends `Connection: close` although the connection should stay open.
 
     Either a row sends `Connection: close`, or there is no row and `keepalive` has no effect,
     because nginx before 1.29.7 sends `close` by default. False if an outer row is dropped, because
