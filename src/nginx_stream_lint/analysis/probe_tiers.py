@@ -14,7 +14,7 @@ from nginx_stream_lint.tiers.hops import Hop
 def passed_on(explainer: Explainer, requests: Sequence[ProbeRequest]) -> list[PassedOn]:
     """Where the requests are passed from one nginx to another, each `*_pass` directive once.
 
-    The path ends at a location that passes to a server of its own configuration. If a request
+    The path ends at a location that passes to a server of the same configuration. If a request
     may take several paths, the one that `explain` shows is used.
     """
     found: dict[int, PassedOn] = {}
