@@ -128,7 +128,7 @@ def trace_findings(
     Args:
         configuration: of the layer.
         url: as traced. If no server has its scheme, host and port (a port may be mapped from
-            a container's), its path in the default server counts.
+            a container's), its path in the default server is used.
         method: of the request.
         rules: names of the rules that explain the measured cause.
         options: for linting; the URL's path is treated as a declared stream.

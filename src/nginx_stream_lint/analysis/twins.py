@@ -1,4 +1,4 @@
-"""Compare what several controllers make of one path: a migration must not break its streams.
+"""Compare what several controllers generate for one path: a migration must not break its streams.
 
 Twins are locations with the same host, path and backend that different controllers generate, such
 as those of an Ingress and of the HTTPRoute that replaces it.
@@ -166,7 +166,7 @@ def _hosts(proxied: ProxiedLocation) -> list[str]:
 
 
 def _same_backend(one: ProxiedLocation, other: ProxiedLocation) -> bool:
-    """Whether two targets name one service; some upstreams have the port or an own name, too."""
+    """Whether two targets name one service; the name may have the port or more."""
     names = [re.sub(r"^\w+://|[/:].*", "", proxied.handler.target) for proxied in (one, other)]
     short, long = sorted(names, key=len)
     return short == long or long.startswith(f"{short}-") or long.endswith(f"-{short}")

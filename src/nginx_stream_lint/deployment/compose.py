@@ -494,6 +494,6 @@ class _Project:
 
 
 def _mentions_nginx(spec: ComposeService) -> bool:
-    """Whether what a service says beside its Dockerfile may mean that it runs nginx."""
+    """Whether the keys of a service, without its Dockerfile, suggest that it runs nginx."""
     words = *(spec.entrypoint or ()), *(spec.command or ()), *spec.mounts, spec.image or ""
     return any(map(mentions_nginx, words))

@@ -183,7 +183,7 @@ class Deployment(Struct, frozen=True):
     def behind(self, wanted: ServiceObject) -> Service | None:
         """The service behind a Kubernetes Service; None if it is ambiguous.
 
-        Of several Services of the name, the nearest one counts: in the same file, then in the same
+        Of several Services of the name, the nearest one is used: in the same file, then in the same
         folder, otherwise in a folder that shares the most with that of the reference. The folder
         around that of the reference must contain it.
         """

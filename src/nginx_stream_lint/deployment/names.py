@@ -21,7 +21,7 @@ _NO_DOCKERFILE = (
 
 
 def may_describe(path: str) -> bool:
-    """Whether a file's name says that it describes a deployment."""
+    """Whether a file describes a deployment, by its name."""
     return is_compose(path) or is_kustomization(path) or is_dockerfile(path)
 
 

@@ -357,7 +357,7 @@ def _go_time(text: str) -> float | None:
 
 
 def _lines(source: Source) -> Iterator[tuple[int, int, list[str]]]:
-    """The lines that are more than a comment: where their words start and end, and the words."""
+    """The lines without comments: where their words start and end, and the words."""
     for match in re.finditer(r"[^\n]+", source.text):
         line = re.sub(r"(^|\s)#.*", "", match[0])
         words = line.split()

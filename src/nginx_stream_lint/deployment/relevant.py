@@ -1,4 +1,4 @@
-"""Which files of a repository may have to do with an nginx, by a search of their bytes.
+"""Which files of a repository may concern an nginx, by a search of their bytes.
 
 Most compose files, Dockerfiles and manifests do not. Searching them is many times quicker than
 importing the parsers and parsing them.
@@ -28,7 +28,7 @@ _LEADS_ELSEWHERE = (b"build", b"extends", b"include")
 
 
 def relevant_files(workspace: Workspace, files: Sequence[str]) -> list[str]:
-    """The compose files, Dockerfiles and kustomizations that may have to do with an nginx."""
+    """The compose files, Dockerfiles and kustomizations that may concern an nginx."""
     # The compose files of a folder may belong together.
     folders = {os.path.dirname(one) for one in files if is_compose(one) and _runs(workspace, one)}
     return [
@@ -61,7 +61,7 @@ def names_server(workspace: Workspace, path: str) -> bool:
 
 
 def manifests_of(workspace: Workspace, files: Sequence[str]) -> list[str]:
-    """The Kubernetes manifests that may have to do with an nginx.
+    """The Kubernetes manifests that may concern an nginx.
 
     They are in the folder of a manifest that mentions nginx, or in a folder beside it.
     """
