@@ -166,7 +166,7 @@ def _hosts(proxied: ProxiedLocation) -> list[str]:
 
 
 def _same_backend(one: ProxiedLocation, other: ProxiedLocation) -> bool:
-    """Whether two targets name one service; the name may have the port or more."""
+    """Whether two targets name one service; one name may also have the port or a prefix."""
     names = [re.sub(r"^\w+://|[/:].*", "", proxied.handler.target) for proxied in (one, other)]
     short, long = sorted(names, key=len)
     return short == long or long.startswith(f"{short}-") or long.endswith(f"-{short}")
