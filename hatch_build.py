@@ -36,21 +36,24 @@ def write_tables(folder: Path) -> None:
 
     from nginx_stream_lint.deployment import images, load_balancers
     from nginx_stream_lint.nginx import directives
-    from nginx_stream_lint.rules import shipped
-    from nginx_stream_lint.streams import catalogue
+    from nginx_stream_lint.rules import reads, shipped
+    from nginx_stream_lint.streams import catalogue, evidence_words
     from nginx_stream_lint.tiers import products
 
     folder.mkdir(parents=True, exist_ok=True)
     tables = {
-        "directives": directives,
-        "rules": shipped,
-        "catalogue": catalogue,
-        "images": images,
-        "load_balancers": load_balancers,
-        "products": products,
+        "directives": directives.read(),
+        "rules": shipped.read(),
+        "reads": reads.read(),
+        "catalogue": catalogue.read(),
+        "catalogue_index": catalogue.read_index(),
+        "evidence": evidence_words.read(),
+        "images": images.read(),
+        "load_balancers": load_balancers.read(),
+        "products": products.read(),
     }
-    for name, module in tables.items():
-        (folder / f"{name}.json").write_bytes(json.encode(module.read()))
+    for name, content in tables.items():
+        (folder / f"{name}.json").write_bytes(json.encode(content))
 
 
 class ReadmeHook(MetadataHookInterface):

@@ -43,7 +43,8 @@ from nginx_stream_lint.fixes.apply import fix_all
 from nginx_stream_lint.nginx.request import BadUrl, parse_url
 from nginx_stream_lint.nginx.versions import NEW, OLD
 from nginx_stream_lint.report import render
-from nginx_stream_lint.report.explain import explain_json, explain_text
+from nginx_stream_lint.report.explain import explain_text
+from nginx_stream_lint.report.explain_json import explain_json
 from nginx_stream_lint.report.rule import rule_markdown, rule_text
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding

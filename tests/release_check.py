@@ -29,7 +29,17 @@ from tests.checkout import ROOT, project_files
 
 PACKAGE = "nginx_stream_lint"
 DEMO = "fixtures/demo/nginx.conf"
-TABLES = ("catalogue", "directives", "images", "load_balancers", "products", "rules")
+TABLES = (
+    "catalogue",
+    "catalogue_index",
+    "directives",
+    "evidence",
+    "images",
+    "load_balancers",
+    "products",
+    "reads",
+    "rules",
+)
 # Quick tests that need neither nginx nor the network, for the unpacked sdist.
 OWN_TESTS = (
     "tests/test_docs.py",

@@ -13,7 +13,7 @@ from nginx_stream_lint.analysis.explainer import Explainer
 from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.request import parse_url
-from nginx_stream_lint.report.explain import explain_json
+from nginx_stream_lint.report.explain_json import explain_json
 from tests.command import run_here
 
 MAIN = """events {}

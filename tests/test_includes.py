@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from nginx_stream_lint import Workspace, lint
+from nginx_stream_lint.files.disk_storage import DiskStorage
 from tests.command import run_here
 
 STREAM = "    location /v1/chat/completions { proxy_pass http://app:8000; }\n"
@@ -361,3 +362,27 @@ def test_in_memory() -> None:
     del files["/etc/nginx/conf.d/a.conf"]
     result = lint(Workspace.in_memory(files), ["/etc/nginx/nginx.conf"])
     assert [one.message[:30] for one in result.problems] == ["there is no location to check:"]
+
+
+def test_each_file_is_looked_at_and_read_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is there is not looked for before: reading tells whether it is there."""
+    names = [f"l/{number}.conf" for number in range(30)]
+    plant(dict.fromkeys(names, "location /v1/chat/completions { proxy_pass http://a; }\n"))
+    includes = "".join(f"include {name};\n" for name in names)
+    plant({"nginx.conf": f"events {{}}\nhttp {{ server {{\n{includes}}} }}\n"})
+    asked: dict[str, list[str]] = {}
+    really = dict(vars(DiskStorage))
+    for method in ("is_link", "kind", "exists", "real", "read"):
+
+        def counted(storage: DiskStorage, path: str, *more: Any, name: str = method) -> Any:
+            asked.setdefault(name, []).append(path)
+            return really[name](storage, path, *more)
+
+        monkeypatch.setattr(DiskStorage, method, counted)
+    result = lint(Workspace.on_disk("nginx.conf"), ["nginx.conf"])
+    assert len(result.files) == len(names) + 1
+    of_files = {name: [one for one in paths if "/l/" in one] for name, paths in asked.items()}
+    of_files |= {"is_link": [one for one in asked["is_link"] if one.startswith("l/")]}
+    assert sorted(of_files.pop("read")) == sorted(str(here / name) for name in names)
+    assert sorted(of_files.pop("is_link")) == sorted(names)
+    assert not any(of_files.values())

@@ -128,8 +128,8 @@ def test_installed_command_works_elsewhere(built: Built, tmp_path: Path) -> None
         "import sys\n"
         "from nginx_stream_lint.nginx.directives import table\n"
         "from nginx_stream_lint.rules.shipped import shipped_rules\n"
-        "from nginx_stream_lint.streams.catalogue import catalogue\n"
-        "print(bool(table() and shipped_rules() and catalogue()), 'yaml' in sys.modules)"
+        "from nginx_stream_lint.streams.catalogue import apps\n"
+        "print(bool(table() and shipped_rules() and apps()), 'yaml' in sys.modules)"
     )
     assert run(python, "-I", "-c", tables, cwd=tmp_path).split() == ["True", "False"]
 

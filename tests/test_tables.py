@@ -11,19 +11,22 @@ from hatch_build import write_tables
 
 from nginx_stream_lint.deployment import images, load_balancers
 from nginx_stream_lint.nginx import directives
-from nginx_stream_lint.rules import shipped
-from nginx_stream_lint.streams import catalogue
+from nginx_stream_lint.rules import reads, shipped
+from nginx_stream_lint.streams import catalogue, evidence_words
 from nginx_stream_lint.tiers import products
 from nginx_stream_lint.util import data
 from nginx_stream_lint.util.yamlfile import load_records
 
 TABLES: dict[str, Any] = {
     "directives": (directives.table, directives.read),
-    "catalogue": (catalogue.catalogue, catalogue.read),
+    "catalogue": (catalogue.apps, catalogue.read),
+    "catalogue_index": (catalogue.index, catalogue.read_index),
+    "evidence": (evidence_words.evidence, evidence_words.read),
     "images": (images.images, images.read),
     "load_balancers": (load_balancers.load_balancers, load_balancers.read),
     "products": (products.products, products.read),
     "rules": (shipped.shipped_rules, shipped.read),
+    "reads": (reads.reads_of_shipped_rules, lambda: reads._as_reads(reads.read())),
 }
 
 

@@ -24,7 +24,8 @@ from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.report import FORMATS, render
-from nginx_stream_lint.report.explain import explain_json, explain_text
+from nginx_stream_lint.report.explain import explain_text
+from nginx_stream_lint.report.explain_json import explain_json
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.util.numbers import whole_number

@@ -22,7 +22,8 @@ from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.report import render
 from nginx_stream_lint.report.closing_lines import closing_lines
-from nginx_stream_lint.report.explain import explain_json, explain_text
+from nginx_stream_lint.report.explain import explain_text
+from nginx_stream_lint.report.explain_json import explain_json
 from nginx_stream_lint.report.html import html
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.report.stream_path import stream_paths

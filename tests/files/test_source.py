@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nginx_stream_lint.files import Source, Workspace
 from nginx_stream_lint.util.problems import Unreadable
@@ -26,6 +28,19 @@ def test_nothing_is_left_of_what_is_removed(text: str, left: str) -> None:
     source, at = Source("a", text), text.index("X")
     start, end = source.removal(at, at + 1)
     assert text[:start] + text[end:] == left
+
+
+@given(text=st.text("a \n\r", max_size=12), asked=st.sampled_from([0, 100]))
+def test_where_lines_begin_and_end(text: str, asked: int) -> None:
+    """The answers are the same before and after an index of the lines is made."""
+    source = Source("a", text)
+    for _ in range(asked):
+        source.position(0)
+    for offset in range(len(text) + 1):
+        above = text[:offset].split("\n")
+        begin, end = offset - len(above[-1]), offset + len(text[offset:].partition("\n")[0])
+        assert source.position(offset) == (len(above), len(above[-1]) + 1)
+        assert (source.line_start(offset), source.line_end(offset)) == (begin, end)
 
 
 @pytest.mark.parametrize(

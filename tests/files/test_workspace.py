@@ -221,8 +221,11 @@ class TestDisk:
 
     @pytest.mark.parametrize("name", ["/dev/zero", "/dev/random", "/dev/tty"])
     def test_devices_are_not_opened(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        def opened(*_: object) -> int:
-            raise AssertionError("opened")
+        really = os.open
+
+        def opened(path: str, flags: int, dir_fd: int | None = None) -> int:
+            assert path == "/dev"
+            return really(path, flags, dir_fd=dir_fd)
 
         monkeypatch.setattr(os, "open", opened)
         with pytest.raises(NotAFile):
@@ -251,18 +254,49 @@ class TestDisk:
         workspace.key(str(path))
         really = os.open
 
-        def open_later(name: str, flags: int) -> int:
+        def open_later(name: str, flags: int, dir_fd: int | None = None) -> int:
+            monkeypatch.setattr(os, "open", really)
             if swap == "file":
                 path.unlink()
                 path.symlink_to("../../outside/secret")
             else:
                 (tree / "conf.d").rename(tree / "moved")
                 (tree / "conf.d").symlink_to("../outside")
-            return really(name, flags)
+            return really(name, flags, dir_fd=dir_fd)
 
         monkeypatch.setattr(os, "open", open_later)
         with pytest.raises(NotAFile, match="cannot be read"):
             workspace.read(str(path))
+
+    def test_a_link_in_place_of_a_folder_that_was_read(self, tree: Path) -> None:
+        """The folder stays open, and the link is not followed; or it is noticed."""
+        workspace = Workspace.on_disk(str(tree))
+        first, second = (str(tree / "conf.d" / name) for name in ("a.conf", "secret"))
+        workspace.read(first)
+        workspace.key(second)
+        (tree / "conf.d").rename(tree / "moved")
+        (tree / "conf.d").symlink_to("../outside")
+        assert (tree / "conf.d" / "secret").exists()
+        with pytest.raises(NotAFile):
+            workspace.read(second)
+
+    @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="Linux has it")
+    def test_a_workspace_keeps_one_folder_open(self, tmp_path: Path) -> None:
+        plant(tmp_path, {f"{number}/a": "" for number in range(9)})
+        before = len(os.listdir("/proc/self/fd"))
+        workspace = Workspace.on_disk(str(tmp_path))
+        for number in range(9):
+            workspace.read(str(tmp_path / str(number) / "a"))
+        assert len(os.listdir("/proc/self/fd")) == before + 1
+        del workspace
+        assert len(os.listdir("/proc/self/fd")) == before
+
+    @pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may list all folders")
+    def test_a_folder_that_cannot_be_listed(self, tmp_path: Path) -> None:
+        """Whoever knows the name of a file in it may read it."""
+        plant(tmp_path, {"conf.d/a.conf": "events {}"})
+        (tmp_path / "conf.d").chmod(0o100)
+        assert Workspace.on_disk(str(tmp_path)).read(str(tmp_path / "conf.d/a.conf"))
 
 
 class TestBudget:

@@ -15,8 +15,8 @@ from nginx_stream_lint.config import Source
 from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.kubernetes.gateway_api import ApiObject
-from nginx_stream_lint.kubernetes.gateway_fabric import listeners_of
 from nginx_stream_lint.kubernetes.gateway_reading import plans, read_objects
+from nginx_stream_lint.kubernetes.gateway_routes import listeners_of
 from nginx_stream_lint.probe import check, find_nginx, write_certificate
 from tests.kubernetes.on_nginx import runnable_gateway
 

@@ -11,8 +11,8 @@ from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import fix_all
 from nginx_stream_lint.kubernetes.gateway_api import objects
-from nginx_stream_lint.kubernetes.gateway_fabric import Plan
 from nginx_stream_lint.kubernetes.gateway_reading import plans
+from nginx_stream_lint.kubernetes.gateway_routes import Plan
 from nginx_stream_lint.kubernetes.manifest import documents
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules

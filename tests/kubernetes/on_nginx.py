@@ -9,8 +9,8 @@ from pathlib import Path
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.kubernetes.conversion import CERTIFICATE, KEY, Converter
-from nginx_stream_lint.kubernetes.gateway_fabric import Plan
 from nginx_stream_lint.kubernetes.gateway_reading import made
+from nginx_stream_lint.kubernetes.gateway_routes import Plan
 from nginx_stream_lint.kubernetes.nginx_text import NginxText
 
 _THIRD_PARTY = re.compile(

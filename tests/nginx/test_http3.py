@@ -12,7 +12,7 @@ from nginx_stream_lint import Options, Result, Workspace, lint
 from nginx_stream_lint.analysis.explain import explain
 from nginx_stream_lint.analysis.explainer import Explanation
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.report.explain import explain_json
+from nginx_stream_lint.report.explain_json import explain_json
 
 VERSION: Version = (1, 31, 4)
 TLS = "ssl_certificate c.pem; ssl_certificate_key k.pem;"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nginx_stream_lint import Workspace, explain
-from nginx_stream_lint.report.explain import explain_json
+from nginx_stream_lint.report.explain_json import explain_json
 
 STREAMS = "proxy_buffering off;"
 

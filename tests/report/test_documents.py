@@ -21,7 +21,7 @@ from nginx_stream_lint import Workspace, explain
 from nginx_stream_lint.analysis.explain import NoServer
 from nginx_stream_lint.nginx import delivery, levels, listeners
 from nginx_stream_lint.probe.measure import CUT, NO_STREAM, REPLAYS, STALLS, STREAMS, UNCLEAR
-from nginx_stream_lint.report import explain as explain_report
+from nginx_stream_lint.report import explain_json as explain_report
 from nginx_stream_lint.report import json as lint_report
 from nginx_stream_lint.report import probe as probe_report
 from nginx_stream_lint.report import trace as trace_report

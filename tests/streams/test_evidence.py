@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.streams.looking import found, likely
 
 from nginx_stream_lint.analysis.lint import lint
@@ -422,17 +423,17 @@ def test_heartbeats_of_what_is_behind(tmp_path: Path) -> None:
 def test_a_long_path_is_not_looked_up_at_each_of_its_slashes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    firsts, table, longest = catalogue._by_leading_segments()
+    known_rows = catalogue.index()
+    longest = max(map(len, known_rows.segments))
     asked: list[str] = []
 
-    class Counted(dict[str, list[int]]):
+    class Counted(dict[str, tuple[int, ...]]):
         def get(self, key: str, default: object = None) -> object:  # type: ignore[override]
             asked.append(key)
             return super().get(key, default)
 
-    monkeypatch.setattr(
-        catalogue, "_by_leading_segments", lambda: (firsts, Counted(table), longest)
-    )
+    counted = replace(known_rows, segments=Counted(known_rows.segments))
+    monkeypatch.setattr(catalogue, "index", lambda: counted)
     path = "/v1/chat/completions"
     known = catalogue.endpoints_by_leading_segments(path)
     assert known

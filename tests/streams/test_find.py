@@ -15,7 +15,6 @@ from nginx_stream_lint.streams.catalogue import (
     apps,
     endpoints_by_leading_segments,
     every_endpoint,
-    evidence_words,
     example_path,
 )
 from nginx_stream_lint.streams.declaration_syntax import (
@@ -24,6 +23,7 @@ from nginx_stream_lint.streams.declaration_syntax import (
     from_comment,
 )
 from nginx_stream_lint.streams.detect import find_proxied
+from nginx_stream_lint.streams.evidence_words import evidence_words
 from nginx_stream_lint.streams.word_classes import normalized
 
 

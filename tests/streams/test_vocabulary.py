@@ -9,14 +9,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nginx_stream_lint.streams.catalogue import (
-    EvidenceWord,
     app_by_word,
     app_named_in,
     apps,
-    evidence_words,
 )
 from nginx_stream_lint.streams.endpoint_names import is_general
 from nginx_stream_lint.streams.evidence import answers_at_once
+from nginx_stream_lint.streams.evidence_words import EvidenceWord, evidence_words
 from nginx_stream_lint.streams.word_classes import normalized, normalized_pattern
 from nginx_stream_lint.streams.word_lists import spellings
 from nginx_stream_lint.util.sinks import MARKS

@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from nginx_stream_lint.streams import catalogue
+from nginx_stream_lint.streams import evidence_words as evidence
 from nginx_stream_lint.streams.word_lists import parts
 
 
 # Where case is ignored, some letters that are no ASCII match ASCII ones: such texts are searched.
 @pytest.mark.parametrize(
     "word",
-    [one for rows in catalogue.evidence_words().values() for one in rows],
+    [one for rows in evidence.evidence_words().values() for one in rows],
     ids=lambda one: one.words,
 )
 @settings(deadline=None)
 @given(data=st.data())
 def test_what_an_expression_finds_has_one_of_its_parts(
-    word: catalogue.EvidenceWord, data: st.DataObject
+    word: evidence.EvidenceWord, data: st.DataObject
 ) -> None:
     text = data.draw(st.from_regex(re.compile(word.words, re.IGNORECASE | re.ASCII)))
     found = parts(word.words)
@@ -36,9 +36,9 @@ def test_what_an_expression_finds_has_one_of_its_parts(
 @settings(deadline=None)
 @given(text=st.text("abcdefghijklmnopqrstuvwxyzACEHMRST-/ .0KſS"))
 def test_a_finder_finds_what_its_expression_finds(text: str) -> None:
-    for rows in catalogue.evidence_words().values():
+    for rows in evidence.evidence_words().values():
         for word in rows:
-            finder = catalogue.RegexFinder(word.words, word.parts)
+            finder = evidence.RegexFinder(word.words, word.parts)
             expression = re.compile(word.words, re.IGNORECASE)
             for method in ("search", "fullmatch"):
                 ours, theirs = getattr(finder, method)(text), getattr(expression, method)(text)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nginx_stream_lint import Options, Workspace, explain, lint
-from nginx_stream_lint.report.explain import explain_json
+from nginx_stream_lint.report.explain_json import explain_json
 from tests.command import run
 from tests.report.schemas import check_document
 

@@ -18,7 +18,13 @@ from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.report.wrapping import WIDTH
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules, shipped_rules
-from nginx_stream_lint.util.sinks import has_commands, printable, terminal, without_commands
+from nginx_stream_lint.util.sinks import (
+    has_commands,
+    printable,
+    terminal,
+    without_commands,
+    without_styles,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +104,7 @@ def try_write(
     from nginx_stream_lint.util.replacing import replace_file
 
     try:
-        replace_file(output, (click.unstyle(text).encode("utf-8") for text in texts))
+        replace_file(output, (without_styles(text).encode() for text in texts))
     except OSError as error:
         return f"{output}:1:1: cannot be written ({error.strerror}); choose another file"
     return None

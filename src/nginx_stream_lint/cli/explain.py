@@ -142,9 +142,9 @@ def explain_command(
         if one.route.server is None:
             why = f'{conf}:1:1: no server listens for "{url}"; check its scheme and port'
             unexplained[url] = UnexplainedUrl(url, why)
-    from nginx_stream_lint.report.explain import explain_json, explain_text
-
     if format_ == "json":
+        from nginx_stream_lint.report.explain_json import explain_json
+
         text = explain_json([unexplained.get(url) or explained[url] for url in urls])
     else:
         explanations = [explained[url] for url in urls if url not in unexplained]
@@ -165,6 +165,8 @@ def explain_command(
 
             text = explain_html(explainer, explanations, told)
         else:
+            from nginx_stream_lint.report.explain import explain_text
+
             text = explain_text(explainer, explanations, told, columns(output))
     if text:
         write(text, output, color)

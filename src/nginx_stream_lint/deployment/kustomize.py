@@ -13,7 +13,7 @@ from collections.abc import Sequence as Items
 
 from msgspec.structs import replace
 
-from nginx_stream_lint.deployment.kubernetes import (
+from nginx_stream_lint.deployment.manifests import (
     ConfigEntry,
     ImageChange,
     ManifestObject,

@@ -20,7 +20,7 @@ from nginx_stream_lint.kubernetes.manifest import MappingEntry, Scalar
 from nginx_stream_lint.util.data import table
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.deployment.kubernetes import ManifestObject
+    from nginx_stream_lint.deployment.manifests import ManifestObject
 
 _FILE = os.path.join(os.path.dirname(__file__), "load_balancers.yaml")
 _CLASS = "kubernetes.io/ingress.class"

@@ -17,7 +17,7 @@ from nginx_stream_lint.util.problems import Problem, Unreadable
 
 if TYPE_CHECKING:
     from nginx_stream_lint.deployment.instance import Container
-    from nginx_stream_lint.deployment.kubernetes import ManifestObject
+    from nginx_stream_lint.deployment.manifests import ManifestObject
 
 _MAX_FILES = 2000  # of each kind
 _MAX_INSTANCES = 500
@@ -118,14 +118,15 @@ def _of_manifests(
         manifests = manifests_of(workspace, files)
     if not paths and not manifests:
         return []
-    from nginx_stream_lint.deployment import kubernetes, kustomize
+    from nginx_stream_lint.deployment import kustomize, workloads
+    from nginx_stream_lint.deployment.manifests import folder_sets, objects
 
     kustomizations = kustomize.Kustomizations(workspace, notes)
     sets = kustomizations.sets(_some(paths, notes))
     alone: list[ManifestObject] = []
     for path in _some(manifests, notes):
         if workspace.key(path) not in kustomizations.taken:
-            alone += kubernetes.objects(workspace, path, notes)
-    sets += kubernetes.folder_sets(alone)
+            alone += objects(workspace, path, notes)
+    sets += folder_sets(alone)
     every = [one for group in sets for one in group.objects]
-    return [one for group in sets for one in kubernetes.containers(group, every)]
+    return [one for group in sets for one in workloads.containers(group, every)]

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
@@ -544,6 +544,8 @@ class FixHistory:
         owned: dict[str, list[tuple[Edit, frozenset[int]]]] = {}
         for path, before in self._before.items():
             owned[path] = list(self._edits_of(path))
+            if _are_apart(owned[path]):
+                continue
             if apply_edits(before.text, _all_edits(owned[path])) != self._now[path].text:
                 # Edits of several findings in one place depend on their order, so they are merged.
                 for gap in self._gaps(path):
@@ -569,7 +571,9 @@ class FixHistory:
         for gap in self._gaps(path):
             runs: list[tuple[frozenset[int], list[_ChangedSpan]]] = []
             for span in gap:
-                owners = frozenset(map(self._group, span.owners))
+                owners = span.owners
+                if self._joined:
+                    owners = frozenset(map(self._group, owners))
                 if not runs or runs[-1][0] != owners:
                     runs.append((owners, []))
                 runs[-1][1].append(span)
@@ -588,6 +592,11 @@ class FixHistory:
                 gap = []
         if gap:
             yield gap
+
+
+def _are_apart(owned: Iterable[tuple[Edit, frozenset[int]]]) -> bool:
+    """Whether edits, in the order of their places, neither meet nor overlap."""
+    return all(one.end < other.start for (one, _), (other, _) in pairwise(owned))
 
 
 def _all_edits(owned: Iterable[tuple[Edit, frozenset[int]]]) -> list[Edit]:

@@ -17,7 +17,7 @@ from nginx_stream_lint.kubernetes.gateway_api import (
     reference,
     targets,
 )
-from nginx_stream_lint.kubernetes.gateway_fabric import matches, rules_of
+from nginx_stream_lint.kubernetes.gateway_routes import matches, rules_of
 from nginx_stream_lint.kubernetes.manifest import Mapping
 
 

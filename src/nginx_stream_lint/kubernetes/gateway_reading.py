@@ -31,6 +31,8 @@ from nginx_stream_lint.kubernetes.gateway_author import GatewayAuthor
 from nginx_stream_lint.kubernetes.gateway_fabric import (
     GatewayConverter,
     GatewayPart,
+)
+from nginx_stream_lint.kubernetes.gateway_routes import (
     Plan,
     gateways_of,
     refers_to_fabric,

@@ -1,4 +1,4 @@
-"""Explanations of URLs, as text and as JSON."""
+"""Explanations of URLs as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 import click
 from msgspec import Struct
 
-from nginx_stream_lint.analysis.explainer import Explainer, Explanation, UnexplainedUrl
+from nginx_stream_lint.analysis.explainer import Explainer, Explanation
 from nginx_stream_lint.analysis.stream_paths import Passed, PassedPlace
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.config.deployed import Deployed
@@ -18,16 +18,14 @@ from nginx_stream_lint.fixes.show import ShownFix, shown_fixes
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
-from nginx_stream_lint.nginx.request_route import RedirectStep, Route
+from nginx_stream_lint.nginx.request_route import RedirectStep
 from nginx_stream_lint.report.closing_lines import deployed_words
-from nginx_stream_lint.report.run import NginxRecord, nginx_record
 from nginx_stream_lint.report.words import counted
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration, listed
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.messages import default_words
 from nginx_stream_lint.tiers.records import ProductBehaviour, ProxyTier
-from nginx_stream_lint.util.json_text import json_text
 from nginx_stream_lint.util.sinks import printable, shown_line
 
 # How handlers other than an app treat streams.
@@ -55,200 +53,9 @@ _ALWAYS = (
     "_ignore_headers",
     "_cache",
 )
-# Version of schema/explain.schema.json; CONTRIBUTING.md says when it changes.
-SCHEMA_VERSION = 1
 _MOST_OTHERS = 3  # nginx that are named
 _ALSO = ("gzip", "ssl_buffer_size")
 _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ssl_protocols")
-
-
-class ExplainError(Struct):
-    """A URL that could not be explained."""
-
-    schema_version: int
-    url: str
-    error: str
-
-
-class ExplainPlace(Struct):
-    """A directive of the configuration; None if there is none."""
-
-    file: str | None
-    line: int | None
-
-
-class ExplainBlock(ExplainPlace):
-    """A block of the configuration; None if there is none."""
-
-    label: str | None
-
-
-class ExplainServer(ExplainBlock):
-    """The server that accepts the request."""
-
-    names: list[str]
-
-
-class ExplainStep(ExplainPlace):
-    """An internal redirect, or the reason why the route is unknown from here."""
-
-    why: str
-
-
-class ExplainHandler(ExplainPlace):
-    """The directive that passes the request to an app."""
-
-    family: str
-    target: str
-
-
-class ExplainAnswer(ExplainPlace):
-    """The responder if it is neither an app nor a `return`."""
-
-    directive: str
-    streaming: str
-
-
-class ExplainOrigin(ExplainPlace):
-    """The origin of a value."""
-
-    kind: str
-
-
-class ExplainSetting(Struct):
-    """A directive in force: its arguments, one row for each occurrence."""
-
-    rows: Sequence[Sequence[str]]
-    origin: ExplainOrigin
-
-
-class ExplainTier(ExplainPlace):
-    """A proxy on the route, with its worst delivery in the usual scenarios."""
-
-    name: str
-    kind: str
-    verdict: str | None
-    held_by: str | None
-
-
-class ExplainDelivery(Struct):
-    """The delivery of the stream in one scenario."""
-
-    client: str
-    framing: str
-    x_accel_buffering: str
-    accept_encoding: str
-    verdict: str
-    repeat: str
-    held_by: str | None
-    held_bytes: int | None
-
-
-class ExplainDocument(Struct):
-    """The location that handles a URL, and what happens to a stream there."""
-
-    schema_version: int
-    url: str
-    nginx: NginxRecord | None
-    app: str | None
-    server: ExplainServer
-    location: ExplainBlock | None
-    via: list[ExplainStep]
-    handler: ExplainHandler | None
-    status: int | None
-    redirect: str | None
-    answered_by: ExplainAnswer | None
-    settings: dict[str, ExplainSetting]
-    read_timeout_s: float | None
-    tiers: list[ExplainTier]
-    deliveries: list[ExplainDelivery]
-
-
-def explain_json(explanations: Sequence[Explanation | UnexplainedUrl]) -> str:
-    """Render explanations as a JSON list with one object per URL."""
-    return json_text(
-        [
-            ExplainError(SCHEMA_VERSION, one.url, one.why)
-            if isinstance(one, UnexplainedUrl)
-            else _document(one)
-            for one in explanations
-        ]
-    )
-
-
-def _document(explanation: Explanation) -> ExplainDocument:
-    route = explanation.route
-    handler = route.handler
-    via = [ExplainStep(*_place(step.directive), step.why) for step in route.via]
-    via += [ExplainStep(None, None, f"unknown: {reason}") for reason in route.unknown]
-    return ExplainDocument(
-        schema_version=SCHEMA_VERSION,
-        url=explanation.url,
-        nginx=None if explanation.nginx is None else nginx_record(explanation.nginx),
-        app=explanation.app,
-        server=ExplainServer(*_block(route.server), _names(route.server)),
-        location=None if route.location is None else ExplainBlock(*_block(route.location)),
-        via=via,
-        handler=None
-        if handler is None
-        else ExplainHandler(*_place(handler.directive), handler.family, handler.target),
-        status=route.status,
-        redirect=route.redirect,
-        answered_by=_answered_by(route),
-        settings={name: _setting(value) for name, value in explanation.settings.items()},
-        read_timeout_s=explanation.read_timeout_s,
-        tiers=[_tier(explanation, tier) for tier in explanation.tiers],
-        deliveries=[_delivery(delivery) for delivery in explanation.deliveries],
-    )
-
-
-def _answered_by(route: Route) -> ExplainAnswer | None:
-    """The responder if it is neither an app nor a `return`: a module, or a refused handshake."""
-    if route.other is not None:
-        directive, streaming = route.other.directive, str(route.other.streaming)
-    elif route.rejected_by is not None:
-        directive, streaming = route.rejected_by, "no"
-    else:
-        return None
-    return ExplainAnswer(*_place(directive), directive.name, streaming)
-
-
-def _block(level: Level | None) -> tuple[str | None, int | None, str | None]:
-    """File, line and label of a block."""
-    return (None, None, None) if level is None else (*_place(level.directive), level.label)
-
-
-def _names(level: Level | None) -> list[str]:
-    rows = [] if level is None else level.rows.get("server_name", [])
-    return [arg for row in rows for arg in row.args]
-
-
-def _place(directive: Directive | None) -> tuple[str | None, int | None]:
-    """File and line of a directive."""
-    return (None, None) if directive is None else (directive.source.name, directive.line)
-
-
-def _setting(value: Effective) -> ExplainSetting:
-    first = value.directives[0] if value.directives else None
-    kind: str = value.origin
-    if first is not None and first.file.reading.author is not None and not first.is_written:
-        kind, first = "default", None  # a controller's default
-    return ExplainSetting(value.rows, ExplainOrigin(*_place(first), kind))
-
-
-def _tier(explanation: Explanation, tier: Passed) -> ExplainTier:
-    """A tier with its worst delivery in the usual scenarios."""
-    worst = worst_delivery(explanation, tier)
-    verdict = None if worst is None else str(worst.verdict)
-    held_by = None if worst is None else worst.held_by
-    if isinstance(tier, PassedPlace):
-        place = _place(tier.level.directive)
-        return ExplainTier(
-            *place, name=tier.level.label, kind="nginx", verdict=verdict, held_by=held_by
-        )
-    one = tier.tier
-    verdict = "unknown" if buffers_unknown(one) else verdict
-    return ExplainTier(one.file, one.line, one.name, one.kind, verdict, held_by)
 
 
 class TierWords(Struct, frozen=True):
@@ -307,6 +114,12 @@ def client_lines(explainer: Explainer, explanation: Explanation) -> Iterator[tup
         yield CLIENTS[client], str(usual.verdict), said
 
 
+def names_of(server: Level | None) -> list[str]:
+    """The names of a server."""
+    rows = [] if server is None else server.rows.get("server_name", [])
+    return [arg for row in rows for arg in row.args]
+
+
 def worst_delivery(explanation: Explanation, tier: Passed) -> Delivery | None:
     """What a tier does in the worst of the usual scenarios; None if no client reaches it."""
     pairs = zip(explanation.deliveries, tier.deliveries, strict=True)
@@ -317,20 +130,6 @@ def worst_delivery(explanation: Explanation, tier: Passed) -> Delivery | None:
 def buffers_unknown(tier: ProxyTier) -> bool:
     """Whether it is unknown if a product holds streams."""
     return isinstance(tier.behaviour, ProductBehaviour) and tier.behaviour.buffers == "unknown"
-
-
-def _delivery(delivery: Delivery) -> ExplainDelivery:
-    scenario = delivery.scenario
-    return ExplainDelivery(
-        client=scenario.client,
-        framing=scenario.framing,
-        x_accel_buffering=scenario.x_accel_buffering,
-        accept_encoding=scenario.accept_encoding,
-        verdict=delivery.verdict,
-        repeat=delivery.repeat,
-        held_by=delivery.held_by,
-        held_bytes=delivery.held_bytes,
-    )
 
 
 def explain_text(
@@ -356,7 +155,7 @@ def _lines(
     route = explanation.route
     stream = explainer.stream(explanation)
     yield click.style(printable(explanation.url), bold=True)
-    names = " ".join(_names(route.server)) or "(no name)"
+    names = " ".join(names_of(route.server)) or "(no name)"
     stands = "" if route.server is None else route.server.place
     if explanation.nginx is not None:
         yield from _line("nginx", _nginx(explanation.nginx, explainer.other_nginx), width)

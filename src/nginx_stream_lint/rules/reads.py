@@ -5,7 +5,8 @@ Locations that are equal in all of this get equal verdicts; see `cache.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
 
 from msgspec import Struct
 
@@ -21,8 +22,10 @@ from nginx_stream_lint.rules.facts.base import (
     placeholders_in,
 )
 from nginx_stream_lint.rules.facts.delivery import DELIVERY
-from nginx_stream_lint.rules.facts.other_inputs import LOCATION
+from nginx_stream_lint.rules.facts.other_inputs import INPUTS, LOCATION
 from nginx_stream_lint.rules.rule import Rule, Template
+from nginx_stream_lint.rules.shipped import shipped_rules
+from nginx_stream_lint.util.data import table as data_table
 
 # What the phrases of `messages.py` read.
 PHRASE_READS: dict[str, tuple[Read, ...]] = {
@@ -60,12 +63,51 @@ class Reads(Struct, frozen=True):
         )
 
 
-def reads_of(rules: Iterable[Rule]) -> Reads:
-    """Compute what rules read from locations that they judge together.
+class ReadNames(Struct, frozen=True):
+    """What rules read, as names, each list sorted; see `Reads`."""
+
+    directives: tuple[str, ...]
+    headers: tuple[str, ...]
+    written: tuple[str, ...]
+    elsewhere: tuple[str, ...]
+
+
+def reads_of(rules: Sequence[Rule]) -> Reads:
+    """What rules read from locations that they judge together.
 
     Rules about other subjects than streams, and rules about locations that never get their streams,
     are excluded: the former read no location, and the latter judge each location by itself.
     """
+    return reads_of_shipped_rules() if rules == shipped_rules() else _reads_together(rules)
+
+
+@cache
+def reads_of_shipped_rules() -> Reads:
+    """What the shipped rules read. Computing it takes 1.5 of the 80 ms of a small lint."""
+    return _as_reads(data_table("reads", ReadNames, read))
+
+
+def _as_reads(names: ReadNames) -> Reads:
+    return Reads(
+        frozenset(names.directives),
+        frozenset(names.headers),
+        frozenset(names.written),
+        frozenset(INPUTS[name] for name in names.elsewhere),
+    )
+
+
+def read() -> ReadNames:
+    """Compute what the shipped rules read."""
+    reads = _reads_together(shipped_rules())
+    return ReadNames(
+        tuple(sorted(reads.directives)),
+        tuple(sorted(reads.headers)),
+        tuple(sorted(reads.written)),
+        tuple(sorted(one.name for one in reads.elsewhere)),
+    )
+
+
+def _reads_together(rules: Iterable[Rule]) -> Reads:
     return _closure(
         read for rule in rules if not (rule.about or rule.shadowed) for read in _reads_of_rule(rule)
     )

@@ -11,7 +11,7 @@ from itertools import accumulate
 from nginx_stream_lint.config import File
 from nginx_stream_lint.config.tree import SIGN
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.streams.catalogue import evidence_words
+from nginx_stream_lint.streams.evidence_words import evidence_words
 
 _NEAR = 80  # characters
 # Comments about other locations, or against a stream.

@@ -14,10 +14,10 @@ from nginx_stream_lint.streams.catalogue import (
     Endpoint,
     endpoints_by_leading_segments,
     endpoints_by_words,
-    evidence_words,
     example_path,
     pattern_regex,
 )
+from nginx_stream_lint.streams.evidence_words import evidence_words
 
 # The patterns of catch-all locations.
 EVERYTHING = ("", "/", "^/")

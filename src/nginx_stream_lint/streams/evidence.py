@@ -17,7 +17,6 @@ from nginx_stream_lint.streams.catalogue import (
     App,
     Endpoint,
     app_by_word,
-    evidence_words,
     websockets_below,
 )
 from nginx_stream_lint.streams.comments import is_of_others
@@ -27,6 +26,7 @@ from nginx_stream_lint.streams.endpoint_names import (
     endpoints_named_by,
     is_general,
 )
+from nginx_stream_lint.streams.evidence_words import evidence_words
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.streams.upstreams import Upstream, Upstreams
 from nginx_stream_lint.streams.word_classes import normalized, normalized_pattern

@@ -12,9 +12,10 @@ from msgspec import Struct, field
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.streams.catalogue import App, app_named_in, evidence_words
+from nginx_stream_lint.streams.catalogue import App, app_named_in
 from nginx_stream_lint.streams.comments import comments_above, comments_at_top, opening_comments
 from nginx_stream_lint.streams.evidence import Clue, StreamCandidate, match_words
+from nginx_stream_lint.streams.evidence_words import evidence_words
 from nginx_stream_lint.streams.word_classes import normalized
 from nginx_stream_lint.util.remembering import latest_remembered, remembered
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from nginx_stream_lint.streams.catalogue import Vocabulary, vocabulary
+from nginx_stream_lint.streams.evidence_words import Vocabulary, vocabulary
 from nginx_stream_lint.util.remembering import forgotten
 
 # Replacements for words that are in no list, and for numbers.

@@ -1,20 +1,52 @@
-"""The words that the regular expressions of the word lists can match.
+"""Read the evidence words from their YAML (`evidence.yaml`), and what their expressions match."""
 
-Only needed to read the YAML: the result is a part of the catalogue.
-"""
-
-from __future__ import annotations
-
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from nginx_stream_lint.streams.catalogue import App, EvidenceWord, Vocabulary
+from msgspec import Struct
+
+from nginx_stream_lint.nginx.values import parse_time
+from nginx_stream_lint.streams.catalogue import App, apps
+from nginx_stream_lint.streams.evidence_words import Evidence, EvidenceWord, Vocabulary
+from nginx_stream_lint.streams.stream import Kind
+from nginx_stream_lint.util.yamlfile import load_records
+
+FILE = os.path.join(os.path.dirname(__file__), "evidence.yaml")
 
 # The parser of `re` itself, so that the result matches what will run.
 _parser: Any = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
+
+
+class _WordRow(Struct, forbid_unknown_fields=True):
+    """A word of evidence as it is written."""
+
+    words: str
+    kind: Kind | None = None
+    points: int = 0
+    heartbeat: str | None = None
+    endless: bool = False
+
+
+def read_evidence() -> Evidence:
+    """Read the evidence words and the vocabulary."""
+    rows = load_records(FILE, dict[str, tuple[_WordRow, ...]])
+    words = {where: tuple(map(_word, several)) for where, several in rows.items()}
+    return Evidence(words, vocabulary(apps(), words))
+
+
+def _word(row: _WordRow) -> EvidenceWord:
+    return EvidenceWord(
+        row.words,
+        row.kind,
+        row.points,
+        parts(row.words),
+        heartbeat_s=None if row.heartbeat is None else parse_time(row.heartbeat),
+        is_endless=row.endless,
+    )
 
 
 def parts(expression: str) -> tuple[str, ...]:

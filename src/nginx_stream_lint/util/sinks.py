@@ -49,7 +49,7 @@ def terminal(text: str, commands: bool = False) -> str:
 
     `commands`: the lines are workflow commands, made of escaped parts.
     """
-    if not _is_plain(_without_styles(text)):
+    if not _is_plain(without_styles(text)):
         text = re.sub(_ODD, lambda one: _shown(one[0]), text)
     return text if commands else without_commands(text)
 
@@ -65,14 +65,14 @@ def _is_plain(text: str) -> bool:
     return text.isascii() and not any(part.encode().translate(None, _PLAIN) for part in parts)
 
 
-def _without_styles(text: str) -> str:
-    """A text without our colours, between which a command may hide."""
+def without_styles(text: str) -> str:
+    """A text without our colours and bold type."""
     return re.sub(_STYLE, "", text) if "\x1b" in text else text
 
 
 def without_commands(text: str) -> str:
     """Change lines so that no CI runner finds a command in them."""
-    bare = _without_styles(text)
+    bare = without_styles(text)
     if "::" in bare:
         text = re.sub(_COMMAND, r"\1\\x3a", text)
     return re.sub(_OLD_COMMAND, r"\\x23", text) if "#" in bare and "##" in bare else text

@@ -239,3 +239,22 @@ PLAIN_CLIENTS = OtherInput(
 HTTP3_TIMEOUT = OtherInput("HTTP/3 timeout", _http3_timeout_s, only_for=_has_http3)
 # The `limit_conn` or `limit_req` that allows the fewest streams.
 STREAM_LIMIT = OtherInput("stream limit", _stream_limit, only_with=("limit_conn", "limit_req"))
+
+INPUTS = {
+    one.name: one
+    for one in (
+        TARGET,
+        PREFIX,
+        LOCATION,
+        VERSION,
+        UPSTREAM,
+        AUTH_REQUEST,
+        MIRRORED,
+        HANDSHAKES,
+        NEW_VARIABLE,
+        REQUEST,
+        PLAIN_CLIENTS,
+        HTTP3_TIMEOUT,
+        STREAM_LIMIT,
+    )
+}
