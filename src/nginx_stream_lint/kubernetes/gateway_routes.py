@@ -44,7 +44,7 @@ class Plan(Struct, frozen=True, eq=False):
 
     @property
     def first(self) -> ApiObject:
-        """The object where generated outer blocks point to: the Gateway, otherwise the first route."""
+        """The object whose place outer blocks get: the Gateway, otherwise the first route."""
         return self.gateway or self.routes[0]
 
 
