@@ -11,10 +11,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from nginx_stream_lint.analysis.twins import RULE as TWIN_RULE
 from nginx_stream_lint.report.blocks import Block, Code, Heading, Paragraph, Table, markdown
 from nginx_stream_lint.report.rule import rule_page
 from nginx_stream_lint.rules.facts import FACTS
+from nginx_stream_lint.rules.finding import SEVERITIES
 from nginx_stream_lint.rules.measured import measured
+from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.rule_form import schema as rule_schema
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.settings.page import settings_page
@@ -37,16 +40,17 @@ def pages() -> dict[str, str]:
         [
             Heading("Rules", 1),
             Paragraph(
-                "Each rule was measured on a real nginx."
-                " [Severities](../lint.md#severities) says what error, warning and note mean,"
-                " [Your own rules](../own-rules.md) how to add a rule."
+                "The page of each rule says what was measured on a real nginx. nginx cannot show"
+                " the effects of browsers, networks and other proxies; those pages say that the"
+                " effect is not measured. The table has the highest severity of each rule, which"
+                " may depend on the case. [Severities](../lint.md#severities) says what error,"
+                " warning and note mean, [Your own rules](../own-rules.md) how to add a rule."
                 " `nginx-stream-lint rules RULE` shows the page of a rule in a terminal."
             ),
             Table(
                 ("rule", "severity", "title"),
                 tuple(
-                    (f"[{rule.name}]({rule.name}.md)", rule.severity[0][0], rule.title)
-                    for rule in rules
+                    (f"[{rule.name}]({rule.name}.md)", _highest(rule), rule.title) for rule in rules
                 ),
             ),
         ]
@@ -58,6 +62,13 @@ def pages() -> dict[str, str]:
     architecture = (DOCS / "architecture.md").read_text("utf-8")
     found["architecture.md"] = _with_facts(_with_modules(architecture))
     return found
+
+
+def _highest(rule: Rule) -> str:
+    """The highest severity of a rule. `analysis/twins.py` raises that of one rule."""
+    if rule.name == TWIN_RULE:
+        return SEVERITIES[0]
+    return min((severity for severity, _ in rule.severity), key=SEVERITIES.index)
 
 
 def _with_facts(text: str) -> str:
@@ -108,9 +119,9 @@ def published_rule_schema() -> str:
 def _folklore() -> Iterator[Block]:
     yield Heading("Folklore", 1)
     yield Paragraph(
-        "Common advice for streams that stall behind nginx, put to the test. A program of this"
-        " project (tests/conformance/folklore.py) measured each row on a real nginx, without the"
-        " advice and with it."
+        "Common advice for streams that stall behind nginx, measured. A program of this project"
+        " (tests/conformance/folklore.py) measured each row on a real nginx, without the advice"
+        " and with it."
     )
     yield Paragraph(measured().tokens.split(", unless")[0] + ".")
     for advice in ADVICES:

@@ -21,44 +21,45 @@ def proxies_page() -> Iterator[Block]:
     """The blocks of the page."""
     yield Heading("Proxies in front of nginx", 1)
     yield Paragraph(
-        "A stream often passes a load balancer, a CDN or another proxy after nginx. Each of them"
-        " counts the silence that it sees, and the shortest limit cuts the stream. The linter knows"
-        " some of these products. The rules [tier-timeout](rules/tier-timeout.md) and"
-        " [tier-buffering](rules/tier-buffering.md) report what they do to the streams of a"
-        " configuration, and [trace](trace.md) recognizes them by their response headers."
+        "A stream often passes a load balancer, a CDN or another proxy after nginx. Each of these"
+        " proxies limits how long a stream may be silent, and the one with the shortest limit cuts"
+        " the stream. The linter knows some of these products. The rules"
+        " [tier-timeout](rules/tier-timeout.md) and [tier-buffering](rules/tier-buffering.md)"
+        " report what they do to the streams of a configuration, and [trace](trace.md) recognizes"
+        " them by their response headers."
     )
     yield Heading("How the linter knows a proxy")
-    yield Paragraph(
-        "There is no finding about a proxy that nothing shows. This counts as evidence:"
-    )
+    yield Paragraph("The linter reports a proxy only if there is evidence that it is used:")
     yield Items(
         (
             "in nginx: `real_ip_header CF-Connecting-IP`, or one of Cloudflare's networks in"
             " `set_real_ip_from`",
             "in a compose file: labels for Traefik (`traefik.http.routers.…`) at the nginx service;"
             " a service that runs HAProxy, Caddy, Apache, Envoy or Varnish, if its configuration"
-            " in the repository names the nginx service; a Cloudflare tunnel that leads to it by"
-            " its ingress rules, its command, or `depends_on`",
-            "in Kubernetes: annotations and classes of the Services and Ingresses that lead to the"
-            " pod, of load balancers of AWS, Azure and Google, and GKE's BackendConfig",
-            "in the [settings](settings.md#tiers): the name of a product in `tiers`, behind the"
+            " in the repository names the nginx service; a Cloudflare tunnel whose ingress rules,"
+            " command or `depends_on` name the nginx service",
+            "in Kubernetes: Services and Ingresses that lead to the pod, with annotations or"
+            " classes for load balancers of AWS, Azure or Google, or with GKE's BackendConfig",
+            "in the [settings](settings.md#tiers): the name of a product in `tiers`, after the"
             " configuration that gets its requests",
         )
     )
     yield Code(SETTINGS, "yaml")
     yield Paragraph(
-        "Timeouts in these files are read, such as `timeout server` of HAProxy or"
-        " `idle_timeout.timeout_seconds` of an ALB, and count like a read timeout of nginx: less"
-        " than 60 s is an error. If a limit is set elsewhere, such as in a console, the product's"
-        " default counts, and the finding is a warning. If that is wrong, declare the app's"
-        " heartbeat, or ignore the finding with a reason: by a comment in the location that it"
-        " names, or at `real_ip_header`."
+        "The linter reads timeouts in these files, such as `timeout server` of HAProxy or"
+        " `idle_timeout.timeout_seconds` of an ALB. As with a read timeout of nginx, less than 60 s"
+        " is an error. If the files do not contain the limit, because it is set in a console for"
+        " example, the linter assumes the product's default, and the finding is a warning. If your"
+        " proxy has a longer limit, ignore the finding with a comment that gives the reason, in the"
+        " location that the finding names or at `real_ip_header`. If the app sends heartbeats,"
+        " declare them."
     )
     yield Heading("What they do by default")
     yield Paragraph(
-        "Each entry has a source, or was measured with the version that is named. A dash means that"
-        " it is unknown. Compression is that of `text/event-stream` for a client that accepts gzip."
-        " Caching means that a response without Cache-Control may be replayed."
+        "Each entry has a source below, or was measured with the version named there. A dash means"
+        " that the value is unknown. The column *compression* says whether the product compresses"
+        " `text/event-stream` for a client that accepts gzip, and *caching* whether it may replay a"
+        " response without Cache-Control."
     )
     names = ("name in `tiers`", "product", "cuts a stream after", "buffering", "compression")
     yield Table((*names, "caching", "HTTP to nginx"), tuple(map(_row, products())))

@@ -57,7 +57,7 @@ _AT_ONCE = 4
 
 @dataclass(frozen=True)
 class Row:
-    """One thing seen: in which text of which bad example (from 1), asked by whom."""
+    """One result: of which text of which bad example (from 1), and for which client."""
 
     example: int
     text: str
@@ -100,7 +100,7 @@ async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path
             jobs = [(CLIENTS[one.client], one.job(upstream, one.expected)) for one in streams]
             found = proxied(run, binary)
             if kind == "bad" and all(one.expected == "streams" for one in streams):
-                # It gets through today: what is said against it is what would change that.
+                # It gets through today: the rule warns about changes that would make it stall.
                 facts = [Facts(one, one.streams[0], binary.version, 300) for one in found]
                 changes = [
                     name
@@ -117,7 +117,7 @@ async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path
                     jobs.append((CLIENTS[client], job))
             several = len({job.path for _, job in jobs}) > 1
             async with Nginx(binary, run.text, inside):
-                # A recording is seen by the second who asks.
+                # Only the second request gets a recording.
                 await measure_many([one.job(upstream, None) for one in streams if one.recorded])
                 results = await measure_many([job for _, job in jobs])
             for (who, job), result in zip(jobs, results, strict=True):
@@ -233,8 +233,8 @@ def _method() -> dict[str, str]:
     return {
         "tokens": f"The app sends {drip.tokens} tokens of {drip.bytes} bytes, one every"
         f" {drip.interval * 1000:g} ms, unless stated otherwise.",
-        "timeouts": f"Timeouts in an example are divided by {1 / SCALE:g} for the measurement;"
-        " default timeouts are not.",
+        "timeouts": f"Timeouts in an example are divided by {1 / SCALE:g} for the measurement"
+        f" (300s becomes {300 * SCALE:g} s); default timeouts are not.",
     }
 
 

@@ -199,7 +199,7 @@ def test_includes_have_their_own_folder() -> None:
     assert found.service("api", "compose.yml").app == "n8n"  # type: ignore[union-attr]
 
 
-def test_configs_in_files_and_in_place() -> None:
+def test_configs_from_files_and_inline() -> None:
     one = instance(
         deployment(
             {
@@ -225,7 +225,7 @@ def test_configs_in_files_and_in_place() -> None:
     assert one.at("/t").key == "content"  # type: ignore[union-attr]
 
 
-def test_a_build_is_the_dockerfiles() -> None:
+def test_a_build_uses_the_dockerfile() -> None:
     found = deployment(
         {
             "compose.yml": """\
@@ -264,7 +264,7 @@ def test_the_first_version_of_the_format() -> None:
     assert one.names == ("web",)
 
 
-def test_other_programs_are_no_nginx() -> None:
+def test_other_programs_are_not_nginx() -> None:
     found = deployment(
         {
             "compose.yml": """\
@@ -302,13 +302,13 @@ def test_replicas() -> None:
     ("text", "note"),
     [
         ("services:\n  web: {image: nginx}\n  web: {image: nginx}\n", "two services are named web"),
-        ("services: {web: {extends: web}, x: {image: nginx}}", "web extends itself, or"),
-        ("services: {a: {extends: b}, b: {extends: a}}", "extends itself, or"),
+        ("services: {web: {extends: web}, x: {image: nginx}}", "web extends itself; "),
+        ("services: {a: {extends: b}, b: {extends: a}}", "extends itself; "),
         ("services: {a: {extends: {file: none.yml, service: x}}}", "the file that a extends does not exist"),
         ("services: {a: {extends: none}}", "the service that a extends does not exist"),
-        ("include: [compose.yaml]\nservices: {}", "forms a cycle or nests too deep"),
+        ("include: [compose.yaml]\nservices: {}", "this include forms a cycle; remove it"),
         ("include: [none.yml]\nservices: {}", "none.yml does not exist"),
-        ("include: ['https://example.com/x.yml']", "not a file of the repository"),
+        ("include: ['https://example.com/x.yml']", "not the name of a file in the repository"),
         ("include: ['../x.yml']", "does not exist"),
         ("services: {web: {image: nginx", "this compose file is not valid YAML"),
         ("services: {{ nginx }}: x: y", "this compose file is not valid YAML"),
@@ -327,7 +327,7 @@ def test_bad_files_are_notes(text: str, note: str | None) -> None:
         assert note in "\n".join(notes(found)), notes(found)
 
 
-def test_hostile_files_end() -> None:
+def test_hostile_files_take_bounded_time() -> None:
     merges = "".join(
         f"x{n}: &x{n} {{<<: [*x{n - 1}, *x{n - 1}], k{n}: v}}\n" for n in range(1, 400)
     )
@@ -374,7 +374,7 @@ def test_a_repository_without_such_files_is_not_read() -> None:
     assert workspace.budget.left("files") == before
 
 
-def test_of_an_image_without_nginx_only_the_base_is_read() -> None:
+def test_only_the_base_of_an_image_without_nginx_is_read() -> None:
     found = deployment(
         {
             "compose.yaml": """\
@@ -397,7 +397,7 @@ def test_of_an_image_without_nginx_only_the_base_is_read() -> None:
     assert placed == {"web": {"/x": "a.conf"}, "edge": {"/srv/edge.conf": "edge.conf"}}
 
 
-def test_a_file_that_changes_one_of_another_folder_brings_its_own_services() -> None:
+def test_an_override_of_a_file_in_another_folder_may_add_services() -> None:
     found = deployment(
         {
             "compose.yaml": "services: {app: {image: vllm/vllm-openai}}\n",
@@ -422,7 +422,7 @@ def test_a_file_that_changes_one_of_another_folder_brings_its_own_services() -> 
     ]
 
 
-def test_reset_and_override_replace_what_an_earlier_file_says() -> None:
+def test_reset_and_override_replace_values_of_earlier_files() -> None:
     main = """\
         services:
           web:
@@ -565,8 +565,7 @@ def test_an_image_that_another_service_builds() -> None:
               web: {image: 'nginx:1.27.3'}
             """,
             ["web"],
-            "compose.yaml:2:3: a extends itself, or too many services;"
-            " remove one `extends`; these services are unknown",
+            "compose.yaml:2:3: a extends itself; remove one `extends`; these services are unknown",
         ),
         (
             """\
@@ -599,7 +598,7 @@ def test_an_image_that_another_service_builds() -> None:
         ),
     ],
 )
-def test_what_is_certain_is_used_and_one_note_says_the_rest(
+def test_certain_parts_are_used_and_one_note_names_the_others(
     text: str, names: list[str], note: str | None
 ) -> None:
     found = compose(text)

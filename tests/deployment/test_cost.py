@@ -162,7 +162,7 @@ def test_streams_are_detected_once_for_both_versions_of_a_floating_tag(
     assert found.streams > 0
 
 
-def test_the_search_for_a_deployment_takes_nothing_of_the_run() -> None:
+def test_the_search_for_a_deployment_has_a_separate_budget() -> None:
     def problems(limit: int, **more: str) -> list[object]:
         workspace = Workspace.in_memory({**NGINX, **more}, Limits(entries=limit))
         return list(lint(workspace, ["conf.d/a.conf"]).problems)
@@ -171,7 +171,7 @@ def test_the_search_for_a_deployment_takes_nothing_of_the_run() -> None:
     assert problems(enough + 1, **{"compose.yaml": COMPOSE}) == []  # one name more
 
 
-def test_a_search_that_finds_no_end_is_told() -> None:
+def test_an_incomplete_search_is_reported() -> None:
     files = {**NGINX, "compose.yaml": COMPOSE, **{f"{number}.txt": "" for number in range(50)}}
     found = lint(Workspace.in_memory(files, Limits(entries=20)), ["nginx.conf"])
     assert [str(one) for one in found.notes] == [

@@ -110,7 +110,7 @@ def test_a_main_file_that_a_variable_names_is_unknown() -> None:
         ),
     ],
 )
-def test_a_removed_path_is_no_folder_until_it_is_made_again(
+def test_a_removed_path_is_not_a_folder_until_it_is_created_again(
     commands: str, found: dict[str, str | None]
 ) -> None:
     one = built(f"FROM nginx:1.27.3\n{commands}")
@@ -127,13 +127,13 @@ def test_the_words_of_from_may_be_quoted() -> None:
     "command",
     ["sed -i s/a/b/ site.conf", "sed -Ei.bak -e s/a/b/ site.conf", "perl -pi -e s/a/b/ site.conf"],
 )
-def test_the_command_of_sed_is_no_file(command: str) -> None:
+def test_the_command_of_sed_is_not_a_file(command: str) -> None:
     one = built(f"FROM nginx:1.27.3\nWORKDIR /etc/nginx/conf.d\nCOPY conf.d .\nRUN {command}\n")
     changed = [file.inside for file in one.files if file.changed is not None]
     assert changed == ["/etc/nginx/conf.d/site.conf"]
 
 
-def test_a_copy_into_a_folder_of_every_system_goes_into_it() -> None:
+def test_a_copy_into_a_standard_folder_goes_into_it() -> None:
     one = built(
         """\
         FROM nginx:1.27.3
@@ -151,7 +151,7 @@ def test_a_copy_into_a_folder_of_every_system_goes_into_it() -> None:
     assert one.is_start_known
 
 
-def test_stages_take_from_one_another() -> None:
+def test_stages_copy_from_one_another() -> None:
     one = built(
         """\
         FROM node:22 AS build
@@ -176,7 +176,7 @@ def test_stages_take_from_one_another() -> None:
     assert one.versions.text == "1.25.5"
 
 
-def test_what_continues_and_what_is_a_comment() -> None:
+def test_continued_lines_and_comments() -> None:
     one = built(
         """\
         # syntax=docker/dockerfile:1
@@ -294,7 +294,7 @@ def test_the_command(text: str, config: str | None, directives: tuple[str, ...])
     assert one.main == (config or "/etc/nginx/nginx.conf")
 
 
-def test_an_entrypoint_takes_the_command_of_the_image_away() -> None:
+def test_an_entrypoint_removes_the_command_of_the_base_image() -> None:
     one = built('FROM nginx:1.27.0\nCMD ["x"]\nFROM nginx:1.27.0\nENTRYPOINT ["/start"]\n')
     assert one.command is not None
     assert one.command.words == ("/start",)
@@ -457,12 +457,12 @@ def test_a_program_may_write_anything() -> None:
     )
     assert not instance(found).is_start_known
     assert notes(found) == [
-        "Dockerfile:1:1: Dockerfile starts with python3 /x.py, which may write configuration files;"
-        " their contents are unknown"
+        "Dockerfile:1:1: the container of Dockerfile starts python3 /x.py, which may write"
+        " configuration files; their contents are unknown"
     ]
 
 
-def test_what_is_ignored_or_not_there_is_unknown() -> None:
+def test_ignored_and_missing_files_are_unknown() -> None:
     found = deployment(
         {
             "Dockerfile": "FROM nginx:1.27.0\nCOPY a.conf /etc/nginx/nginx.conf\nCOPY b.conf /etc/nginx/\n",
@@ -495,7 +495,7 @@ def test_the_context_is_where_the_files_are() -> None:
         "FROM nginx\n" + "COPY . /\n" * 3000, "FROM a AS b\n" * 3000, "FROM nginx\nWORKDIR $X\nCOPY . .",
     ],
 )  # fmt: skip
-def test_bad_dockerfiles_are_no_trouble(text: str) -> None:
+def test_invalid_dockerfiles_raise_no_error(text: str) -> None:
     deployment({"Dockerfile": text, "nginx.conf": ""})
 
 

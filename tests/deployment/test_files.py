@@ -63,7 +63,7 @@ def test_a_pattern_is_matched_folder_by_folder(pattern: str, expected: list[str]
     assert list(web.paths_of(pattern).paths) == expected
 
 
-def test_what_another_file_hides_is_not_there() -> None:
+def test_a_hidden_file_is_not_found() -> None:
     web, workspace = instance("nginx/conf.d/b.conf", "other/b.conf", "nginx/a.conf", "c.conf")
     having = [one for one in workspace.paths if web.has(workspace.key(one))]
     assert having == ["other/b.conf", "nginx/a.conf"]
@@ -83,11 +83,11 @@ def test_a_link_brings_the_file_that_it_leads_to(tmp_path: Path) -> None:
     assert [Path(one).name for one in web.paths_of("sites-enabled/*").paths] == ["on"]
 
 
-def test_files_that_are_not_read_are_told() -> None:
+def test_files_that_are_not_read_are_reported() -> None:
     found = deployment({f"{number:04}.Dockerfile": "FROM redis" for number in range(2_002)})
     assert notes(found) == [
-        "2000.Dockerfile:1:1: there are 2,000 files of this kind before this one;"
-        " it was not read, nor those after it"
+        "2000.Dockerfile:1:1: the repository has more than 2,000 files of this kind;"
+        " this file and all after it were not read"
     ]
 
 

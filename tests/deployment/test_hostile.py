@@ -127,7 +127,7 @@ def _filled(folder: Path) -> None:
         (_huge, "compose.yaml:1:1: note: "),
         (_links, "compose.yaml:1:1: note: leads out of the repository"),
         (_volumes, ""),
-        (_extends, "extends itself, or too many services"),
+        (_extends, "extends a chain of more than 32 services"),
         (_images, ""),
         (_variables, ""),
         (_variables_of_dockerfile, ""),

@@ -63,7 +63,9 @@ BOTH = (LAST_OLD, NEW)
         ("nginx:stable-trixie-otel", "stable-trixie-otel", BOTH),
     ],
 )
-def test_a_tag_tells_the_version(image: str, text: str, judged: tuple[object, ...]) -> None:
+def test_a_tag_with_a_version_is_that_version(
+    image: str, text: str, judged: tuple[object, ...]
+) -> None:
     found = versions_of(image, HERE)
     assert found is not None
     assert (found.text, found.judged, str(found.origin)) == (text, judged, "compose.yaml:4")
@@ -81,7 +83,7 @@ def test_a_tag_tells_the_version(image: str, text: str, judged: tuple[object, ..
         "docker.angie.software/angie:9.9.9", f"nginx:{'alpine-' * 50}",
     ],
 )  # fmt: skip
-def test_no_other_tag_does(image: str) -> None:
+def test_with_other_tags_the_version_is_unknown(image: str) -> None:
     assert versions_of(image, HERE) is None
 
 
@@ -98,7 +100,7 @@ def test_no_other_tag_does(image: str) -> None:
         ("alpine:latest", None), ("company/base:bookworm", None), ("ubuntu:26.04", None),
     ],
 )  # fmt: skip
-def test_the_system_tells_the_version_of_its_package(image: str, text: str | None) -> None:
+def test_the_system_determines_the_version_of_its_package(image: str, text: str | None) -> None:
     found = installed_version(image, HERE)
     assert (found and found.text) == text
 
@@ -111,7 +113,7 @@ def test_apps_are_those_of_the_catalogue() -> None:
 
 
 @pytest.mark.parametrize("name", list(images().configurations))
-def test_what_is_in_an_image_is_a_configuration(name: str) -> None:
+def test_the_configuration_of_an_image_is_readable(name: str) -> None:
     texts = images().configurations[name].files
     main = next(path for path in texts if path.endswith("/nginx.conf"))
     workspace = Workspace.in_memory(texts)

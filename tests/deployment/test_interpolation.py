@@ -42,7 +42,7 @@ def test_a_text_with_variables(text: str, expected: str) -> None:
     assert interpolated(text, VALUES) == expected
 
 
-def test_missing_names_are_told() -> None:
+def test_missing_names_are_reported() -> None:
     missing: set[str] = set()
     interpolated("$A ${B:?x} ${C:-c} ${SET}", VALUES, missing)
     assert missing == {"A", "B"}

@@ -108,7 +108,7 @@ def test_other_workloads(kind: str, start: str) -> None:
     assert one.versions.text == "1.25.5"
 
 
-def test_a_config_map_that_is_not_there_or_not_the_only_one() -> None:
+def test_a_missing_or_ambiguous_config_map() -> None:
     found = deployment({"a.yaml": DEPLOYMENT})
     assert set(files(instance(found)).values()) == {None}
     assert len(found.notes) == 2
@@ -238,7 +238,7 @@ def test_a_kustomization() -> None:
     assert notes(found) == []
 
 
-def test_what_a_kustomization_changes_otherwise_is_a_note() -> None:
+def test_other_changes_of_a_kustomization_are_notes() -> None:
     found = deployment(
         {
             "kustomization.yaml": "resources: [a.yaml, ../, https://example.com/x, none.yaml, sub]\nhelmCharts: [{}]\n",
@@ -246,8 +246,8 @@ def test_what_a_kustomization_changes_otherwise_is_a_note() -> None:
         }
     )  # fmt: skip
     text = "\n".join(notes(found))
-    assert "helmCharts of this kustomization are not read" in text
-    assert "a resource is not in the repository" in text
+    assert "this kustomization uses helmCharts, which is not supported" in text
+    assert "this resource is not in the repository" in text
     assert "the resource none.yaml does not exist" in text
     assert "includes itself" in text
 
@@ -264,7 +264,7 @@ def test_what_a_kustomization_changes_otherwise_is_a_note() -> None:
         "kind: Pod\nmetadata: {name: nginx}\nspec: {containers: [" + "[" * 5000,
     ],
 )  # fmt: skip
-def test_bad_manifests_are_no_trouble(text: str) -> None:
+def test_invalid_manifests_raise_no_error(text: str) -> None:
     deployment(
         {
             "a.yaml": text,
@@ -440,7 +440,7 @@ def test_a_sidecar_may_be_an_init_container() -> None:
 
 
 def test_each_file_has_its_own_config_map() -> None:
-    """Variants of a deployment often stand beside each other, with equal names."""
+    """Variants of a deployment often are in one folder, with equal names."""
     text = EDGE.replace("MOUNT", f"mountPath: {FOLDER}").replace(
         "VOLUME", "configMap: {name: sites}"
     )
@@ -519,7 +519,7 @@ def test_a_container_without_an_image_is_a_patch() -> None:
 @pytest.mark.parametrize(
     ("kind", "name"), [("Rollout", "rollout.yaml"), ("ReplicationController", "rc.yaml")]
 )
-def test_each_kind_is_found_in_a_file_of_its_own(kind: str, name: str) -> None:
+def test_each_kind_is_found_in_a_separate_file(kind: str, name: str) -> None:
     workload, _, rest = EDGE.partition("---\n")
     text = workload.replace("MOUNT", f"mountPath: {FOLDER}").replace(
         "VOLUME", "secret: {secretName: hidden}"

@@ -91,7 +91,7 @@ def test_the_version_is_that_of_the_image(paths: tuple[str, ...]) -> None:
     assert not versions_judged(either)
 
 
-def test_what_only_one_side_of_a_floating_tag_reports_is_a_warning() -> None:
+def test_a_finding_with_only_one_version_of_a_floating_tag_is_a_warning() -> None:
     site = "server { location /v1/chat/completions { proxy_pass http://api:8000; proxy_buffering on; } }"
     for version, severity in (("1.27.3", "error"), ("1.30.0", "warning"), ("latest", "warning")):
         found = linted(repository(version, **{"b/site.conf": site}))
@@ -107,7 +107,7 @@ def test_options_and_settings_come_first() -> None:
     assert [one.source.name for one in said.files] == ["a/main.conf", "c/conf.d/other.conf"]
 
 
-def test_each_instance_is_checked_and_what_they_share_is_reported_once() -> None:
+def test_each_instance_is_checked_and_shared_findings_are_reported_once() -> None:
     site = SITE.replace("600s", "30s")
     other = COMPOSE.replace("{version}", "1.27.3").replace("  web:", "  edge:")
     more = {"docker-compose.other.yml": other, "b/site.conf": site}
@@ -142,7 +142,7 @@ def test_a_glob_without_a_file_in_the_container_adds_nothing() -> None:
         "    entrypoint: [/start.py]\n",
     ],
 )
-def test_what_the_container_does_not_say_is_guessed_as_before(line: str) -> None:
+def test_unknown_files_of_a_container_are_resolved_as_without_a_deployment(line: str) -> None:
     text = COMPOSE.replace("{version}", "1.27.3").replace(
         "      - ./b/site.conf:/etc/nginx/conf.d/default.conf\n", line
     )
@@ -173,7 +173,7 @@ def test_explain_knows_the_version() -> None:
         assert one.settings["proxy_http_version"].text == framing
 
 
-def test_what_is_left_open_is_for_people_who_ask_for_more() -> None:
+def test_unknown_parts_are_reported_in_verbose_mode() -> None:
     found = linted(repository("ours"))
     assert [str(one) for one in found.details] == [
         "compose.yaml:3:12: note: the version of nginx in nginx:ours is unknown;"
@@ -182,7 +182,7 @@ def test_what_is_left_open_is_for_people_who_ask_for_more() -> None:
     assert found.notes == []
 
 
-def test_a_second_look_does_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_reads_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     real = reading.read_deployment
 
@@ -288,7 +288,7 @@ def test_files_of_config_maps_are_not_those_of_the_image() -> None:
     assert found.notes == []
     read = [(one.source.name, one.uses) for one in found.files]
     assert ("k8s/edge.yaml", 1) in read
-    labels = {one.level.directive.args[0] for one in found.served if one.level.directive}
+    labels = {one.level.directive.args[0] for one in found.proxied if one.level.directive}
     assert labels == {"/", "/v1/chat/completions"}
 
 
@@ -308,10 +308,10 @@ def test_a_location_that_several_nginx_read_counts_once() -> None:
     more = {"docker-compose.other.yml": COMPOSE.replace("{version}", "1.27.3")}
     found = linted(repository("1.30.0", **more))
     assert (found.locations, found.streams) == (1, 1)
-    assert len(found.served) == 2
+    assert len(found.proxied) == 2
 
 
-def test_a_report_names_alike_nginx_once() -> None:
+def test_a_report_names_equal_nginx_once() -> None:
     site = SITE.replace("600s", "30s")
     more = {f"docker-compose.{name}.yml": COMPOSE.replace("{version}", "1.27.3") for name in "abc"}
     found = linted(repository("1.30.0", **more, **{"b/site.conf": site}))
@@ -343,7 +343,10 @@ def test_two_findings_of_one_version_are_not_those_of_two_versions() -> None:
 def test_a_default_names_what_states_the_version() -> None:
     for version, words in (
         ("1.27.3", "default of nginx 1.27.3 (compose.yaml:3)"),
-        ("latest", "default before 1.29.7; nginx latest (compose.yaml:3) may be newer"),
+        (
+            "latest",
+            "default before 1.29.7; nginx with the tag latest (compose.yaml:3) may be newer",
+        ),
         ("ours", "default"),
     ):
         found = linted(repository(version))
@@ -359,7 +362,7 @@ def test_a_default_names_what_states_the_version() -> None:
             assert "(proxy_http_version, default)" in said["old-upstream-http"]
 
 
-def test_what_two_versions_share_names_both_and_is_reported_once() -> None:
+def test_a_finding_of_two_versions_is_reported_once_and_names_both() -> None:
     other = COMPOSE.replace("{version}", "1.25.5").replace("  web:", "  edge:")
     found = linted(repository("1.27.3", **{"docker-compose.other.yml": other}))
     [one] = [one for one in found.findings if one.rule == "old-upstream-http"]
@@ -433,7 +436,8 @@ def test_the_picture_is_that_of_the_instance() -> None:
         [said] = stream_paths(run.report, (1, 31, 0))
         assert said.gets_through
         page = html(run)
-        assert f"web (compose.yaml:2) runs nginx {version} (compose.yaml:3)" in page
+        runs = "nginx with the tag latest" if version == "latest" else f"nginx {version}"
+        assert f"web (compose.yaml:2) runs {runs} (compose.yaml:3)" in page
         assert "App behind it: vLLM." in page
         assert "nginx version unknown" not in page
 
@@ -443,8 +447,8 @@ def test_of_several_nginx_the_picture_is_that_of_one_that_holds() -> None:
     other = COMPOSE.replace("{version}", "1.27.3").replace("  web:", "  edge:")
     more = {"docker-compose.other.yml": other, "b/site.conf": site}
     [path] = stream_paths(linted(repository("1.31.0", **more)), None)
-    assert path.served.nginx is not None
-    assert (path.gets_through, path.served.nginx.name) == (False, "edge")
+    assert path.proxied.nginx is not None
+    assert (path.gets_through, path.proxied.nginx.name) == (False, "edge")
 
 
 def test_text_names_the_instance_beside_findings_that_only_it_has() -> None:
@@ -621,8 +625,8 @@ def test_unknown_mounts_leave_includes_open(more: str) -> None:
         ("http://ollama:11434/api/tags", None),
     ],
 )
-def test_an_image_tells_what_a_path_of_its_app_is(target: str, confidence: str | None) -> None:
-    """Also beside the pages of another app, whose image tells that it streams, too."""
+def test_an_image_identifies_the_endpoints_of_its_app(target: str, confidence: str | None) -> None:
+    """Also beside the pages of another app whose image is that of a known app."""
     conf = (
         "server {\n    listen 80;\n"
         f"    location /models/ {{ proxy_pass {target}; }}\n"

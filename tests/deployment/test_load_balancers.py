@@ -152,7 +152,7 @@ def test_everything_else_is_unknown(objects: list[str]) -> None:
     assert in_front(*objects) == ()
 
 
-def test_the_place_is_the_line_that_says_most() -> None:
+def test_the_place_is_the_most_specific_line() -> None:
     def shown(*objects: str) -> list[str]:
         return [one.source.text[one.start : one.end] for one in in_front(*objects)]
 
@@ -165,7 +165,7 @@ def test_the_place_is_the_line_that_says_most() -> None:
     assert shown(named, config("timeoutSec: 77")) == ["77"]
 
 
-def test_several_stand_in_front() -> None:
+def test_several_load_balancers_in_front() -> None:
     assert [one.product for one in in_front(service(f"{AWS}type: nlb"), ingress(name="alb"))] == [
         "nlb",
         "alb",

@@ -34,7 +34,7 @@ LONG = "timeout:\n  read: 1h\n"
 OFF = "buffering:\n  disable: true\n"
 
 
-def test_the_route_buffers_and_gets_a_policy_of_its_own(tmp_path: Path) -> None:
+def test_a_route_that_buffers_gets_a_separate_policy(tmp_path: Path) -> None:
     write(tmp_path, {"gateway.yaml": GATEWAY, "route.yaml": ROUTE})
     report = checked(tmp_path)
     assert said(report) == {("error", "response-buffering"), ("error", "short-read-timeout")}
@@ -114,7 +114,7 @@ def test_a_route_overrides_the_policy_of_its_gateway(tmp_path: Path) -> None:
     assert checked(tmp_path).findings == []
 
 
-def test_the_policy_of_a_route_gets_what_it_lacks(tmp_path: Path) -> None:
+def test_missing_fields_are_added_to_the_policy_of_a_route(tmp_path: Path) -> None:
     spec = "buffering:\n  bufferSize: 8k # for the headers\n"
     own = policy("ProxySettingsPolicy", "HTTPRoute", "llm", spec)
     write(tmp_path, {"all.yaml": "---\n".join((GATEWAY, own, ROUTE))})
@@ -281,7 +281,7 @@ def test_where_the_new_document_goes(
     ],
     ids=["list", "flow", "no name", "a number as name", "a name twice"],
 )
-def test_what_people_have_to_write_themselves(text: str, tmp_path: Path) -> None:
+def test_manual_fixes(text: str, tmp_path: Path) -> None:
     write(tmp_path, {"gateway.yaml": GATEWAY, "route.yaml": text})
     report = checked(tmp_path)
     assert ("error", "response-buffering") in said(report)
@@ -378,7 +378,7 @@ def test_a_value_that_the_controller_refuses(tmp_path: Path) -> None:
     assert 'read: "soon" is not a time such as 60s' in problem.message
 
 
-def test_templates_are_read_and_fixed_by_hand(tmp_path: Path) -> None:
+def test_fixes_in_templates_are_manual(tmp_path: Path) -> None:
     text = ROUTE.replace("name: llm", "name: {{ .Values.name }}").replace(
         "8000", "{{ .Values.port }}"
     )
@@ -663,7 +663,7 @@ def _has(spec: Any, path: Sequence[str]) -> bool:
     return True
 
 
-def test_the_first_of_two_policies_that_set_a_field_counts(tmp_path: Path) -> None:
+def test_the_first_of_two_policies_that_set_a_field_applies(tmp_path: Path) -> None:
     text = made(EVERYTHING, tmp_path)
     assert "proxy_buffering off;" in text
     assert "proxy_buffering on;" not in text

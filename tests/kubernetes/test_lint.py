@@ -237,7 +237,7 @@ def planned(text: str) -> list[Finding]:
     source = Source("ingress.yaml", text)
     (configuration,) = configurations(source, masked(text))
     options = Options(rules=RULES)
-    judged = judge_places(detect(configuration, options, Workspace.in_memory({})).served, options)
+    judged = judge_places(detect(configuration, options, Workspace.in_memory({})).proxied, options)
     return with_fixes([one.finding for one in judged], judged, configuration.files)[0]
 
 
@@ -359,7 +359,7 @@ def test_a_comment_declares_a_stream(tmp_path: Path) -> None:
     inside = text.replace("            pathType", f"            {comment}            pathType", 1)
     report = checked(written(tmp_path, inside))
     assert [
-        one.location.label for one in report.findings if one.thought.startswith("declared")
+        one.location.label for one in report.findings if one.stream_words.startswith("declared")
     ] == ["location = /a"]
     above = text.replace("  annotations:\n", f"  annotations:\n    {comment}")
     report = checked(written(tmp_path, above))
@@ -372,14 +372,14 @@ def test_comments_among_the_annotations_speak_for_all_paths(tmp_path: Path) -> N
     text = text.replace("  annotations:\n", "  annotations:\n    # server-sent events\n")
     report = checked(written(tmp_path, text))
     assert report.streams == 2
-    assert "a comment says" in report.findings[0].thought
+    assert "a comment says" in report.findings[0].stream_words
 
 
 def test_defaults_of_the_controller_do_not_speak_for_a_stream(tmp_path: Path) -> None:
     assert checked(written(tmp_path, SHOP)).streams == 0
     report = checked(written(tmp_path, SHOP.replace("body-size: '1m'", "buffering: 'off'")))
     assert report.streams == 1
-    assert "it sets proxy_buffering off" in report.findings[0].thought
+    assert "it sets proxy_buffering off" in report.findings[0].stream_words
 
 
 def test_the_lines_that_change_are_shown(tmp_path: Path) -> None:

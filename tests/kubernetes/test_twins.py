@@ -30,7 +30,7 @@ ORG = ingress({"nginx.org/client-max-body-size": "8m"}, tls=True, class_name="ng
 FLIP = ("error", "controller-default")
 
 
-def flips(folder: Path) -> list[tuple[str, str]]:
+def differences(folder: Path) -> list[tuple[str, str]]:
     """The file and the message of each finding about twins, all of which are errors."""
     found = [one for one in checked(folder).findings if "lets this stream through" in one.message]
     assert {(one.severity, one.rule) for one in found} <= {FLIP}
@@ -39,7 +39,7 @@ def flips(folder: Path) -> list[tuple[str, str]]:
 
 def test_an_ingress_and_its_route(tmp_path: Path) -> None:
     write(tmp_path, {"ingress.yaml": OLD, "gateway.yaml": GATEWAY, "route.yaml": ROUTE})
-    (timeout, buffering) = flips(tmp_path)
+    (timeout, buffering) = differences(tmp_path)
     assert timeout[0] == buffering[0] == "route.yaml"
     assert "ingress-nginx lets this stream through" in buffering[1]
     assert "ingress.yaml:16), NGINX Gateway Fabric does not: proxy_buffering is on" in buffering[1]
@@ -86,8 +86,8 @@ def test_hosts_that_cover_each_other(
     first = OLD.replace(rule, "- http:" if old is None else f'- host: "{old}"\n      http:')
     assert rule in OLD
     write(tmp_path, {"ingress.yaml": first, "gateway.yaml": GATEWAY, "route.yaml": route})
-    assert [name for name, _ in flips(tmp_path)] == ["route.yaml"] * flipped
-    assert len(flips(tmp_path / "route.yaml")) == flipped
+    assert [name for name, _ in differences(tmp_path)] == ["route.yaml"] * flipped
+    assert len(differences(tmp_path / "route.yaml")) == flipped
     write(tmp_path, fixed(tmp_path))
     assert checked(tmp_path).findings == []
 
@@ -97,8 +97,8 @@ def test_the_gateway_is_in_another_repository(gateway: str, flipped: int, tmp_pa
     """Its name is the only hint; a folder and the file of the route give the same."""
     route = ROUTE.replace("- name: web", f"- name: {gateway}")
     write(tmp_path, {"ingress.yaml": OLD, "route.yaml": route})
-    assert [name for name, _ in flips(tmp_path)] == ["route.yaml"] * flipped
-    assert len(flips(tmp_path / "route.yaml")) == flipped
+    assert [name for name, _ in differences(tmp_path)] == ["route.yaml"] * flipped
+    assert len(differences(tmp_path / "route.yaml")) == flipped
 
 
 # What ingress2gateway makes of OLD: the timeout became one that NGINX Gateway Fabric ignores.
@@ -157,7 +157,10 @@ status:
 
 def test_what_ingress2gateway_writes(tmp_path: Path) -> None:
     write(tmp_path, {"ingress.yaml": OLD, "converted.yaml": CONVERTED})
-    assert [name for name, _ in flips(tmp_path)] == ["converted.yaml", "converted.yaml"]
+    assert [name for name, _ in differences(tmp_path)] == [
+        "converted.yaml",
+        "converted.yaml",
+    ]
     write(tmp_path, fixed(tmp_path))
     assert checked(tmp_path).findings == []
 
@@ -178,7 +181,7 @@ def test_what_ingress2gateway_writes(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_two_ingresses(one: str, other: str, broken: list[str], tmp_path: Path) -> None:
     write(tmp_path, {"one.yaml": one, "other.yaml": other})
-    assert [name for name, _ in flips(tmp_path)] == broken
+    assert [name for name, _ in differences(tmp_path)] == broken
 
 
 def test_evidence_for_one_counts_for_its_twin(tmp_path: Path) -> None:
@@ -190,7 +193,7 @@ def test_evidence_for_one_counts_for_its_twin(tmp_path: Path) -> None:
     write(tmp_path, {"gateway.yaml": GATEWAY, "route.yaml": route})
     assert checked(tmp_path).findings == []
     write(tmp_path, {"ingress.yaml": old.replace("vllm", "shop")})
-    assert [name for name, _ in flips(tmp_path)] == ["route.yaml", "route.yaml"]
+    assert [name for name, _ in differences(tmp_path)] == ["route.yaml", "route.yaml"]
 
 
 def test_without_the_rule_each_is_checked_alone(tmp_path: Path) -> None:

@@ -126,9 +126,11 @@ async def run(main: Path, binary: NginxBinary, paths: Sequence[str], port: int) 
             try:
                 copy = copy_of(read(str(main)), binary.version, upstream.ports, folder)
                 write_certificate(folder)
-                ran.text, wall = await adapt_copy(copy, binary, folder)
-                wall = structs.replace(wall, reads=(Path("/"),), connects=(*wall.connects, port))
-                async with Nginx(binary, ran.text, folder, wall) as nginx:
+                ran.text, sandbox = await adapt_copy(copy, binary, folder)
+                sandbox = structs.replace(
+                    sandbox, reads=(Path("/"),), connects=(*sandbox.connects, port)
+                )
+                async with Nginx(binary, ran.text, folder, sandbox) as nginx:
                     ran.listens = listening(nginx.pid)
                     for target in copy.sockets.values():
                         for path in paths:
@@ -161,43 +163,43 @@ def listening(pid: int) -> set[str]:
     }
 
 
-def served(*rows: str) -> str:
+def proxied(*rows: str) -> str:
     """A configuration of one server with these rows; they may name {victim} and {port}."""
     return "events {} http { server { listen 80; " + " ".join(rows) + " } }"
 
 
 UP = "{up}"  # as many folders up as it takes
 ATTACKS: dict[str, str] = {
-    "template hides a block": served(
+    "template hides a block": proxied(
         "location /a { add_header X <%= 1; content_by_lua_block { "
         'os.execute("id > {victim}/x") } } location /q { set $z %>; proxy_pass http://a; }'
     ),
-    "jinja hides a block": served(
+    "jinja hides a block": proxied(
         "location /a { add_header X {{ 1; } content_by_lua_block { "
         'os.execute("id > {victim}/x") } location /q { set $z }}; proxy_pass http://a; }'
     ),
-    "jinja statement hides rows": served(
+    "jinja statement hides rows": proxied(
         "location /a { {% proxy_store {victim}/x; %} proxy_pass http://a; }"
     ),
-    "quotes inside words": served(
+    "quotes inside words": proxied(
         """location /a { add_header X 'a"; proxy_store {victim}/x; "b'; proxy_pass http://a; }"""
     ),
-    "escapes at the end of words": served(
+    "escapes at the end of words": proxied(
         r"""location /a { add_header X "a\\"; add_header Y "\"; proxy_store {victim}/x; #\\"; """
         "proxy_pass http://a; }"
     ),
-    "line ends in words": served(
+    "line ends in words": proxied(
         'location /a { add_header X "a\nproxy_store {victim}/x;\n"; proxy_pass http://a; }'
     ),
-    "pass to a decoy": served("location /a { proxy_pass http://127.0.0.1:{port}; }"),
-    "pass to a decoy by a variable": served(
+    "pass to a decoy": proxied("location /a { proxy_pass http://127.0.0.1:{port}; }"),
+    "pass to a decoy by a variable": proxied(
         "set $where 127.0.0.1:{port}; location /a { proxy_pass http://$where; }"
     ),
-    "pass to a decoy by user information": served(
+    "pass to a decoy by user information": proxied(
         "location /a { proxy_pass http://upstream@127.0.0.1:{port}/; }"
     ),
-    "pass to a decoy by FastCGI": served("location /a { fastcgi_pass 127.0.0.1:{port}; }"),
-    "pass to a decoy by memcached": served(
+    "pass to a decoy by FastCGI": proxied("location /a { fastcgi_pass 127.0.0.1:{port}; }"),
+    "pass to a decoy by memcached": proxied(
         "location /a { set $memcached_key x; memcached_pass 127.0.0.1:{port}; }"
     ),
     "a group of decoys": "events {} http { upstream a { server 127.0.0.1:{port}; } "
@@ -207,24 +209,24 @@ ATTACKS: dict[str, str] = {
     "location /a { proxy_pass http://127.0.0.1:{port}; } } }",
     "a decoy of the stream module": "events {} stream { server { listen 80; "
     "proxy_pass 127.0.0.1:{port}; } }",
-    "mirror to a decoy": served(
+    "mirror to a decoy": proxied(
         "location /a { mirror /m; proxy_pass http://a; } "
         "location /m { proxy_pass http://127.0.0.1:{port}; }"
     ),
-    "a subrequest to a decoy": served(
+    "a subrequest to a decoy": proxied(
         "location /a { auth_request /m; proxy_pass http://a; } "
         "location /m { proxy_pass http://127.0.0.1:{port}; }"
     ),
-    "a resolver that is a decoy": served(
+    "a resolver that is a decoy": proxied(
         "resolver 127.0.0.1:{port}; location /a { proxy_pass http://$host; }"
     ),
-    "syslog to a decoy": served(
+    "syslog to a decoy": proxied(
         "access_log syslog:server=127.0.0.1:{port}; location /a { return 200; }"
     ),
-    "logs": served(
+    "logs": proxied(
         "access_log {victim}/log; error_log {victim}/errors debug; location /a { return 200; }"
     ),
-    "stores": served(
+    "stores": proxied(
         "location /a { proxy_store {victim}/x; proxy_store_access all:rw; proxy_pass http://a; }"
     ),
     "a cache anywhere": "events {} http { proxy_cache_path {victim}/cache keys_zone=a:1m; "
@@ -236,64 +238,64 @@ ATTACKS: dict[str, str] = {
     "a cache by its other parameters": "events {} http { proxy_cache_path x keys_zone=a:1m "
     'levels=1:2 "inactive=1m {victim}/y" use_temp_path=off manager_files=9; server { listen 80; '
     "location /a { proxy_cache a; proxy_pass http://a; } } }",
-    "temporary files": served(
+    "temporary files": proxied(
         "client_body_temp_path {victim}/body; proxy_temp_path {victim}/proxy; "
         "client_body_in_file_only on; location /a { proxy_pass http://a; }"
     ),
     "main level": "user root; pid {victim}/pid; lock_file {victim}/lock; env PATH; "
     "error_log {victim}/log; working_directory {victim}; load_module {victim}/evil.so; "
-    "worker_processes 1000; " + served("location /a { return 200; }"),
-    "includes": served("include {victim}/evil.conf; location /a { proxy_pass http://a; }"),
+    "worker_processes 1000; " + proxied("location /a { return 200; }"),
+    "includes": proxied("include {victim}/evil.conf; location /a { proxy_pass http://a; }"),
     "includes in data": "events {} http { map $uri $x { include {victim}/secret; } "
     "geo $y { include {victim}/secret; } types { include {victim}/secret; } "
     "server { listen 80; location /a { return 200 $x$y; } } }",
-    "root": served("root {victim}; location /a { rewrite ^ /secret break; }"),
-    "alias": served("location /a/ { alias {victim}/; }"),
-    "alias by a variable": served("set $d {victim}; location ~ ^/a/(.*) { alias $d/$1; }"),
-    "dots by a variable": served(
+    "root": proxied("root {victim}; location /a { rewrite ^ /secret break; }"),
+    "alias": proxied("location /a/ { alias {victim}/; }"),
+    "alias by a variable": proxied("set $d {victim}; location ~ ^/a/(.*) { alias $d/$1; }"),
+    "dots by a variable": proxied(
         f"set $d .; location /a {{ rewrite ^ {'/$d$d' * 12}{{victim}}/secret break; }}"
     ),
-    "dots by captures": served(
+    "dots by captures": proxied(
         "location ~ ^/b(.)(.) { rewrite ^/b(.)(.) "
         f"{'/$1$2' * 12}{{victim}}/secret break; }}"
     ),
-    "dots in try_files": served(
+    "dots in try_files": proxied(
         f"set $d .; location /a {{ try_files {'/$d$d' * 12}{{victim}}/secret =404; }}"
     ),
-    "dots in error pages": served(
+    "dots in error pages": proxied(
         f"set $d .; error_page 404 {'/$d$d' * 12}{{victim}}/secret;"
     ),
-    "dots in index": served(f"set $d .; location / {{ index {'$d$d/' * 12}{{victim}}/secret; }}"),
-    "dots in an alias": served(f"location /a {{ alias /x/{'../' * 12}{{victim}}/secret; }}"),
-    "dots in add_after_body": served(
+    "dots in index": proxied(f"set $d .; location / {{ index {'$d$d/' * 12}{{victim}}/secret; }}"),
+    "dots in an alias": proxied(f"location /a {{ alias /x/{'../' * 12}{{victim}}/secret; }}"),
+    "dots in add_after_body": proxied(
         f"set $d .; location /a {{ add_after_body {'/$d$d' * 12}{{victim}}/secret; "
         "return 200 x; }"
     ),
-    "listings": served("root {victim}; autoindex on; random_index on;"),
-    "compressed files": served("root {victim}; gzip_static always; location /a { }"),
-    "tests for files": served(
+    "listings": proxied("root {victim}; autoindex on; random_index on;"),
+    "compressed files": proxied("root {victim}; gzip_static always; location /a { }"),
+    "tests for files": proxied(
         "set $v {victim}; "
         f'if (-f $v/secret) {{ return 200 "{SECRET}"; }} '
         f'if (-f {{victim}}/secret) {{ return 200 "{SECRET}"; }} '
         f'if ( -e {{victim}}/secret ) {{ return 200 "{SECRET}"; }} '
         f'if (!-e "$document_root/x") {{ set $x 1; }} '
     ),
-    "passwords": served(
+    "passwords": proxied(
         "auth_basic x; auth_basic_user_file {victim}/users; location /a { return 200; }"
     ),
     "certificates": "events {} http { ssl_password_file {victim}/secret; server { "
     "listen 443 ssl; listen 80; ssl_certificate {victim}/secret; "
     "ssl_certificate_key data:$arg_x; ssl_dhparam {victim}/secret; "
     "ssl_client_certificate {victim}/secret; location /a { return 200; } } }",
-    "WebDAV": served("root {victim}; dav_methods PUT DELETE; location /a { }"),
-    "the machine's name": served(
+    "WebDAV": proxied("root {victim}; dav_methods PUT DELETE; location /a { }"),
+    "the machine's name": proxied(
         'location /a { add_header A "$hostname"; return 200 "$HOSTNAME $pid"; }',
         "location /b { proxy_set_header A $hostname; proxy_pass http://a; }",
         "server_name $hostname;",
     ),
     "the machine's name by a map": "events {} http { map $hostname $a { default $hostname; "
     "'~(?<b>.*)' $b; } server { listen 80; return 200 $a; } }",
-    "the machine's name by SSI": served(
+    "the machine's name by SSI": proxied(
         "location /a { ssi on; default_type text/html; ",
         """return 200 '<!--#echo var="hostname"-->'; }""",
     ),
@@ -313,7 +315,7 @@ ATTACKS: dict[str, str] = {
     "zones": "events {} http { limit_req_zone $uri zone=a:64g rate=1r/s; "
     "proxy_cache_path x keys_zone=b:64g; ssl_session_cache shared:c:64g; "
     "upstream u { zone d 64g; server b; } server { listen 80; location /a { return 200; } } }",
-    "buffers": served(
+    "buffers": proxied(
         "location /a { proxy_buffers 1000000 1024m; proxy_buffer_size 1024m; "
         "proxy_busy_buffers_size 1024m; client_body_buffer_size 99999999999; "
         "proxy_pass http://a; }"
@@ -321,10 +323,10 @@ ATTACKS: dict[str, str] = {
     "tables": "events {} http { map_hash_max_size 999999999; variables_hash_max_size 999999999; "
     "server_names_hash_bucket_size 999999999; upstream u { keepalive 999999999; "
     "server b weight=999999999; } server { listen 80; location /a { proxy_pass http://u; } } }",
-    "variables that grow": served(
+    "variables that grow": proxied(
         "location /a { set $x 0123456789; " + "set $x $x$x; " * 40 + "return 200 $x; }"
     ),
-    "expressions without end": served(
+    "expressions without end": proxied(
         'location ~ "^/(a+)+$" { return 200; } location ~ "^/((a|aa)+)+b$" { return 200; }'
     ),
 }  # fmt: skip
@@ -435,7 +437,7 @@ def test_the_same_without_a_sandbox_would_be_noticed(
     assert socket.gethostname().encode() in said[2]
 
 
-# The wall behind: what nginx does if a text gets through that should not
+# The sandbox: what nginx can do if the verifier wrongly accepts a text
 
 
 def abi() -> int:
@@ -449,12 +451,12 @@ def abi() -> int:
 async def walled(
     binary: NginxBinary, text: str, paths: Sequence[str], connects: tuple[int, ...] = ()
 ) -> tuple[list[bytes], str]:
-    """Run any text behind the wall, unverified; gives responses and the log."""
+    """Run any text in the sandbox, unverified; return the responses and the log."""
     with temporary_folder() as folder:
         (folder / "run" / "tmp").mkdir(parents=True)
         (port,) = free_ports(1)
-        wall = SandboxLimits(folder, folder / "run", tuple(modules(binary)), (port,), connects)
-        async with Nginx(binary, text.replace("{listen}", str(port)), folder, wall) as nginx:
+        sandbox = SandboxLimits(folder, folder / "run", tuple(modules(binary)), (port,), connects)
+        async with Nginx(binary, text.replace("{listen}", str(port)), folder, sandbox) as nginx:
             said = [await answer(port, path) for path in paths]
             return said, nginx.error_log
 

@@ -234,7 +234,7 @@ def test_nonsense_ends_its_connection_and_nothing_else() -> None:
 
 
 def test_requests_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nginx_stream_lint.probe.upstream._MOST_HEARD", 1 << 16)
+    monkeypatch.setattr("nginx_stream_lint.probe.upstream._MOST_KEPT", 1 << 16)
 
     async def test(upstream: DrippingUpstream) -> None:
         head = f"GET / HTTP/1.1\nX-Drip: tokens=0\nX: {'x' * 2000}\n\n"

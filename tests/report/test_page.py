@@ -99,7 +99,7 @@ def _way(path: Path, text: str) -> StreamPath:
 def _counts(way: StreamPath) -> dict[str, int]:
     root = etree.fromstring(stream_svg(way))
     classes = [str(one.get("class")) for one in root.iter()]
-    return {name: classes.count(name) for name in ("flow", "held", "dam", "doubt", "goodbox")}
+    return {name: classes.count(name) for name in ("flow", "held", "bar", "doubt", "goodbox")}
 
 
 STREAM = "location /events {{ # nginx-stream-lint: stream sse\nproxy_pass http://a:1; {more} }}"
@@ -113,21 +113,21 @@ def test_the_picture_shows_where_the_stream_is_held(tmp_path: Path) -> None:
         ("upstream-buffer", ["h1", "h1-tls"]),
         ("tls-buffer", ["h1-tls"]),
     ]
-    assert _counts(bare) == {"flow": 2, "held": 2, "dam": 3, "doubt": 0, "goodbox": 0}
+    assert _counts(bare) == {"flow": 2, "held": 2, "bar": 3, "doubt": 0, "goodbox": 0}
     assert "plain HTTP/1.1 clients: stalls: bursts of 4 KB" in stream_in_words(bare)
 
     chunked = _way(path, server.format(STREAM.format(more="proxy_http_version 1.1;")))
-    assert _counts(chunked) == {"flow": 2, "held": 1, "dam": 1, "doubt": 0, "goodbox": 1}
+    assert _counts(chunked) == {"flow": 2, "held": 1, "bar": 1, "doubt": 0, "goodbox": 1}
     assert not chunked.gets_through
 
     more = "proxy_http_version 1.1; gzip on; gzip_types *;"
     gzip = _way(path, f"server {{ {STREAM.format(more=more)} }}")
-    assert _counts(gzip) == {"flow": 1, "held": 0, "dam": 0, "doubt": 1, "goodbox": 0}
+    assert _counts(gzip) == {"flow": 1, "held": 0, "bar": 0, "doubt": 1, "goodbox": 0}
     assert not gzip.gets_through
 
     off = _way(path, server.format(STREAM.format(more="proxy_buffering off; gzip on;")))
     assert off.stages == ()
-    assert _counts(off) == {"flow": 2, "held": 0, "dam": 0, "doubt": 0, "goodbox": 2}
+    assert _counts(off) == {"flow": 2, "held": 0, "bar": 0, "doubt": 0, "goodbox": 2}
 
 
 def test_nobody_is_shown_a_way_that_is_never_taken(tmp_path: Path) -> None:
@@ -136,5 +136,5 @@ def test_nobody_is_shown_a_way_that_is_never_taken(tmp_path: Path) -> None:
         "server { location /v1/chat { proxy_pass http://a:1; }\n"
         "location ~ ^/v1/ { proxy_pass http://b:1; } }"
     )
-    labels = [way.served.level.label for way in stream_paths(run_of(path).report, None)]
+    labels = [way.proxied.level.label for way in stream_paths(run_of(path).report, None)]
     assert "location /v1/chat" not in labels

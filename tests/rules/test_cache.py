@@ -222,8 +222,8 @@ def findings(found: list[ProxiedLocation], options: Options) -> list[Finding]:
 
 
 def _one_by_one(found: list[ProxiedLocation], options: Options) -> list[Finding]:
-    def itself(_: LocationCache[object], served: ProxiedLocation) -> Hashable:
-        return served
+    def itself(_: LocationCache[object], proxied: ProxiedLocation) -> Hashable:
+        return proxied
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LocationCache, "key", itself)
@@ -279,9 +279,9 @@ def test_what_is_alike_is_judged_once(
     shipped = replace(options, rules=load_rules(builtin_folder()))
     judged: list[ProxiedLocation] = []
 
-    def counted(served: ProxiedLocation, *rest: object) -> object:
-        judged.append(served)
-        return verdicts(served, *rest)  # type: ignore[arg-type]
+    def counted(proxied: ProxiedLocation, *rest: object) -> object:
+        judged.append(proxied)
+        return verdicts(proxied, *rest)  # type: ignore[arg-type]
 
     verdicts = verdict_cache.verdicts
     monkeypatch.setattr(verdict_cache, "verdicts", counted)

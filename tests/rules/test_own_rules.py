@@ -605,7 +605,7 @@ def _everywhere() -> list[Facts]:
         name = "example.yaml" if text.startswith("apiVersion:") else "example.conf"
         options = Options(rules=(), all_streams=True)
         report = lint(Workspace.in_memory({name: text}), options=options)
-        found += [Facts(one, stream, None, 300) for one in report.served for stream in one.streams]
+        found += [Facts(one, stream, None, 300) for one in report.proxied for stream in one.streams]
     assert len(found) > 50
     return found
 

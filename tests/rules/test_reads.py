@@ -117,14 +117,14 @@ class _Recorder:
         finally:
             self.is_inside = before
 
-    def record(self, read: _Read, served: ProxiedLocation, stream: Stream, name: str) -> None:
+    def record(self, read: _Read, proxied: ProxiedLocation, stream: Stream, name: str) -> None:
         """Work out a fact or phrase, with nothing known before."""
-        for level in _levels(served.level):
+        for level in _levels(proxied.level):
             level.kept = None
             level._owners.clear()
         self.is_inside = False
         self.read = read
-        facts = Facts(served, stream, OLD, 300.0)
+        facts = Facts(proxied, stream, OLD, 300.0)
         if name in FACTS:
             FACTS[name].value(facts)
         else:
@@ -233,11 +233,11 @@ def _record(places: list[ProxiedLocation], names: list[str]) -> dict[str, _Read]
                 if not isinstance(level.rows, _Rows):
                     level.rows = _Rows(level.rows, recorder)
             handler: Any = _Closed(place.handler, recorder, {"target": "the target"})
-            served: Any = _Closed(place, recorder, {"server": "the server"})
-            served.__dict__["handler"] = handler
+            proxied: Any = _Closed(place, recorder, {"server": "the server"})
+            proxied.__dict__["handler"] = handler
             for stream in place.streams:
                 for name in names:
-                    recorder.record(recorded[name], served, stream, name)
+                    recorder.record(recorded[name], proxied, stream, name)
     return recorded
 
 

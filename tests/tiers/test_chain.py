@@ -75,7 +75,7 @@ def places(one: dict[str, Any]) -> list[str]:
     return [f"{tier['file']}:{tier['line']}" for tier in one["tiers"]]
 
 
-def test_the_request_goes_through_the_front_to_the_app() -> None:
+def test_the_request_passes_the_front_nginx_before_the_app() -> None:
     one = explained()
     assert places(one) == ["app.conf:5", "edge.conf:9"]
     assert (one["server"]["names"], one["location"]["file"]) == (["example.com"], "edge.conf")
@@ -161,7 +161,7 @@ def test_a_front_without_accept_encoding_keeps_gzip_off() -> None:
     assert verdicts(explained(every, via), accept_encoding="gzip") == {"stalls"}
 
 
-def test_a_port_that_nobody_listens_on_is_a_doubt() -> None:
+def test_a_port_without_a_listener_is_a_doubt() -> None:
     one = explained(**{"app.conf": (APP % "").replace("8080", "80")})
     assert places(one) == ["app.conf:5", "edge.conf:9"]
     doubts = [step["why"] for step in one["via"] if step["why"].startswith("unknown")]
@@ -211,7 +211,7 @@ def test_a_chain_that_cannot_be_read(arguments: list[str], said: str, tmp_path: 
     assert told.stderr.startswith(said)
 
 
-def test_a_page_draws_the_way(tmp_path: Path) -> None:
+def test_a_page_draws_the_path_of_the_stream(tmp_path: Path) -> None:
     (tmp_path / "app.conf").write_text(APP % "", encoding="utf-8")
     (tmp_path / "edge.conf").write_text(EDGE % "", encoding="utf-8")
     told = run(
@@ -231,9 +231,19 @@ def test_text_names_each_tier(tmp_path: Path) -> None:
     (tmp_path / "edge.conf").write_text(EDGE % "", encoding="utf-8")
     told = run("explain", "app.conf", URL, "--through", "edge.conf", cwd=tmp_path)
     lines = told.stdout.splitlines()
-    at = lines.index("  tiers from the app to the client, each in the worst usual case:")
+    at = lines.index("  proxies from the app to the client, each in the worst usual case:")
     assert lines[at + 1].startswith("    location /v1/ (nginx, app.conf:5): streams")
     assert lines[at + 2].startswith("    location / (nginx, edge.conf:9): stalls")
+
+
+def test_a_mistyped_product_is_named_with_the_nearest_one(tmp_path: Path) -> None:
+    (tmp_path / "app.conf").write_text(APP % "", encoding="utf-8")
+    told = run("explain", "app.conf", URL, "--through", "cloudflar", cwd=tmp_path)
+    assert told.stderr == (
+        "cloudflar:1:1: there is no such file, and no product of this name;"
+        ' did you mean "cloudflare"?\n'
+    )
+    assert told.returncode == 2
 
 
 def found(app: str, edge: str) -> list[tuple[str, str, int]]:
@@ -253,7 +263,7 @@ RULES = ("response-buffering", "swallowed-accel-header", "ignored-accel-header")
 SSE = "# nginx-stream-lint: stream sse x_accel_buffering=no\n"
 
 
-def test_lint_points_at_the_tier_where_the_fix_is_smallest() -> None:
+def test_lint_points_to_the_tier_with_the_smallest_fix() -> None:
     # The front serves every path, so the header is to be passed on.
     assert found(SSE, "") == [("swallowed-accel-header", "app.conf", 5)]
     assert found(f"{SSE} proxy_pass_header X-Accel-Buffering;", "") == []
@@ -427,7 +437,7 @@ def test_http2_to_an_inner_nginx_takes_no_connection_header(value: str) -> None:
     assert verdicts[1, 31, 0] == {"no-stream"}
 
 
-def test_upgrade_headers_make_no_websocket_of_a_path_for_events() -> None:
+def test_a_path_of_events_with_upgrade_headers_is_not_a_websocket() -> None:
     rows = 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
     usual = explained(edge=rows)
     events = explained(edge=rows, url="https://example.com/v1/events")

@@ -79,7 +79,7 @@ def test_a_service_is_found_by_each_of_its_names(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("target", ["web", "web:81", "api:8000", "other:8080", "edge:8080"])
-def test_what_no_nginx_listens_for_ends_the_way(target: str, tmp_path: Path) -> None:
+def test_the_path_ends_at_an_address_without_an_nginx(target: str, tmp_path: Path) -> None:
     assert places(explained(written(tmp_path, target))) == ["edge.conf:5"]
 
 

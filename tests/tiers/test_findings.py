@@ -64,7 +64,7 @@ def shown(found: list[Finding]) -> list[tuple[str, str]]:
     ],
 )
 @pytest.mark.parametrize("where", ["http", "server", "location"])
-def test_cloudflare_is_seen_once(text: str, where: str) -> None:
+def test_cloudflare_gives_one_finding(text: str, where: str) -> None:
     here = {"http": "", "server": "", "location": "", where: f"{text};"}
     found = findings(here["http"], here["server"], here["location"])
     assert shown(found) == [("warning", text)]
@@ -94,13 +94,13 @@ def test_other_proxies_are_unknown(text: str) -> None:
     assert findings(http=f"{text}\n") == []
 
 
-def test_the_nearest_level_counts() -> None:
+def test_the_nearest_level_applies() -> None:
     assert findings(http=CLOUDFLARE, server="real_ip_header X-Forwarded-For;") == []
     found = findings(http=CLOUDFLARE, location="real_ip_header X-Forwarded-For;")
     assert [one.message for one in found[0].related] == ["location /events handles a stream"]
 
 
-def test_what_a_stream_survives_is_no_finding() -> None:
+def test_a_limit_that_a_stream_survives_is_not_a_finding() -> None:
     streams = STREAMS.replace("proxy_pass", "# nginx-stream-lint: stream sse{}\n proxy_pass", 1)
     assert len(findings(CLOUDFLARE, streams=streams.format(""))) == 1
     assert len(findings(CLOUDFLARE, streams=streams.format(" heartbeat=150s"))) == 1
@@ -153,7 +153,7 @@ def test_the_settings_name_products(tmp_path: Path) -> None:
     ]
 
 
-def test_a_product_stands_in_front_of_the_configuration_before_it(tmp_path: Path) -> None:
+def test_a_product_is_in_front_of_the_configuration_listed_before_it(tmp_path: Path) -> None:
     folder = repository(tmp_path, "[app.conf, edge.conf, heroku]")
     assert lines(folder, "app.conf") == []
     assert len(lines(folder, "edge.conf")) == 1
@@ -161,12 +161,12 @@ def test_a_product_stands_in_front_of_the_configuration_before_it(tmp_path: Path
     assert len(lines(folder, "app.conf")) == len(lines(folder, "edge.conf")) == 1
 
 
-def test_products_without_a_known_limit_say_nothing(tmp_path: Path) -> None:
+def test_products_without_a_known_limit_give_no_finding(tmp_path: Path) -> None:
     folder = repository(tmp_path, "[app.conf, fly, render, vercel, traefik, caddy, haproxy]")
     assert lines(folder, "app.conf") == []
 
 
-def test_a_wrong_product_is_refused_with_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_product_is_refused_and_the_nearest_one_named(tmp_path: Path) -> None:
     folder = repository(tmp_path, "[app.conf, clodflare]")
     done = run("app.conf", cwd=folder)
     assert done.returncode == 2

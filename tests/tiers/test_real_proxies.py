@@ -51,7 +51,7 @@ def test_the_defaults_are_those_of_the_table(product: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("product", sorted(PROGRAMS))
-def test_a_limit_that_is_read_is_one_that_cuts(product: str, tmp_path: Path) -> None:
+def test_each_limit_that_is_read_cuts_streams(product: str, tmp_path: Path) -> None:
     tier, place = Tier(product, "timeout"), place_for(tmp_path)
     text = TEXTS[product](tier, place, 80)
     passing = READERS[product](Source("proxy", text), HOST)

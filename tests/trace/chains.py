@@ -364,8 +364,8 @@ async def traced(case: Case, urls: list[str], run: int) -> tuple[TraceResult, li
     """Trace through a chain; a run of its own has nothing from a cache."""
     layers = parse_layers([f"{url}?run={run}" for url in urls], (), ())
     headers = (("X-Drip", case.drip.named(f"{os.getpid()}-{run}").encode()),)
-    ask = TraceRequest(headers=headers, verify=False, limits=TraceLimits(time_s=30.0))
-    result = await trace(layers, ask, case.repeat)
+    request = TraceRequest(headers=headers, verify=False, limits=TraceLimits(time_s=30.0))
+    result = await trace(layers, request, case.repeat)
     return result, judge(result.measured)
 
 

@@ -114,9 +114,9 @@ def test_the_first_token_is_measured_when_it_comes() -> None:
         async with DrippingUpstream() as upstream:
             for number in range(7):
                 drip = Drip(id=f"clock-{number}", tokens=5, interval=0.03)
-                ask = TraceRequest(headers=(("X-Drip", drip.encode()),))
+                request = TraceRequest(headers=(("X-Drip", drip.encode()),))
                 url = f"http://127.0.0.1:{upstream.ports['http']}/"
-                recording = await fetch(Layer(1, url), "h1", ask)
+                recording = await fetch(Layer(1, url), "h1", request)
                 (seen,) = upstream.find(drip.id)
                 first = next(piece.at for piece in recording.pieces if piece.events)
                 found.append(recording.started + first - seen.emitted[0])
@@ -143,12 +143,16 @@ def test_certificates_are_checked_unless_told_otherwise(tmp_path: Path) -> None:
         ):
             layer = Layer(1, f"https://localhost:{tls}/")
             headers = (("X-Drip", Drip(tokens=3, interval=0.01).encode()),)
-            asks = [
+            requests = [
                 TraceRequest(headers=headers),
                 TraceRequest(headers=headers, ca_file=str(files[0])),
                 TraceRequest(headers=headers, verify=False),
             ]
-            return [await fetch(layer, client, ask) for ask in asks for client in ("h1", "h2")]
+            return [
+                await fetch(layer, client, request)
+                for request in requests
+                for client in ("h1", "h2")
+            ]
 
     found = asyncio.run(recordings())
     assert [one.status for one in found] == [0, 0, 200, 200, 200, 200]
@@ -168,8 +172,10 @@ def test_all_versions_of_http_are_spoken(tmp_path: Path) -> None:
             drip = Drip(tokens=10, interval=0.03).encode()
             async with running(tier, place, upstream.ports["http"]):
                 url = f"https://localhost:{place.tls}/"
-                ask = TraceRequest(headers=(("X-Drip", drip),), verify=False)
-                return [await fetch(Layer(1, url), client, ask) for client in ("h1", "h2", "h3")]
+                request = TraceRequest(headers=(("X-Drip", drip),), verify=False)
+                return [
+                    await fetch(Layer(1, url), client, request) for client in ("h1", "h2", "h3")
+                ]
 
     found = asyncio.run(recordings())
     assert [(one.client, one.protocol) for one in found] == [

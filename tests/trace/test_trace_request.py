@@ -88,10 +88,10 @@ def test_parts_of_a_secret_are_hidden() -> None:
 
 
 def test_a_path_that_repeats_a_secret_is_hidden() -> None:
-    ask = TraceRequest(headers=(("X-Password", "hunter2"),), body=b'{"token": "open-sesame"}')
-    (layer,) = parse_layers(["http://h/v1/HUNTER-2/open%2Dsesame?q=wordy"], (), (), ask)
+    request = TraceRequest(headers=(("X-Password", "hunter2"),), body=b'{"token": "open-sesame"}')
+    (layer,) = parse_layers(["http://h/v1/HUNTER-2/open%2Dsesame?q=wordy"], (), (), request)
     assert layer.shown == "http://h/v1/***/***?q=***"
-    assert "hunter" not in repr((layer, ask)).lower()
+    assert "hunter" not in repr((layer, request)).lower()
 
 
 def test_words_of_http_are_not_hidden() -> None:

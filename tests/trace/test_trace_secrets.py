@@ -20,7 +20,7 @@ from nginx_stream_lint.report.trace_plot import trace_html, trace_svg
 from nginx_stream_lint.trace import known_words
 from nginx_stream_lint.trace.diagnosis import diagnose
 from nginx_stream_lint.trace.exchange import ResponseReader, describe_error
-from nginx_stream_lint.trace.known_words import NOT_SHOWN, known_answer, known_headers
+from nginx_stream_lint.trace.known_words import NOT_SHOWN, known_headers, known_response
 from nginx_stream_lint.trace.network import apply_news
 from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.request import Layer, TraceLimits, TraceRequest, parse_layers
@@ -199,7 +199,7 @@ def test_other_headers_are_not_kept() -> None:
     ],
 )
 def test_an_answer_is_shown_in_known_words(text: str, said: str) -> None:
-    assert known_answer(text.encode()) == said
+    assert known_response(text.encode()) == said
 
 
 @pytest.mark.parametrize(
@@ -255,6 +255,6 @@ def test_a_large_body_takes_no_time() -> None:
 
 
 def test_objects_do_not_show_secrets_in_a_traceback() -> None:
-    ask = TraceRequest(headers=(("X-Key", "hunter2-hunter2"),), body=b"hunter2-hunter2")
-    (layer,) = parse_layers(["http://hunter2-hunter2@h/?hunter2-hunter2"], (), (), ask)
-    assert "hunter2" not in repr((ask, layer))
+    request = TraceRequest(headers=(("X-Key", "hunter2-hunter2"),), body=b"hunter2-hunter2")
+    (layer,) = parse_layers(["http://hunter2-hunter2@h/?hunter2-hunter2"], (), (), request)
+    assert "hunter2" not in repr((request, layer))

@@ -34,7 +34,7 @@ def lint(
 
 
 def complete_fixes(result: Result, workspace: Workspace, options: Options) -> None:
-    """Give the findings of a result the fixes that `--fix` would write.
+    """Replace the fixes of a result's findings by those that `--fix` would write.
 
     That takes another check of the files, with their fixes applied. If many locations have equal
     findings and fixes, a check of some of them is enough, unless it finds more to fix.

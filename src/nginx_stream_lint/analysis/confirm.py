@@ -53,7 +53,7 @@ def measure_locations(
 
     Raises `probe.NginxError` if nginx cannot run the copy.
     """
-    requests = {one.level: _request(one) for one in locations if _can_be_asked(one, version)}
+    requests = {one.level: _request(one) for one in locations if _is_reachable(one, version)}
     handshakes = {
         one.level: _handshake(one) for one in locations if _can_get_handshakes(one, version)
     }
@@ -78,7 +78,7 @@ def measure_locations(
             client: one.verdict for client, one in outcomes(level, requests.get(level)).items()
         }
         answers = list(outcomes(level, handshakes.get(level)).values())
-        refused = next((_answer(one) for one in answers if one.verdict == "no-stream"), "")
+        refused = next((_response_words(one) for one in answers if one.verdict == "no-stream"), "")
         good = tuple(client for client, verdict in verdicts.items() if verdict == "streams")
         bad = tuple(
             client for client, verdict in verdicts.items() if verdict in ("stalls", "replays")
@@ -138,7 +138,7 @@ def with_measurements(
     return result
 
 
-def _answer(outcome: ProbeOutcome) -> str:
+def _response_words(outcome: ProbeOutcome) -> str:
     """The response to a failed handshake, in words."""
     status = f"status {outcome.status}" if outcome.status else "no response"
     return f"{status} ({outcome.error})" if outcome.error else status
@@ -187,8 +187,8 @@ def _unreported(
     return result
 
 
-def _can_be_asked(proxied: ProxiedLocation, version: Version) -> bool:
-    """Whether a plain request for the location's own path ends in it."""
+def _is_reachable(proxied: ProxiedLocation, version: Version) -> bool:
+    """Whether the location handles a plain request for its own path."""
     if proxied.level.kind != "location" or match_of(proxied.level).is_regex:
         return False
     if not CONTENT_TYPES[proxied.streams[0].kind]:
@@ -200,7 +200,7 @@ def _can_be_asked(proxied: ProxiedLocation, version: Version) -> bool:
 
 
 def _can_get_handshakes(proxied: ProxiedLocation, version: Version) -> bool:
-    """Whether a WebSocket handshake certainly ends in the location."""
+    """Whether the location certainly handles a WebSocket handshake for its path."""
     if (
         proxied.level.kind != "location"
         or match_of(proxied.level).is_regex

@@ -22,8 +22,9 @@ from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.tiers.in_front import named_tier
+from nginx_stream_lint.tiers.products import product_names
 from nginx_stream_lint.util.budget import spending
-from nginx_stream_lint.util.problems import Unreadable
+from nginx_stream_lint.util.problems import Unreadable, nearest_words
 
 
 class NoServer(Unreadable):
@@ -104,8 +105,7 @@ def make_explainers(
             explainers = _explainers(workspace, path, options, files, streams, chain)
             chain.append(explainers.first)
     if explainers is None:
-        advice = "name a configuration, too"
-        raise NoServer([Problem(conf, 1, 1, "there is no nginx in the chain", advice)])
+        raise NoServer([Problem(conf, 1, 1, "is not an nginx configuration", "name one as CONF")])
     if not through:
         products += _declared_products(workspace, options, chain)
     explainers.first.products = tuple(products)
@@ -121,7 +121,7 @@ def _declared_products(
         if tier is None:
             continue
         place = proxy.place
-        tier = replace(tier, file=place.file, line=place.line, because="the settings name it")
+        tier = replace(tier, file=place.file, line=place.line, because="named in the settings")
         if proxy.behind is None:
             front = None if options.tiers else chain[-1].nginx
             yield ProductPosition(tier, front)
@@ -135,10 +135,18 @@ def _declared_products(
 def _chain(
     workspace: Workspace, conf: str, options: Options, through: Sequence[str]
 ) -> Sequence[str]:
-    """The configurations to explain, nearest the app first: those of the settings or `through`."""
+    """The configurations to explain, nearest the app first: those of the settings or `through`.
+
+    Products are named among them. Raises `NoServer` for a name that is no file and no product.
+    """
     known = {workspace.key(path) for path in options.tiers}
     if not through and workspace.key(conf) in known:
         return options.tiers
+    for name in through:
+        if not workspace.exists(name) and named_tier(name) is None:
+            near = nearest_words(name, product_names()).removeprefix("; ")
+            message = "there is no such file, and no product of this name"
+            raise NoServer([Problem(name, 1, 1, message, near or "check the name")])
     return (conf, *through)
 
 

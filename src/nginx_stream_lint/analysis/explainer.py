@@ -32,9 +32,9 @@ from nginx_stream_lint.nginx.delivery import (
     ACCEPT_ENCODINGS,
     FRAMINGS,
     Delivery,
+    DeliveryPath,
     Scenario,
 )
-from nginx_stream_lint.nginx.delivery import DeliveryPath as Way
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
@@ -97,8 +97,8 @@ class UnexplainedUrl(Struct, frozen=True):
     why: str
 
 
-class _Question(Struct, frozen=True):
-    """A question about a place: `target` is a path with its query, assumed to stream there."""
+class _AssumedStream(Struct, frozen=True):
+    """A place with an assumed stream; `target` is the path of the stream with its query."""
 
     server: Level
     level: Level
@@ -159,9 +159,9 @@ class Explainer:
         self._streams = streams
         # The requested places, and the streams there. New ones are examined on demand, many at
         # once, and do not affect the results of others.
-        self._asked: dict[_Question, None] = {}
-        self._served: dict[_Question, ProxiedLocation | None] = {}
-        self._deliveries: dict[tuple[Way, tuple[Client, ...]], list[Delivery]] = {}
+        self._asked: dict[_AssumedStream, None] = {}
+        self._proxied: dict[_AssumedStream, ProxiedLocation | None] = {}
+        self._deliveries: dict[tuple[DeliveryPath, tuple[Client, ...]], list[Delivery]] = {}
         self._caches: VerdictCaches = {}
         self._mistakes: list[Problem] | None = None
         self._settings: dict[tuple[Level, Handler | None], dict[str, Effective]] = {}
@@ -199,8 +199,8 @@ class Explainer:
         explanation = Explanation(url, request, found, self._in_force(level, found), None, [])
         if found.handler is not None:
             explanation = self._with_tiers(self._delivered(explanation))
-        for explainer, asked in self._questions(explanation):
-            if asked not in explainer._served:
+        for explainer, asked in self._assumed_streams(explanation):
+            if asked not in explainer._proxied:
                 explainer._asked[asked] = None
         return explanation
 
@@ -285,7 +285,7 @@ class Explainer:
             wrong = refusals(self.root, self._known_version)
             return [*self._configuration.problems, *wrong, *self._declared_wrong()]
 
-    def _survey(self, asked: Asked) -> list[ProxiedLocation]:
+    def _detect(self, asked: Asked) -> list[ProxiedLocation]:
         found, self._mistakes = detect_streams(
             self._configuration, self.root, self._options, asked=asked
         )
@@ -293,7 +293,7 @@ class Explainer:
 
     def _declared_wrong(self) -> list[Problem]:
         if self._mistakes is None:
-            self._survey({})
+            self._detect({})
         return self._mistakes or []
 
     def explain_all(self, requests: Iterable[tuple[str, Request]]) -> list[Explanation]:
@@ -326,8 +326,8 @@ class Explainer:
     def is_websocket(self, explanation: Explanation) -> bool:
         """Whether a URL is likely a WebSocket's."""
         with spending(self.budget):
-            served = self._at(explanation)[:1]
-        streams = next((each.streams for _, each in served), ())
+            proxied = self._at(explanation)[:1]
+        streams = next((each.streams for _, each in proxied), ())
         stream = stream_of_url(streams, explanation.request.target)
         return stream is not None and stream.kind == "websocket"
 
@@ -367,9 +367,9 @@ class Explainer:
         if self.running:
             judged = [
                 FindingWithContext(
-                    replace(one.finding, message=message(one.verdict, one.served, self.running)),
+                    replace(one.finding, message=message(one.verdict, one.proxied, self.running)),
                     one.verdict,
-                    one.served,
+                    one.proxied,
                     tuple(self.running),
                 )
                 for one in judged
@@ -379,10 +379,10 @@ class Explainer:
 
     def _at(self, explanation: Explanation) -> list[tuple[Explainer, ProxiedLocation]]:
         """The places that a URL passes, nearest to the client first, each with its explainer."""
-        found = [(one, one._answered(asked)) for one, asked in self._questions(explanation)]
+        found = [(one, one._streams_at(asked)) for one, asked in self._assumed_streams(explanation)]
         return [(one, place) for one, place in found if place is not None]
 
-    def _questions(self, explanation: Explanation) -> list[tuple[Explainer, _Question]]:
+    def _assumed_streams(self, explanation: Explanation) -> list[tuple[Explainer, _AssumedStream]]:
         """The locations that a URL passes, nearest to the client first, with the assumed stream."""
         found = explanation.route
         if found.server is None or found.location is None or found.handler is None:
@@ -393,22 +393,22 @@ class Explainer:
             for tier in explanation.places[-2::-1]
         ]
         return [
-            (explainer, _Question(server, level, target if self._streams else None))
+            (explainer, _AssumedStream(server, level, target if self._streams else None))
             for explainer, server, level, target in passed
         ]
 
-    def _answered(self, question: _Question) -> ProxiedLocation | None:
-        """The streams of a location; all questions so far are handled in one batch."""
-        if question not in self._served:
+    def _streams_at(self, assumed: _AssumedStream) -> ProxiedLocation | None:
+        """The streams of a location; all places requested so far are handled in one batch."""
+        if assumed not in self._proxied:
             places: dict[Level, dict[Level, list[Declaration]]] = {}
             for each in self._asked:
                 places.setdefault(each.server, {}).setdefault(each.level, []).extend(each.declared)
-            self._served |= dict.fromkeys(self._asked)
+            self._proxied |= dict.fromkeys(self._asked)
             self._asked = {}
-            for found in self._survey(places):
+            for found in self._detect(places):
                 target = None if found.asked is None else found.asked.text
-                self._served[_Question(found.server, found.level, target)] = found
-        return self._served[question]
+                self._proxied[_AssumedStream(found.server, found.level, target)] = found
+        return self._proxied[assumed]
 
     def _in_force(self, level: Level, route: Route) -> dict[str, Effective]:
         """The effective settings where a request ends."""

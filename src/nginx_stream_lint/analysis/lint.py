@@ -104,7 +104,7 @@ class Options(Struct, frozen=True):
 class Result(Struct):
     """The result of a check: the findings and the files.
 
-    `problems` are unreadable inputs, `notes` assumptions while reading; `served` are all proxied
+    `problems` are unreadable inputs, `notes` assumptions while reading; `proxied` are all proxied
     levels; `suppressed` are findings that a comment or the baseline hides; `files` are all that
     were read; `stale` are baseline entries whose findings no longer occur; `details` are notes that
     are only shown with -v. `unchecked` are the locations without evidence of a stream. `locations`
@@ -116,7 +116,7 @@ class Result(Struct):
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    served: list[ProxiedLocation] = field(default_factory=list)
+    proxied: list[ProxiedLocation] = field(default_factory=list)
     suppressed: list[Suppressed] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
     stale: list[BaselineEntry] = field(default_factory=list)
@@ -149,12 +149,12 @@ class Result(Struct):
         return [*self.findings, *(one.finding for one in self.suppressed)]
 
     def release(self) -> None:
-        """Free the directives and levels of the configurations; all but `served` stays usable.
+        """Free the directives and levels of the configurations; all but `proxied` stays usable.
 
         They refer to one another, so only a garbage collection would free them, and the command
         disables that: for 20,000 locations it takes 0.5 s, and this 0.1 s.
         """
-        self.served = []
+        self.proxied = []
         for detected in self._detected:
             take_apart(detected.root)
             for file in detected.configuration.files:
@@ -174,15 +174,15 @@ class Result(Struct):
 class Detected(Struct, frozen=True):
     """One configuration with its proxied locations and its problems.
 
-    `answers` are nginx's responses to declared streams that are not proxied; see
+    `unproxied` are nginx's responses to declared streams that are not proxied; see
     `streams.unproxied.unproxied_reasons`.
     """
 
     configuration: Configuration
     root: Level
-    served: list[ProxiedLocation]
+    proxied: list[ProxiedLocation]
     problems: list[Problem]
-    answers: dict[Declaration, list[UnproxiedReason]]
+    unproxied: dict[Declaration, list[UnproxiedReason]]
 
 
 # Returns the findings of a configuration with their measurements, in order; after them, those that
@@ -221,7 +221,7 @@ def lint(
             else:
                 result.problems += detected.problems
             result._detected.append(detected)
-            result.served += detected.served
+            result.proxied += detected.proxied
             result.files += _asked_for(configuration)
             result.unchecked += _unchecked(detected, by_version(configuration, options)[0])
             here = [one.finding for one in found]
@@ -254,8 +254,8 @@ def lint(
 
 def _finish(result: Result, failed: Sequence[Problem], workspace: Workspace) -> None:
     """Count the locations of a result, and remove what it has twice."""
-    result.locations = _number(result.served)
-    result.streams = _number([one for one in result.served if one.is_stream])
+    result.locations = _number(result.proxied)
+    result.streams = _number([one for one in result.proxied if one.is_stream])
     result.unchecked = _each_once(result.unchecked)
     result.problems += [*failed, *workspace.budget.problems]
     result.problems = list(dict.fromkeys(result.problems))
@@ -265,13 +265,13 @@ def _finish(result: Result, failed: Sequence[Problem], workspace: Workspace) -> 
 def _compare_twins(
     detected: Sequence[Detected], options: Options, caches: VerdictCaches
 ) -> list[tuple[FindingWithContext, FindingWithContext]]:
-    """The findings about streams that another controller lets through; see `twins.flips`."""
+    """The findings of `twins.controller_differences`."""
     files = (file for one in detected for file in one.configuration.files)
     if all(file.reading.author is None for file in files):
         return []
-    from nginx_stream_lint.analysis.twins import flips
+    from nginx_stream_lint.analysis.twins import controller_differences
 
-    return list(flips(detected, options, caches))
+    return list(controller_differences(detected, options, caches))
 
 
 def _one_of_each_pair(
@@ -290,7 +290,7 @@ def _detected(
 ) -> list[tuple[Configuration, list[tuple[Options, Detected]]]]:
     """Detect the streams of configurations, for each nginx that may run one.
 
-    A stream of one nginx is one of those in front and behind, too.
+    A stream of one nginx is added to the nginx in front of it and behind it.
     """
     found: list[tuple[Configuration, list[tuple[Options, Detected]]]] = []
     for configuration in every:
@@ -300,7 +300,7 @@ def _detected(
         try:
             versions = by_version(configuration, options)
             checked = [detect(configuration, versions[0], workspace)]
-            if len(versions) > 1 and passes_to_itself(checked[0].root, checked[0].served):
+            if len(versions) > 1 and passes_to_itself(checked[0].root, checked[0].proxied):
                 checked += (detect(configuration, each, workspace) for each in versions[1:])
             else:
                 checked *= len(versions)
@@ -351,7 +351,7 @@ def read(
 def _read(
     workspace: Workspace, paths: Sequence[str], around: InputOptions, behind: bool = False
 ) -> list[Configuration]:
-    """See `read`; with those that others are only compared with."""
+    """Like `read`, but with configurations that the user did not name, for comparisons."""
     forget()
     deployments = partial(_deployments, behind)
     return configurations(workspace, paths, around, _manifests, deployments, _together)
@@ -416,7 +416,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
         return any(id(row.file) in wanted for row in rows)
 
     def is_asked_for(level: Level) -> bool:
-        """Whether that is so for a level or one around it."""
+        """Whether a part of a level's block, or of a block around it, is in one of them."""
         return any(map(is_partly, level.outward()))
 
     def has_asked_for(server: Level) -> bool:
@@ -457,16 +457,16 @@ def judge_all(
 ) -> tuple[list[FindingWithContext], list[Finding]]:
     """Return the findings of a configuration that concern the named files.
 
-    The second list has the findings that `confirm` adds. `caches` are those of the run's other
-    configurations, which must exist as long.
+    The second list has the findings that `confirm` adds. `caches` are shared by the configurations
+    of a run; these must stay alive as long as the caches.
     """
-    judged = judge_places(detected.served, options, caches)
+    judged = judge_places(detected.proxied, options, caches)
     findings = [one.finding for one in judged]
     if confirm is not None:
         findings = confirm(detected, findings)
     about = detected.configuration.about
     kept = [
-        one if finding is one.finding else FindingWithContext(finding, one.verdict, one.served)
+        one if finding is one.finding else FindingWithContext(finding, one.verdict, one.proxied)
         for one, finding in zip(judged, findings, strict=False)
         if _is_about(finding, about)
     ]
@@ -478,7 +478,7 @@ def judge_remarks(detected: Detected, options: Options) -> list[Finding]:
     configuration = detected.configuration
     found = [
         *block_findings(detected.root, options.rules),
-        *comment_findings(configuration, detected.root, options.rules, detected.served),
+        *comment_findings(configuration, detected.root, options.rules, detected.proxied),
     ]
     if options.proxies or _may_show_proxies(configuration):
         # Most runs do not need these modules, which take longer to load than to use.
@@ -488,7 +488,7 @@ def judge_remarks(detected: Detected, options: Options) -> list[Finding]:
             configuration.path, options.min_read_timeout_s
         )
         found += tier_findings(
-            configuration, detected.served, options.rules, minimum_s, options.proxies
+            configuration, detected.proxied, options.rules, minimum_s, options.proxies
         )
     about = configuration.about
     return [finding for finding in found if _is_about(finding, about)]
@@ -600,7 +600,7 @@ def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
 def _unchecked(detected: Detected, options: Options) -> list[Unchecked]:
     """The locations without evidence of a stream, by the version of the file they are in."""
     by_version: dict[Version | None, list[ProxiedLocation]] = {}
-    for one in detected.served:
+    for one in detected.proxied:
         file = (one.level.directive or one.handler.directive).source.name
         version = options.policy.nginx_version(file, options.nginx_version)
         by_version.setdefault(version, []).append(one)
@@ -666,8 +666,8 @@ def judge_places(
 ) -> list[FindingWithContext]:
     """Return the findings about some proxied locations.
 
-    The version and the timeout are those of the file that a place is written in. `caches` are for
-    those who ask about one configuration again and again, or about several.
+    The version and the timeout are those of the file that a place is written in. Pass `caches` to
+    judge one configuration repeatedly, or several ones.
     """
     caches = {} if caches is None else caches
     policy = options.policy

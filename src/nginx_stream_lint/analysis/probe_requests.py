@@ -31,7 +31,7 @@ from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 _HTTP2_DIRECTIVE: Version = (1, 25, 1)
 # Paths of this many locations are tried to reach one without a known path.
 _MOST_TRIED = 200
-_NOBODY = "localhost"
+_DEFAULT_HOST = "localhost"
 _ASCII = "".join(map(chr, range(128)))
 
 
@@ -71,12 +71,12 @@ def requests_for_urls(
 ) -> list[ProbeRequest]:
     """The requests for URLs.
 
-    Raises BadUrl for what is no URL, and Unaskable.
+    Raises BadUrl for an invalid URL, and NotProbeable.
     """
-    return [_ask_url(root, url, version, locations, wanted, method) for url in urls]
+    return [_url_requests(root, url, version, locations, wanted, method) for url in urls]
 
 
-def _ask_url(
+def _url_requests(
     root: Level,
     url: str,
     version: Version,
@@ -88,12 +88,12 @@ def _ask_url(
     http = root.first("http")
     chosen = choose_server(http, routed, version) if http is not None else None
     if http is None or chosen is None:
-        return _ask_stream_server(root, url, routed, wanted)
+        return _stream_server_request(root, url, routed, wanted)
     if routed.host is None:
         # A path alone: for every client that the server accepts.
         server = chosen.server
         mine = [one for one in tcp_sockets(http, version) if server in one.servers]
-        host = _host(server, mine) or _NOBODY
+        host = _host(server, mine) or _DEFAULT_HOST
     else:
         mine, host = _sockets_for(http, routed, chosen.server, version), routed.host
         usual = 443 if routed.scheme == "https" else 80
@@ -128,7 +128,7 @@ def _sockets_for(
     return sorted(mine, key=lambda one: order.get(one.host, 2))[:1]
 
 
-def _ask_stream_server(
+def _stream_server_request(
     root: Level, url: str, routed: Routed, wanted: ScenarioChoice
 ) -> ProbeRequest:
     """A request to the `stream {}` server with the URL's port, if there is one."""
@@ -142,7 +142,7 @@ def _ask_stream_server(
                 return ProbeRequest(
                     url,
                     {client: row.args[0]},
-                    routed.host or _NOBODY,
+                    routed.host or _DEFAULT_HOST,
                     routed.target,
                     routed.method,
                     stream=True,
@@ -264,7 +264,7 @@ def _host(server: Level, mine: Sequence[ListenSocket]) -> str | None:
             return f"www.{name.lstrip('*.')}"
         return f"{name[:-2]}.example" if name.endswith(".*") else name
     if all(one.default is server for one in mine):
-        return _NOBODY
+        return _DEFAULT_HOST
     samples = (_sample(name[1:]) for name in names if name.startswith("~"))
     return next((name for name in samples if re.fullmatch(r"[A-Za-z0-9._-]+", name)), None)
 

@@ -14,8 +14,8 @@ from nginx_stream_lint.tiers.hops import Hop
 def passed_on(explainer: Explainer, requests: Sequence[ProbeRequest]) -> list[PassedOn]:
     """Where the requests are passed from one nginx to another, each `*_pass` directive once.
 
-    A location that passes to a server of its own configuration is followed no further. Where a
-    request may take several ways, it is the one that `explain` shows.
+    The path ends at a location that passes to a server of the same configuration. If a request
+    may take several paths, the one that `explain` shows is used.
     """
     found: dict[int, PassedOn] = {}
     for request in requests:

@@ -55,8 +55,8 @@ def comment_findings(
     for one in unproxied_comments(configuration, root, levels):
         place = Place(one.source, one.start, one.end)
         location = LocationInfo("comment", place, one.end, ())
-        values = _values("this stream", [one.answer])
-        yield from _findings(rules, values, place, location, _related((one.answer,)))
+        values = _values("this stream", [one.reason])
+        yield from _findings(rules, values, place, location, _related((one.reason,)))
 
 
 def unproxied_declarations(
@@ -68,7 +68,7 @@ def unproxied_declarations(
     """
     fates: dict[Declaration, list[list[UnproxiedReason]]] = {}
     for one in checked:
-        for declared, reasons in one.answers.items():
+        for declared, reasons in one.unproxied.items():
             fates.setdefault(declared, []).append(reasons)
     if not fates:
         return {}
@@ -106,17 +106,17 @@ def declaration_findings(
     found: Mapping[Declaration, Sequence[UnproxiedReason]], rules: Sequence[Rule]
 ) -> Iterator[Finding]:
     """Return findings about declared paths and URLs that nginx does not proxy."""
-    for one, answers in found.items():
+    for one, reasons in found.items():
         place = _place(one)
         location = LocationInfo(f"stream {one.text}", place, place.end, (), is_block=False)
-        values = _values(one.text, answers)
-        yield from _findings(rules, values, place, location, _related(answers))
+        values = _values(one.text, reasons)
+        yield from _findings(rules, values, place, location, _related(reasons))
 
 
 def _values(declared: str, reasons: Sequence[UnproxiedReason]) -> dict[str, str | None]:
     """The facts about a declared stream."""
-    first = next((answer for answer in reasons if answer.block is not None), reasons[0])
-    absent = next((answer.unless for answer in reasons if answer.unless is not None), None)
+    first = next((reason for reason in reasons if reason.block is not None), reasons[0])
+    absent = next((reason.unless for reason in reasons if reason.unless is not None), None)
     return {
         "declared": declared,
         "nginx_answers": first.words,
@@ -138,9 +138,9 @@ def _place(declaration: Declaration) -> Place:
 
 def _related(reasons: Iterable[UnproxiedReason]) -> tuple[Related, ...]:
     related = {
-        Related(place_of(answer.block), answer.words): None
-        for answer in reasons
-        if answer.block is not None
+        Related(place_of(reason.block), reason.words): None
+        for reason in reasons
+        if reason.block is not None
     }
     return tuple(related)
 

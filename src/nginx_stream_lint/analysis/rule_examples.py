@@ -1,6 +1,6 @@
 """Run the examples of rules, and check the findings against the rule file.
 
-Examples are checked with all rules, as in a real run. They stand alone: an `include` in one finds
+Examples are checked with all rules, as in a real run. They are complete: an `include` in one finds
 no file.
 """
 

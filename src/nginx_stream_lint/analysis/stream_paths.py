@@ -27,7 +27,7 @@ from nginx_stream_lint.tiers.hops import Find, Hop, TierConfiguration, next_hops
 from nginx_stream_lint.tiers.records import ProductBehaviour, ProxyTier
 
 # Further paths are omitted.
-_MOST_WAYS = 20
+_MOST_PATHS = 20
 
 
 class PassedPlace(Struct, frozen=True):
@@ -64,7 +64,7 @@ Passed = PassedPlace | PassedProduct
 
 
 class ProductPosition(Struct, frozen=True):
-    """A product in a chain: the nginx directly behind it; None if it stands next to the app."""
+    """A product in a chain: the nginx directly behind it; None if the app is."""
 
     tier: ProxyTier
     behind: TierConfiguration | None
@@ -92,44 +92,44 @@ class StreamPaths:
 
         Each path begins with the place, and ends where the request goes to the app.
         """
-        ways: list[list[Hop]] = []
+        paths: list[list[Hop]] = []
         notes: list[str] = []
         work = [[hop]]
-        while work and len(ways) < _MOST_WAYS:
-            way = work.pop()
-            behind = self.behind(way[-1])
+        while work and len(paths) < _MOST_PATHS:
+            path = work.pop()
+            behind = self.behind(path[-1])
             passing = [one for one in behind if one.route.handler is not None]
-            notes += (_without_app(one) for one in behind if one.nginx is not way[-1].nginx)
-            again = [one for one in passing if _is_in(one, way)]
+            notes += (_without_app(one) for one in behind if one.nginx is not path[-1].nginx)
+            again = [one for one in passing if _is_in(one, path)]
             for one in again:
                 at = one.place
                 notes.append(f"the response: the request returns to {at.label}{at.place}")
             onward = [one for one in passing if one not in again]
             for one in onward:
                 notes += [*filter(None, [one.doubt]), *one.route.unknown]
-            if not onward or len(way) == MOST_TIERS:
-                ways.append(way)
+            if not onward or len(path) == MOST_TIERS:
+                paths.append(path)
             else:
-                work += [[*way, one] for one in reversed(onward)]
-        return ways, list(dict.fromkeys(filter(None, notes)))
+                work += [[*path, one] for one in reversed(onward)]
+        return paths, list(dict.fromkeys(filter(None, notes)))
 
     def delivered(
         self,
-        ways: Sequence[Sequence[Hop]],
+        paths: Sequence[Sequence[Hop]],
         scenarios: Sequence[Scenario],
         products: Sequence[ProductPosition] = (),
     ) -> tuple[list[Delivery], list[Passed]]:
         """The delivery in each scenario on the worst path, and the tiers of that path."""
-        found = [self._on(way, scenarios, products) for way in ways]
+        found = [self._on(path, scenarios, products) for path in paths]
         return max(found, key=lambda one: sum(each.worst != "streams" for each in one[0]))
 
     def _on(
         self,
-        way: Sequence[Hop],
+        path: Sequence[Hop],
         scenarios: Sequence[Scenario],
         products: Sequence[ProductPosition],
     ) -> tuple[list[Delivery], list[Passed]]:
-        outward = _with_products(way[::-1], products)
+        outward = _with_products(path[::-1], products)
         tiers = [
             one.tier(delivery_path(one, one.effective)) if isinstance(one, Hop) else one.behaviour
             for one in outward
@@ -148,9 +148,9 @@ class StreamPaths:
 def _with_products(
     outward: Sequence[Hop], products: Sequence[ProductPosition]
 ) -> list[Hop | ProxyTier]:
-    """The tiers of a way with the products between them, nearest the app first.
+    """The tiers of a path with the products between them, nearest the app first.
 
-    A product in front of an nginx that the way skips is skipped, too.
+    A product in front of an nginx that the path skips is skipped, too.
     """
     found: list[Hop | ProxyTier] = [one.tier for one in products if one.behind is None]
     for at, hop in enumerate(outward):
@@ -175,13 +175,13 @@ def delivery_path(hop: Hop, settings: Settings) -> DeliveryPath:
     recorded = response_caching(settings, family, hop.state.method, lambda: hop.state)
     plain = plain_clients(route.server, version)
     # Scenarios do not name a content type.
-    way = delivery_path_for(settings, family, CONTENT_TYPES["sse"], recorded, plain)
+    path = delivery_path_for(settings, family, CONTENT_TYPES["sse"], recorded, plain)
     server = route.tls_of
     if server is None or server is route.server:
-        return way
+        return path
     # The TLS buffer is that of the connection.
     buffer = parse_size(server.effective("ssl_buffer_size", version).text)
-    return way if buffer is None else replace(way, ssl_buffer_size=buffer)
+    return path if buffer is None else replace(path, ssl_buffer_size=buffer)
 
 
 def _together(scenario: Scenario, row: Sequence[Delivery]) -> Delivery:
@@ -211,8 +211,8 @@ def _wait(delivery: Delivery) -> float:
     return math.inf if delivery.first_text_s is None else delivery.first_text_s
 
 
-def _is_in(hop: Hop, way: Sequence[Hop]) -> bool:
-    return any(_position(each) == _position(hop) for each in way)
+def _is_in(hop: Hop, path: Sequence[Hop]) -> bool:
+    return any(_position(each) == _position(hop) for each in path)
 
 
 def _position(hop: Hop) -> tuple[TierConfiguration, Level | None, str, str]:

@@ -1,6 +1,6 @@
-"""Findings about proxies other than nginx in front of a configuration: what they cut, and hold.
+"""Findings about proxies other than nginx in front of a configuration that cut or hold streams.
 
-One proxy gives one finding for all streams behind it, at the place that shows it.
+One proxy gives one finding for all streams behind it, at the place that shows the proxy.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class _Limit(Struct, frozen=True):
     not_for: tuple[str, ...] = ()
 
 
-class _Said(Struct, frozen=True):
-    """What a rule says of one stream behind a proxy."""
+class _TierRemark(Struct, frozen=True):
+    """The remark of a rule about one stream behind a proxy."""
 
     remark: Remark
     place: ProxiedLocation
@@ -87,7 +87,7 @@ def _is_behind(configuration: Configuration, proxy: DeclaredProxy) -> bool:
 
 
 def _declared(proxy: DeclaredProxy) -> ProxyInFront:
-    """A proxy that the settings name, at the word there."""
+    """A proxy that the settings name, with the place of its name there."""
     source = Source(proxy.place.file, proxy.place.text)
     start = source.offset(proxy.place.line, proxy.place.column)
     word = re.compile(r"[\"']?[\w.-]+[\"']?").match(source.text, start)
@@ -102,7 +102,7 @@ def _findings(
     rules: Sequence[Rule],
     minimum_s: float,
 ) -> Iterator[Finding]:
-    by_rule: dict[str, list[_Said]] = {}
+    by_rule: dict[str, list[_TierRemark]] = {}
     known: dict[Stream, list[Remark]] = {}
     for place in places:
         for stream in place.streams:
@@ -115,13 +115,13 @@ def _findings(
                     for remark in remarks(rules, values)
                 ]
             for remark in known[stream]:
-                by_rule.setdefault(remark.rule.name, []).append(_Said(remark, place, stream))
+                by_rule.setdefault(remark.rule.name, []).append(_TierRemark(remark, place, stream))
     for said in by_rule.values():
         worst = min(said, key=lambda one: SEVERITIES.index(one.remark.severity))
         yield _finding(proxy, worst, said)
 
 
-def _finding(proxy: ProxyInFront, worst: _Said, said: Sequence[_Said]) -> Finding:
+def _finding(proxy: ProxyInFront, worst: _TierRemark, said: Sequence[_TierRemark]) -> Finding:
     place = Place(proxy.source, proxy.start, proxy.end)
     location = location_info(worst.place.level, server_names(worst.place.server))
     related = {
@@ -143,13 +143,13 @@ def _finding(proxy: ProxyInFront, worst: _Said, said: Sequence[_Said]) -> Findin
 def _values(
     proxy: ProxyInFront, product: Product, stream: Stream, minimum_s: float
 ) -> Iterator[dict[str, Any]]:
-    """The facts for one stream behind a proxy: its shortest limit, and whether it holds it."""
+    """The facts for one stream behind a proxy: the limit that cuts it first, and what holds it."""
     is_tunnel = stream.kind in ("websocket", "long-poll")  # nothing holds it, or a single piece
     remedy = None if is_tunnel else product.remedy("whole-answer")
     holds = remedy is not None and bool(proxy.holds or product.buffers)
     limits = [one for one in _limits(proxy, product) if _cuts(one, stream, minimum_s)]
     if holds:
-        # A limit of the whole response is that of a collected one.
+        # A product's limit for the whole response applies to responses that it collects.
         limits = [one for one in limits if one.is_known or one.of != "response"]
     if limits:
         yield _cutting(product, min(limits, key=lambda one: one.seconds), stream, minimum_s)

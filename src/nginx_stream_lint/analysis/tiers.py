@@ -41,4 +41,4 @@ def _tier(options: Options, detected: Detected) -> TierLocations:
     configuration = detected.configuration
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
     nginx = TierConfiguration(configuration, detected.root.first("http"), version)
-    return TierLocations(nginx, detected.served)
+    return TierLocations(nginx, detected.proxied)

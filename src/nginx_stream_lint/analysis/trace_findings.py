@@ -60,8 +60,8 @@ def findings_in_repository(
     An nginx is found by the host name of the URL in `server_name`, unless that is an address or
     `localhost`, and another product by its evidence (see `tiers.in_front`).
 
-    None if there is no such configuration, or more than one; also if the layer does not show its
-    product, and no finding explains the measurement.
+    None if there is no such configuration, or if there are several. Also None if the headers do not
+    show the layer's product and no finding explains the measurement.
     """
     host = urlsplit(layer.url).hostname or ""
     is_nginx = layer.product in (None, *_NGINX)
@@ -98,8 +98,8 @@ def _of_product(
     places: dict[tuple[str, int], TraceFindings] = {}
     for one in configurations:
         root = build(one)
-        served, _ = detect_streams(one, root, options)
-        for level in [root, *(each.level for each in served)]:
+        proxied, _ = detect_streams(one, root, options)
+        for level in [root, *(each.level for each in proxied)]:
             for proxy in proxies_in_front(one, level):
                 if proxy.product != product:
                     continue
@@ -109,7 +109,7 @@ def _of_product(
                 found = [
                     finding
                     for finding in tier_findings(
-                        one, served, options.rules, options.min_read_timeout_s
+                        one, proxied, options.rules, options.min_read_timeout_s
                     )
                     if (finding.place.source, finding.place.start) == (source, proxy.start)
                 ]
@@ -128,10 +128,10 @@ def trace_findings(
     Args:
         configuration: of the layer.
         url: as traced. If no server has its scheme, host and port (a port may be mapped from
-            a container's), its path in the default server counts.
+            a container's), its path in the default server is used.
         method: of the request.
         rules: names of the rules that explain the measured cause.
-        options: for linting; the URL's path counts as declared to stream.
+        options: for linting; the URL's path is treated as a declared stream.
 
     Raises:
         BadUrl: the URL cannot be one of nginx's.
@@ -151,8 +151,8 @@ def trace_findings(
     directive = level.directive
     where = "" if directive is None else f"{directive.source.name}:{directive.line}: "
     all_found = explainer.findings(found)
-    telling = sorted(
+    explaining = sorted(
         (one for one in all_found if one.rule in rules), key=lambda one: rules.index(one.rule)
     )
-    chosen = telling or all_found
-    return TraceFindings(f"{where}{level.label}", tuple(chosen), bool(telling), problems)
+    chosen = explaining or all_found
+    return TraceFindings(f"{where}{level.label}", tuple(chosen), bool(explaining), problems)

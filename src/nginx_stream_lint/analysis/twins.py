@@ -1,4 +1,4 @@
-"""Compare what several controllers make of one path: a migration must not break its streams.
+"""Compare what several controllers generate for one path: a migration must not break its streams.
 
 Twins are locations with the same host, path and backend that different controllers generate, such
 as those of an Ingress and of the HTTPRoute that replaces it.
@@ -35,10 +35,10 @@ class _ControllerServer(Struct, eq=False):
     locations: dict[str, list[ProxiedLocation]]
 
 
-def flips(
+def controller_differences(
     every: Sequence[Detected], options: Options, caches: VerdictCaches
 ) -> Iterator[tuple[FindingWithContext, FindingWithContext]]:
-    """The findings about locations whose twin streams: as they are, and as `controller-default`."""
+    """Findings about locations whose twin streams, each with its form for `controller-default`."""
     if not any(rule.name == RULE for rule in options.rules):
         return
     servers = _servers(every)
@@ -60,8 +60,8 @@ def flips(
                     others[id(other)][id(server)] = server
     for server in servers:
         for other in others[id(server)].values():
-            for served, twin in _pairs(server, other):
-                yield from _compared(served, twin, options, caches)
+            for proxied, twin in _pairs(server, other):
+                yield from _compared(proxied, twin, options, caches)
 
 
 def _covering(host: str) -> Iterator[str]:
@@ -80,15 +80,15 @@ def _covering(host: str) -> Iterator[str]:
 def _servers(every: Sequence[Detected]) -> list[_ControllerServer]:
     found: dict[int, _ControllerServer] = {}
     for detected in every:
-        for served in detected.served:
-            name = _controller(served)
-            path = _path(served)
-            if name is None or path is None or served.shadowed_by is not None:
+        for proxied in detected.proxied:
+            name = _controller(proxied)
+            path = _path(proxied)
+            if name is None or path is None or proxied.shadowed_by is not None:
                 continue
-            server = found.get(id(served.server))
+            server = found.get(id(proxied.server))
             if server is None:
-                server = found[id(served.server)] = _ControllerServer(name, _hosts(served), {})
-            server.locations.setdefault(path, []).append(served)
+                server = found[id(proxied.server)] = _ControllerServer(name, _hosts(proxied), {})
+            server.locations.setdefault(path, []).append(proxied)
     return list(found.values())
 
 
@@ -98,10 +98,10 @@ def _pairs(
     """The locations of a server with their twins in another one."""
     few, many = sorted((server.locations, other.locations), key=len)
     for path in few:
-        for served in server.locations[path] if path in many else ():
+        for proxied in server.locations[path] if path in many else ():
             twin = max(other.locations[path], key=lambda one: one.is_stream)
-            if _same_backend(served, twin):
-                yield served, twin
+            if _same_backend(proxied, twin):
+                yield proxied, twin
 
 
 def _compared(
@@ -119,16 +119,16 @@ def _compared(
     breaks = {one.finding.rule for one in there if _matters(one)}
     for one in here:
         if _matters(one) and one.finding.rule not in breaks:
-            finding = _flip(one.finding, new, old)
-            yield one, FindingWithContext(finding, one.verdict, one.served)
+            finding = _difference(one.finding, new, old)
+            yield one, FindingWithContext(finding, one.verdict, one.proxied)
 
 
 def _matters(one: FindingWithContext) -> bool:
     return one.finding.severity == "error" or one.finding.rule in _CUTS
 
 
-def _flip(finding: Finding, new: ProxiedLocation, old: ProxiedLocation) -> Finding:
-    """A finding as one about a controller that breaks what the other one lets through."""
+def _difference(finding: Finding, new: ProxiedLocation, old: ProxiedLocation) -> Finding:
+    """Convert a finding for `controller-default`: `old` lets the stream through, `new` does not."""
     directive = old.level.directive or old.handler.directive
     reason = re.split(r"\.\s", finding.message, maxsplit=1)[0]
     where = f"{directive.source.name}:{directive.line}"
@@ -143,14 +143,14 @@ def _flip(finding: Finding, new: ProxiedLocation, old: ProxiedLocation) -> Findi
     )
 
 
-def _controller(served: ProxiedLocation) -> str | None:
-    author = served.handler.directive.file.reading.author
+def _controller(proxied: ProxiedLocation) -> str | None:
+    author = proxied.handler.directive.file.reading.author
     return None if author is None else author.name
 
 
-def _path(served: ProxiedLocation) -> str | None:
+def _path(proxied: ProxiedLocation) -> str | None:
     """The path of a location, as the user gave it to a controller."""
-    location = served.level.nearest("location")
+    location = proxied.level.nearest("location")
     if location is None:
         return None
     pattern = match_of(location)
@@ -159,14 +159,14 @@ def _path(served: ProxiedLocation) -> str | None:
     return pattern.pattern.rstrip("/")
 
 
-def _hosts(served: ProxiedLocation) -> list[str]:
-    rows = served.server.rows.get("server_name", ())
+def _hosts(proxied: ProxiedLocation) -> list[str]:
+    rows = proxied.server.rows.get("server_name", ())
     names = dict.fromkeys(arg for row in rows for arg in row.args)
     return ["" if name in _ANY_HOST else name.lower() for name in names]
 
 
 def _same_backend(one: ProxiedLocation, other: ProxiedLocation) -> bool:
-    """Whether two targets name one service; some upstreams have the port or an own name, too."""
-    names = [re.sub(r"^\w+://|[/:].*", "", served.handler.target) for served in (one, other)]
+    """Whether two targets name one service; one name may also have the port or a prefix."""
+    names = [re.sub(r"^\w+://|[/:].*", "", proxied.handler.target) for proxied in (one, other)]
     short, long = sorted(names, key=len)
     return short == long or long.startswith(f"{short}-") or long.endswith(f"-{short}")

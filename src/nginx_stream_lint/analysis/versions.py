@@ -30,8 +30,8 @@ def by_version(configuration: Configuration, options: Options) -> list[Options]:
     """The options for each version of nginx that may run a configuration.
 
     The user's version takes precedence over that of the deployment. A floating tag, such as
-    `nginx:alpine`, may be on either side of a change of defaults: that makes two versions, which
-    differ in nothing else.
+    `nginx:alpine`, may be on either side of a change of defaults: then there are two options,
+    which differ only in the version.
     """
     deployed = configuration.deployed
     if options.nginx_version is not None or deployed is None or not deployed.versions:
@@ -40,7 +40,7 @@ def by_version(configuration: Configuration, options: Options) -> list[Options]:
 
 
 def passes_to_itself(
-    root: Level, served: Iterable[ProxiedLocation], version: Version = LAST_OLD
+    root: Level, proxied: Iterable[ProxiedLocation], version: Version = LAST_OLD
 ) -> bool:
     """Whether a location may pass requests to a server of the same configuration.
 
@@ -48,7 +48,7 @@ def passes_to_itself(
     the HTTP version between the two.
     """
     http = root.first("http")
-    handlers = {(one.handler.family, one.handler.target): one.handler for one in served}
+    handlers = {(one.handler.family, one.handler.target): one.handler for one in proxied}
     return http is not None and any(
         may_be_self_proxied(http, one, version) for one in handlers.values()
     )
@@ -71,14 +71,14 @@ def name_instances(
         instance = ", ".join(dict.fromkeys(one.name for one in several))
         finding, one = replace(findings[identity], instance=instance), judged.get(identity)
         if one is not None:
-            file = (one.served.level.directive or one.served.handler.directive).source.name
-            before = message(one.verdict, one.served)
+            file = (one.proxied.level.directive or one.proxied.handler.directive).source.name
+            before = message(one.verdict, one.proxied)
             is_given = options.policy.nginx_version(file, options.nginx_version) is not None
             if not is_given and finding.message.startswith(before):
                 # A measurement may have added a sentence.
-                words = message(one.verdict, one.served, several)
+                words = message(one.verdict, one.proxied, several)
                 finding = replace(finding, message=words + finding.message[len(before) :])
-            judged[identity] = FindingWithContext(finding, one.verdict, one.served, tuple(several))
+            judged[identity] = FindingWithContext(finding, one.verdict, one.proxied, tuple(several))
         findings[identity] = finding
         found += (one for one in several if one not in found)
     return found
@@ -111,7 +111,7 @@ def _at_most(limit: Severity, one: FindingWithContext) -> FindingWithContext:
     if _RANK(one.finding.severity) >= _RANK(limit):
         return one
     finding = replace(one.finding, severity=limit, at_most=limit)
-    return FindingWithContext(finding, one.verdict, one.served)
+    return FindingWithContext(finding, one.verdict, one.proxied)
 
 
 def _place(finding: Finding) -> _Place:

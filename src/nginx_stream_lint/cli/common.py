@@ -1,4 +1,4 @@
-"""Shared by all commands: input files, rules, writing, refusing."""
+"""Shared by all commands: input files, rules, output, refusals."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""End the process at once: Python would first take its modules apart, for 8 of 90 ms.
+"""End the process at once: Python would first clear its modules, which takes 8 of 90 ms.
 
-At ten locations that is a fifth of what we may take beside `import click` (docs/benchmarks.md).
+For ten locations, that is a fifth of the time that a run may add to `import click`
+(docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import threading
 def leave(status: int) -> None:
     """End the process with a status, after other threads, exit functions and all output.
 
-    Returns if output cannot be written; Python then says so as it ends.
+    Returns if output cannot be written; then Python reports that as it ends.
     """
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:

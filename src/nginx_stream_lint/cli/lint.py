@@ -323,10 +323,10 @@ def _confirming(options: Options, binary: NginxBinary | None) -> Confirm | None:
         configuration = detected.configuration
         try:
             version = options.nginx_version or binary.version
-            measured = measure_locations(configuration, detected.served, version, binary)
+            measured = measure_locations(configuration, detected.proxied, version, binary)
         except NginxError as error:
             unusable(f"{configuration.path}:1:1: cannot be measured: {error}")
-        return with_measurements(findings, options.rules, detected.served, measured, binary)
+        return with_measurements(findings, options.rules, detected.proxied, measured, binary)
 
     return confirm
 
@@ -344,11 +344,11 @@ def _must_stream(
         detected = detect(configuration, options, workspace)
         blamed = {
             (finding.location.place.source, finding.location.place.start)
-            for finding in (one.finding for one in judge_places(detected.served, options))
+            for finding in (one.finding for one in judge_places(detected.proxied, options))
         }
         try:
             version = options.nginx_version or binary.version
-            measured = measure_locations(configuration, detected.served, version, binary)
+            measured = measure_locations(configuration, detected.proxied, version, binary)
         except NginxError as error:
             unusable(f"{path}:1:1: the fix cannot be measured: {error}; no file was changed")
         for level, found in measured.items():

@@ -1,4 +1,4 @@
-"""Options that several commands take, alone and in groups."""
+"""Options that several commands have, alone and in groups."""
 
 from __future__ import annotations
 
@@ -131,7 +131,8 @@ config_option = click.option(
 isolated_option = click.option(
     "--isolated",
     is_flag=True,
-    help="Use only the command line; disregard settings files, baselines and ignore comments.",
+    help="Ignore the repository's settings, baselines and ignore comments; use only the files that"
+    " the command line names.",
 )
 env_file_option = click.option(
     "--env-file",
@@ -158,7 +159,7 @@ host_option = click.option(
     "--host",
     is_flag=True,
     help="Also read included files outside the repository, as nginx does on this machine."
-    "  [default: only if the main file is in /etc/nginx or another standard location]",
+    "  [default: only if the main file is in /etc/nginx or another standard folder]",
 )
 mount_option = click.option(
     "--mount",
@@ -170,11 +171,11 @@ mount_option = click.option(
 )
 through_option = click.option(
     "--through",
-    metavar="TIER",
+    metavar="PROXY",
     multiple=True,
-    help="Configuration of an nginx in front of CONF, which gets the request first, or the name of"
-    " another proxy there, such as cloudflare. Repeatable, nearest to CONF first.  [default:"
-    " `tiers` in the settings]",
+    help="A proxy in front of CONF: the configuration of another nginx, or the name of a product"
+    " such as cloudflare. Repeatable, the proxy nearest to CONF first.  [default: `tiers` in the"
+    " settings]",
 )
 min_read_timeout_option = click.option(
     "--min-read-timeout",

@@ -126,8 +126,8 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     """Measure a copy of a configuration on a real nginx.
 
     The copy runs in a sandbox. It listens on loopback only, passes every request to a test app that
-    sends tokens one by one, and changes none of your files. If it passes requests to other nginx of
-    the deployment, or if you name a chain, a copy of each nginx runs.
+    sends tokens one by one, and changes none of your files. If the configuration passes requests to
+    another nginx of the deployment, or if you name a chain, a copy of each nginx runs.
 
     CONF is a configuration file, a folder, or - for standard input. A URL is a path of the default
     server, or complete. Without URLs, every location that probably streams is measured.
@@ -139,7 +139,7 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     options = merge_options(workspace, conf, files | {"through": through}).options
     chain, others = named_chain(workspace, STDIN if conf == "-" else conf, options, through)
     if not chain:
-        unusable(f"{conf}:1:1: there is no nginx in the chain; name a configuration, too")
+        unusable(f"{conf}:1:1: is not an nginx configuration; name one as CONF")
     found = _readable(workspace, chain[-1], options.around)
     plot: Path | None = flags["plot"]
     if plot is not None and not os.access(plot.absolute().parent, os.W_OK):
@@ -200,7 +200,7 @@ def _chosen(
     able = [one for one in detected if _has_server(one.root)] or detected
     if has_urls:
         return able[0]
-    return next((one for one in able if any(each.is_stream for each in one.served)), able[0])
+    return next((one for one in able if any(each.is_stream for each in one.proxied)), able[0])
 
 
 def _has_server(root: Level) -> bool:
@@ -219,7 +219,7 @@ def _requests(
         requests_for_urls,
     )
 
-    conf, root, found = detected.configuration.path, detected.root, detected.served
+    conf, root, found = detected.configuration.path, detected.root, detected.proxied
     wrong = refusals(root, binary.version)
     if detected.configuration.about is not None:
         # This main file includes the named one; only problems of the latter count.

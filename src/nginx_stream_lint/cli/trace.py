@@ -185,28 +185,28 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     try:
         configs = _configs(flags["configs"], len(urls) or 3, flags)
         if flags["demo"]:
-            told = _demo(flags)
+            diagnosis = _demo(flags)
         else:
-            ask = _ask(flags)
-            told = _trace(urls, ask, flags)
+            request = _request_from(flags)
+            diagnosis = _trace(urls, request, flags)
     except BadRequest as mistake:
         unusable(str(mistake))
-    blamed = _blamed(told, configs, flags)
-    _report(told, blamed, flags)
-    if blamed is not None and blamed.problems:
-        for problem in blamed.problems:
-            say(told.hide(str(problem)))
+    layer_findings = _layer_findings(diagnosis, configs, flags)
+    _report(diagnosis, layer_findings, flags)
+    if layer_findings is not None and layer_findings.problems:
+        for problem in layer_findings.problems:
+            say(diagnosis.hide(str(problem)))
         sys.exit(EXIT_UNUSABLE)
-    if told.is_faulty:
+    if diagnosis.is_faulty:
         sys.exit(EXIT_FINDINGS)
-    if not told.streams:
+    if not diagnosis.streams:
         sys.exit(EXIT_UNUSABLE)
 
 
 # What to ask
 
 
-def _ask(flags: dict[str, Any]) -> TraceRequest:
+def _request_from(flags: dict[str, Any]) -> TraceRequest:
     """Build the request from the options. Raises BadRequest."""
     from nginx_stream_lint.trace.request import TraceLimits, TraceRequest, parse_header
 
@@ -250,14 +250,14 @@ def _file(path: str, option: str) -> bytes:
 # Measuring
 
 
-def _trace(urls: tuple[str, ...], ask: TraceRequest, flags: dict[str, Any]) -> Diagnosis:
+def _trace(urls: tuple[str, ...], request: TraceRequest, flags: dict[str, Any]) -> Diagnosis:
     from nginx_stream_lint.trace.diagnosis import diagnose
     from nginx_stream_lint.trace.request import parse_layers
     from nginx_stream_lint.trace.run import trace
 
-    layers = parse_layers(urls, flags["clients"], flags["resolve"], ask)
+    layers = parse_layers(urls, flags["clients"], flags["resolve"], request)
     with _progress(layers, flags) as seen:
-        return diagnose(run_to_end(trace(layers, ask, flags["repeat"], seen)))
+        return diagnose(run_to_end(trace(layers, request, flags["repeat"], seen)))
 
 
 def _demo(flags: dict[str, Any]) -> Diagnosis:
@@ -269,9 +269,9 @@ def _demo(flags: dict[str, Any]) -> Diagnosis:
     binary = nginx_binary(flags["nginx_path"])
 
     async def run() -> TraceResult:
-        async with demo(binary, flags["clients"]) as (layers, ask):
+        async with demo(binary, flags["clients"]) as (layers, request):
             with _progress(layers, flags) as seen:
-                return await trace(layers, ask, flags["repeat"], seen)
+                return await trace(layers, request, flags["repeat"], seen)
 
     try:
         return diagnose(run_to_end(run()))
@@ -323,7 +323,9 @@ def _configs(texts: tuple[str, ...], layers: int, flags: dict[str, Any]) -> _Con
     return found
 
 
-def _blamed(diagnosis: Diagnosis, configs: _Configs, flags: dict[str, Any]) -> TraceFindings | None:
+def _layer_findings(
+    diagnosis: Diagnosis, configs: _Configs, flags: dict[str, Any]
+) -> TraceFindings | None:
     """The findings that explain the trace, if a configuration was given."""
     from nginx_stream_lint.analysis.trace_findings import trace_findings
     from nginx_stream_lint.trace.products import rules_for
@@ -385,7 +387,9 @@ def _check_plot(plot: Path | None) -> None:
         unusable(f"{plot}:1:1: cannot be written (its folder does not exist or is not writable)")
 
 
-def _report(diagnosis: Diagnosis, blame: TraceFindings | None, flags: dict[str, Any]) -> None:
+def _report(
+    diagnosis: Diagnosis, layer_findings: TraceFindings | None, flags: dict[str, Any]
+) -> None:
     from nginx_stream_lint.report.trace import trace_json, trace_text
 
     plot: Path | None = flags["plot"]
@@ -395,7 +399,7 @@ def _report(diagnosis: Diagnosis, blame: TraceFindings | None, flags: dict[str, 
         make = trace_svg if plot.suffix.lower() == ".svg" else trace_html
         write(make(diagnosis), str(plot), color=False)
     if flags["format_"] == "json":
-        text = trace_json(diagnosis, blame)
+        text = trace_json(diagnosis, layer_findings)
     else:
-        text = trace_text(diagnosis, blame, columns(flags["output"]))
+        text = trace_text(diagnosis, layer_findings, columns(flags["output"]))
     write(text, flags["output"], flags["color"])

@@ -168,9 +168,9 @@ def read_from(reading: MappedText, path: str, files: IncludeResolver) -> Configu
         configuration.context = fragment_level(reader.outline(root))
     except Unreadable as stop:
         return Configuration(path, problems=[*configuration.problems, stop.problem])
-    at_home = _sorted_out(configuration, root)
+    own = _without_misplaced(configuration, root)
     try:
-        reader.follow(root, configuration.context, (root,), at_home)
+        reader.follow(root, configuration.context, (root,), own)
         # Included files may add more.
         followed: dict[Context, int] = {}
         while rest := [
@@ -191,18 +191,18 @@ def read_from(reading: MappedText, path: str, files: IncludeResolver) -> Configu
     return configuration
 
 
-def _sorted_out(configuration: Configuration, root: File) -> list[Directive]:
-    """Set statements aside that belong to another level; return the others.
+def _without_misplaced(configuration: Configuration, root: File) -> list[Directive]:
+    """Move statements that belong to another level to `elsewhere`; return the others.
 
     nginx refuses a main file with such statements. In fragments from documentation they are common.
     """
     context = configuration.context
     is_whole = not context and is_main(root.directives)
-    at_home: list[Directive] = []
+    own: list[Directive] = []
     for directive in root.directives:
         other = other_level(directive, context)
         if other is None:
-            at_home.append(directive)
+            own.append(directive)
             continue
         configuration.elsewhere.setdefault(other, []).append(directive)
         if is_whole:
@@ -214,7 +214,7 @@ def _sorted_out(configuration: Configuration, root: File) -> list[Directive]:
                     "correct it, because nginx rejects this configuration",
                 )
             )
-    return at_home
+    return own
 
 
 class _IncludeReader:

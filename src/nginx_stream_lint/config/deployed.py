@@ -40,7 +40,7 @@ class WrittenTimeout(Struct, frozen=True):
 
 
 class ProxyInFront(Struct, frozen=True):
-    """A proxy other than nginx that stands in front of an nginx.
+    """A proxy other than nginx that is in front of an nginx.
 
     `product` is its name in the table of products. `source`, `start` and `end` are the place that
     shows it, `because` the evidence in a few words. `timeouts` are its limits if its settings are
@@ -133,7 +133,7 @@ class Deployed(Protocol):
 
     @property
     def in_front(self) -> Sequence[ProxyInFront]:
-        """The proxies other than nginx that stand in front of it."""
+        """The proxies other than nginx in front of it."""
 
     def value_origin(self, name: str) -> DeployedPlace | None:
         """The place that sets an environment variable; None if unknown."""
@@ -145,8 +145,11 @@ class Deployed(Protocol):
 def version_words(nginx: Deployed, shown: Callable[[str], str] = str) -> str:
     """The version of an nginx and the place that states it: `nginx 1.27 (compose.yaml:4)`.
 
-    `shown` shortens the path of the file.
+    If a floating tag states it: `nginx with the tag alpine (compose.yaml:4)`. `shown` shortens the
+    path of the file.
     """
     place = nginx.version_origin
     where = "" if place is None else f" ({shown(place.file)}:{place.line})"
+    if len(nginx.versions) > 1:
+        return f"{nginx.product} with the tag {nginx.version}{where}"
     return f"nginx {nginx.version}{where}"

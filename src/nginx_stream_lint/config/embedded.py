@@ -102,7 +102,7 @@ def blocks_in_markdown(source: Source) -> list[EmbeddedBlock]:
     for language, start, end in (*_fenced(text), *code):
         name = language.lower()
         if name in _LANGUAGES or (name in _OTHERS and looks_like_nginx(text[start:end])):
-            body_reading = _stretch(source, text, start, end)
+            body_reading = _mapped(source, text, start, end)
             found += [EmbeddedBlock("", reading) for reading in readings_within(body_reading)]
     return sorted(found, key=lambda block: block.reading.pieces[0].source_start)
 
@@ -157,14 +157,14 @@ def _reading(source: Source, text: str, node: yaml.ScalarNode, is_compose: bool)
     if node.style in ("|", ">"):
         head = _BREAK.search(text, start)
         body = end if head is None else head.end()
-        reading = _stretch(source, text, body, max(body, end), is_compose)
+        reading = _mapped(source, text, body, max(body, end), is_compose)
         reading = replace(reading, text=_ODD_BREAK.sub("\n", reading.text))
         # YAML folds lines into one, so a comment would extend to the end.
         return replace(reading, read_only=True) if node.style == ">" else reading
     return _escaped(source, text, start, end, node)
 
 
-def _stretch(
+def _mapped(
     source: Source, text: str, start: int, end: int, is_compose: bool = False
 ) -> MappedText:
     """Map a span of a file without changes."""

@@ -46,7 +46,7 @@ def other_level(directive: Directive, context: Context) -> Context | None:
 
 
 def _fits(directive: Directive, context: Context) -> bool:
-    """Whether a directive may stand in a context, by its name."""
+    """Whether a context allows a directive, by its name."""
     if directive.name == "server" and (directive.block is None) != (context[-1:] == ("upstream",)):
         return False  # one with a block is a virtual server, one without is an upstream's
     return fits(directive.name, context)

@@ -147,7 +147,7 @@ class IncludeResolver:
         )
 
     def _is_from_image(self, path: str) -> bool:
-        """Whether a path stands for a file that a container's image brings."""
+        """Whether a path is that of a file in a container's image."""
         return (
             self.deployed is not None
             and path in self.deployed.texts

@@ -164,17 +164,17 @@ class _Gathering:
         self.named.update(map(self.files.key, roots))
         mains = self._unique([*roots, *mains])
         fragments = [one for one in self._unique(fragments) if one not in set(mains)]
-        asked = frozenset(self.files.key(path) for path in (*mains, *fragments))
-        asked |= self.in_yaml.keys()
-        done = self._read_deployed(asked)
+        requested = frozenset(self.files.key(path) for path in (*mains, *fragments))
+        requested |= self.in_yaml.keys()
+        done = self._read_deployed(requested)
         for path in mains:
             if self.files.key(path) not in done:
                 self.found += self._read(path)
-        self._behind_servers(asked)
+        self._behind_servers(requested)
         included = self._included()
         wanted = {self.files.key(path) for path in fragments if path in named} - included
         if wanted:
-            self._mains_of(wanted, set(mains), asked)
+            self._mains_of(wanted, set(mains), requested)
             included = self._included()
         rest = [path for path in fragments if self.files.key(path) not in included]
         alone = [one for path in rest for one in self._read(path)]
@@ -208,7 +208,7 @@ class _Gathering:
             path = self.yaml[0].source.name
             self.found += [*self.made, Configuration(path, problems=[unexpected(path, error)])]
 
-    def _read_deployed(self, asked: frozenset[str]) -> set[str]:
+    def _read_deployed(self, requested: frozenset[str]) -> set[str]:
         """Read the requested files through each nginx of the deployment that uses them.
 
         Returns the keys of the main files read this way.
@@ -221,7 +221,7 @@ class _Gathering:
         made: list[Configuration] = []
         budget = workspace.budget.separate()
         with workspace.charged_to(budget), suppress(Unreadable):
-            made += self._find_deployed(deployments, asked)
+            made += self._find_deployed(deployments, requested)
         for problem in budget.problems:
             message = f"the deployment was not read completely: {problem.message}"
             note = Note(problem.file, problem.line, problem.column, message)
@@ -233,14 +233,16 @@ class _Gathering:
             for one in read_all(nginx.main, files_there):
                 read = {files_there.key(file.source.name) for file in one.files}
                 read |= {file.source.key for file in one.files}
-                if not asked & read:
+                if not requested & read:
                     continue
                 done.add(self.files.key(nginx.main))
                 readings.update(id(file.reading) for file in one.files)
-                if self.files.key(nginx.main) not in asked:
-                    one.about = asked
+                if self.files.key(nginx.main) not in requested:
+                    one.about = requested
                     one.problems = [
-                        problem for problem in one.problems if workspace.key(problem.file) in asked
+                        problem
+                        for problem in one.problems
+                        if workspace.key(problem.file) in requested
                     ]
                 made.append(one)
         self.found = [
@@ -250,7 +252,7 @@ class _Gathering:
         return done
 
     def _find_deployed(
-        self, deployments: Deployments, asked: frozenset[str]
+        self, deployments: Deployments, requested: frozenset[str]
     ) -> Iterator[Configuration]:
         """Find the nginx instances that use requested files; yields what is unknown of them."""
         yaml = [one.source.text for one in self.in_yaml.values()]
@@ -261,7 +263,7 @@ class _Gathering:
             for one in self.found:
                 if one.author is not None:
                     one.beside = tuple(found)
-            using = [nginx for nginx in found if any(map(nginx.has, asked))]
+            using = [nginx for nginx in found if any(map(nginx.has, requested))]
             self.deployed += using
             # Without any nginx, the notes say why.
             if using or (notes and not found):
@@ -360,7 +362,7 @@ class _Gathering:
         key = self.files.key(configuration.path)
         if key in self.named or self.files.workspace.is_dump:
             if key not in self.guessed and configuration.root is not None:
-                self._leads_nowhere(configuration)
+                self._refuse_without_locations(configuration)
             return
         configuration.guessed = key in self.guessed
         # nginx reads the rendered template. If its content is unknown, so is whether nginx would
@@ -394,7 +396,7 @@ class _Gathering:
             return True
         return is_yaml(path) and may_be_template(self.files.repository_of(path).text(path))
 
-    def _leads_nowhere(self, configuration: Configuration) -> None:
+    def _refuse_without_locations(self, configuration: Configuration) -> None:
         """Refuse a main file without locations if its includes are missing."""
         assert configuration.root is not None
         if (
@@ -514,20 +516,20 @@ class _Gathering:
                 )
             yield one, made[one.document]
 
-    def _behind_servers(self, asked: frozenset[str]) -> None:
-        """Put the files named by the setting `servers` into one implied `http` block."""
+    def _behind_servers(self, requested: frozenset[str]) -> None:
+        """Read the files named by the setting `servers` as the contents of one `http` block."""
         servers = self._unique(self._existing(self.around.servers))
-        if not servers or not asked & {self.files.key(path) for path in servers}:
+        if not servers or not requested & {self.files.key(path) for path in servers}:
             return
         # Use relative paths: absolute ones would be looked for as paths in production.
         includes = "".join(f'include "{os.path.relpath(path)}";\n' for path in servers)
         source = Source("(servers in the settings)", f"http {{\n{includes}}}\n")
         configuration = read_from(MappedText(source, source.text), source.name, self.files)
-        configuration.about = asked
+        configuration.about = requested
         configuration.top = self.files.top(servers[0])
         self.found.append(configuration)
 
-    def _mains_of(self, wanted: set[str], known: set[str], asked: frozenset[str]) -> None:
+    def _mains_of(self, wanted: set[str], known: set[str], requested: frozenset[str]) -> None:
         """Read the main files around some files that include them."""
         tried = {self.files.key(path) for path in known}
         for path in sorted(wanted):
@@ -537,11 +539,11 @@ class _Gathering:
                 tried.add(self.files.key(main))
                 for one in read_all(main, self.files):
                     if wanted & {self.files.key(file.source.name) for file in one.files}:
-                        one.about = asked
+                        one.about = requested
                         one.problems = [
                             problem
                             for problem in one.problems
-                            if self.files.key(problem.file) in asked
+                            if self.files.key(problem.file) in requested
                         ]
                         self.found.append(one)
 

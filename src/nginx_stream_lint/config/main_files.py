@@ -1,4 +1,4 @@
-"""Tell a main file from others, by its name and its text."""
+"""Recognize a main file, by its name and its text."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from nginx_stream_lint.util.sinks import MARKS
 
 # A character of a placeholder, whose value is unknown.
 PLACEHOLDER = MARKS[0]
-_END_OF_HOLE = MARKS[1]
+_END_OF_PLACEHOLDER = MARKS[1]
 
 _HOLES = f"{PLACEHOLDER}+"
 
@@ -97,7 +97,7 @@ class MappedText(Struct, eq=False):
     Placeholders are runs of `PLACEHOLDER`; parts that are not nginx text are blank. `pieces`, in
     order, map the text to the source; if empty, both have the same offsets. `conditional` are
     source spans that exist only under a condition, or several times; they are in order of their
-    starts and may be nested. `problems` are unreadable parts found on the way to this text.
+    starts and may be nested. `problems` are parts that could not be converted to this text.
     `read_only`: nginx text cannot simply be inserted into the source, as in a YAML string with
     escapes. `author` is the generator of the text, if the source is not nginx text.
     `is_definition`: the text is defined here but used elsewhere.
@@ -180,9 +180,9 @@ class MappedText(Struct, eq=False):
     def filled(self, start: int, end: int) -> str:
         """A span of the text, with placeholders as written in the source, and marked."""
 
-        def fill(hole: re.Match[str]) -> str:
-            begin, stop = self.source_span(start + hole.start(), start + hole.end())
-            return f"{PLACEHOLDER}{self.source.text[begin:stop]}{_END_OF_HOLE}"
+        def fill(placeholder: re.Match[str]) -> str:
+            begin, stop = self.source_span(start + placeholder.start(), start + placeholder.end())
+            return f"{PLACEHOLDER}{self.source.text[begin:stop]}{_END_OF_PLACEHOLDER}"
 
         return re.sub(_HOLES, fill, self.text[start:end]).replace(FILLER, "")
 
@@ -213,4 +213,4 @@ def without_marks(text: str) -> str:
     """Convert text for messages: placeholders appear as written."""
     if PLACEHOLDER not in text:
         return text
-    return text.replace(PLACEHOLDER, "").replace(_END_OF_HOLE, "")
+    return text.replace(PLACEHOLDER, "").replace(_END_OF_PLACEHOLDER, "")

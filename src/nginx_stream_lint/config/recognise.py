@@ -115,7 +115,7 @@ _MODULES = (
 )
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 # Names of directives that have no meaning in other languages.
-_TELLING = _words(
+_UNAMBIGUOUS = _words(
     """
     location upstream map listen http gzip expires resolver alias rewrite
     """
@@ -183,18 +183,18 @@ def _by_path(path: str) -> bool | None:
     plain = plain_name(name)
     parts = plain.split(".")
     extension = parts[-1] if len(parts) > 1 else ""
-    says_nginx = "nginx" in plain
+    refers_to_fabric = "nginx" in plain
     is_conf = "conf" in parts[1:]
     is_site = any(re.fullmatch(_SITES_FOLDER, folder) for folder in folders)
     is_domain = is_site and extension in _DOMAINS
     if (extension in _OTHER_EXTENSIONS and not is_domain) or name.endswith(("~", ".orig")):
         return False
-    if re.fullmatch(_OTHER_NAMES, plain) or (name.startswith(".") and not says_nginx):
+    if re.fullmatch(_OTHER_NAMES, plain) or (name.startswith(".") and not refers_to_fabric):
         return False
     # Template suffixes are neutral: `nginx.tmpl` is as good as `nginx.conf.tmpl`.
     is_suitable = is_conf or extension in _EXTENSIONS or (plain != name and not extension)
     is_named = (
-        is_site or plain in _STANDARD_NAMES or (says_nginx and (is_suitable or plain != name))
+        is_site or plain in _STANDARD_NAMES or (refers_to_fabric and (is_suitable or plain != name))
     )
     for folder in reversed(folders):
         if re.fullmatch(_OTHER_FOLDER, folder):
@@ -255,7 +255,7 @@ def all_nginx(readings: Iterable[MappedText]) -> bool:
     if any(file.problems for file in files):
         return False
     known = others = 0
-    is_telling = False
+    is_nginx = False
     for file in files:
         context = fragment_level(file.directives)
         work: list[tuple[list[Directive], Context]] = []
@@ -276,7 +276,7 @@ def all_nginx(readings: Iterable[MappedText]) -> bool:
                     return False
                 else:
                     known += 1
-                    is_telling = is_telling or "_" in directive.name or directive.name in _TELLING
+                    is_nginx = is_nginx or "_" in directive.name or directive.name in _UNAMBIGUOUS
                 if directive.block is not None:
                     work.append((directive.block, enter(directive, context)))
-    return is_telling and known > others
+    return is_nginx and known > others

@@ -54,7 +54,7 @@ class _FileSummary(Struct, frozen=True):
     is_blank: bool
     is_main: bool
     is_plausible: bool
-    is_alike: bool  # most of its first statements are nginx directives
+    is_nginx_like: bool  # most of its first statements are nginx directives
     verdict: Verdict
 
 
@@ -131,7 +131,7 @@ class Repository:
         paths = paths if wild else paths[:1]
         places = {tuple(self._folders(path)) for path in paths}
         same = not any(map(_is_doubtful, paths)) and all(
-            _lies_as(place, parts[:-1], tuple(self._folders(main))) for place in places
+            _agrees_with(place, parts[:-1], tuple(self._folders(main))) for place in places
         )
         return IncludeCandidates(paths, same)
 
@@ -193,7 +193,7 @@ class Repository:
         return [
             path
             for path, look in self._looks.items()
-            if look.verdict == "not" and look.is_alike and is_called_configuration(path)
+            if look.verdict == "not" and look.is_nginx_like and is_called_configuration(path)
         ]
 
     def mains(self) -> list[str]:
@@ -258,11 +258,11 @@ class Repository:
                 self._looks[path] = _FileSummary(False, False, True, False, "named")
                 return self._looks[path]
             is_plausible = plausible(name, text)
-            is_alike = is_plausible and looks_like_nginx(text)
-            is_main = is_alike and has_http(text)
+            is_nginx_like = is_plausible and looks_like_nginx(text)
+            is_main = is_nginx_like and has_http(text)
             is_blank = not text.strip()
             self._looks[path] = _FileSummary(
-                is_blank, is_main, is_plausible, is_alike, recognise(name, text)
+                is_blank, is_main, is_plausible, is_nginx_like, recognise(name, text)
             )
         return self._looks[path]
 
@@ -294,10 +294,10 @@ def _common_end(folder: list[str], wanted: list[str]) -> int:
     return count
 
 
-def _lies_as(place: tuple[str, ...], wanted: list[str], main: tuple[str, ...]) -> bool:
-    """Whether a folder agrees with an include's path, as far as the repository has it.
+def _agrees_with(place: tuple[str, ...], wanted: list[str], main: tuple[str, ...]) -> bool:
+    """Whether a folder agrees with an include's path, as far as the repository has its folders.
 
-    The path may also start from the main file's folder, which will be nginx's own.
+    The path may also start from the main file's folder, which stands for nginx's own folder.
     """
     alike = _common_end(list(place), wanted)
     if alike in (len(place), len(wanted)):

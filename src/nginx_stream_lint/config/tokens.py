@@ -5,7 +5,7 @@ Another one finds plain statements as a whole, which are nearly all and take a t
 Both were compared with nginx 1.22 and 1.31 (tests/config/test_against_nginx.py). These rules may be
 unexpected, but are nginx's:
 
-- white space is space, tab, CR and LF, nothing else; only LF ends a line or a comment;
+- white space is only space, tab, CR and LF; only LF ends a line or a comment;
 - a quote inside a word is an ordinary character, and so is `}`;
 - `{` right after `$` belongs to the word, any other `{` ends it;
 - `\\"`, `\\'`, `\\\\`, `\\t`, `\\r` and `\\n` are decoded, quoted or not; other backslashes stay;

@@ -27,11 +27,11 @@ def deployed(
     blocks: Blocks,
     behind: bool = False,
 ) -> tuple[list[InstanceFiles], Sequence[Problem]]:
-    """Each nginx that a repository runs, with the files that it reads there; what is unknown.
+    """Find each nginx that a repository runs, with its files; also notes about unknown parts.
 
-    `yaml` are the texts of its YAML files that have nginx text in them: a ConfigMap among them is
-    part of a deployment, as a compose file is. With `behind`, so are all manifests if one of them
-    runs nginx.
+    `files` are all files of the repository below `root`. `yaml` are the texts of its YAML files
+    that contain nginx text. If one of them is a Kubernetes manifest, all manifests are read. With
+    `behind`, they are also read if one of them runs nginx.
     """
     has_manifests = any(is_manifest(text.encode("utf-8", "replace")) for text in yaml)
     if not has_manifests and not behind and not any(map(may_describe, files)):
@@ -44,9 +44,9 @@ def deployed(
     )
 
     key = (root, behind, *files)
-    if key not in workspace.kept:  # runs that try fixes read the same again
+    if key not in workspace.kept:  # a run with --fix reads the same deployment again
         relevant = relevant_files(workspace, files)
-        # Without nginx text, a manifest has no file for an nginx.
+        # Manifests without nginx text have no files for an nginx.
         is_read = has_manifests or (behind and runs_server(workspace, files))
         manifests = manifests_of(workspace, files) if is_read else []
         if not relevant and not manifests:

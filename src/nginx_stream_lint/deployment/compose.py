@@ -1,7 +1,7 @@
 """Compose files: services, and the instances of nginx among them.
 
 One project is a main file with its override (`compose.override.yaml`), with the files that they
-extend and include. Another file in the same folder is a project of its own if its services are
+extend and include. Another file in the same folder is a separate project if its services are
 complete; otherwise it changes the services of the main file, as with `docker compose -f A -f B`.
 """
 
@@ -63,7 +63,7 @@ _MAX_EXTENDS = 32
 # Keys of a service; version 1 files have services at the top level.
 _OF_SERVICE = frozenset(("image", "build", "extends", "command", "volumes", "ports", "environment"))
 
-# Keys that matter for nginx or the app, and those that start more replicas.
+# Keys that change only the number of replicas, and keys that matter for nginx or the app.
 _SCALING = frozenset(("deploy", "scale"))
 _DECIDING = _OF_SERVICE - {"ports"} | {"entrypoint", "env_file", "configs", "secrets", "networks"}
 
@@ -174,8 +174,8 @@ class _ComposeReader:
             else:
                 services = root  # version 1
         counts = Counter(one.key.text for one in services.own)
-        twice = frozenset(name for name, count in counts.items() if count > 1)
-        for name in sorted(twice):
+        repeated = frozenset(name for name, count in counts.items() if count > 1)
+        for name in sorted(repeated):
             self.note(
                 deployed_at(source, services.entries[name].key.start),
                 f"two services are named {name}",
@@ -189,10 +189,10 @@ class _ComposeReader:
             and one.tag != RESET
         }
         removed = frozenset(name for name, one in services.entries.items() if one.tag == RESET)
-        return ComposeFile(source, root, entries, twice, removed)
+        return ComposeFile(source, root, entries, repeated, removed)
 
     def stands_alone(self, path: str) -> bool:
-        """Whether every service of a file has an image or a build."""
+        """Whether a file needs no other one: each of its services has an image or a build."""
         file = self.file(path)
         if file is None or not file.services:
             return file is not None and "include" in file.root.entries
@@ -268,7 +268,7 @@ class _Project:
             for name in file.removed:
                 found.pop(name, None)
             for name in file.services:
-                if name in file.twice:
+                if name in file.repeated:
                     found.pop(name, None)
                     continue
                 spec = self._spec(file, name, self.folder, ())
@@ -291,16 +291,21 @@ class _Project:
             if not texts or not all(map(is_known, texts)) or any(map(URL.match, texts)):
                 self.reader.note(
                     origin,
-                    "this include is not a file of the repository",
+                    "this include is not the name of a file in the repository",
                     "its services are unknown",
                 )
                 continue
             paths = [os.path.normpath(os.path.join(self.folder, one)) for one in texts]
             keys = {self.workspace.key(one) for one in paths}
             around = self.around | {self.workspace.key(file.source.name)}
-            if self.depth >= _MAX_DEPTH or keys & around or len(self.included) > _MAX_FILES:
+            if keys & around:
+                self.reader.note(origin, "this include forms a cycle", "remove it")
+                continue
+            if self.depth >= _MAX_DEPTH or len(self.included) > _MAX_FILES:
                 self.reader.note(
-                    origin, "this include forms a cycle or nests too deep", "remove it"
+                    origin,
+                    "this project includes too many files, or nests them too deeply",
+                    "the services of this include are unknown",
                 )
                 continue
             missing = [one for one in paths if not self.workspace.is_file(one)]
@@ -342,7 +347,9 @@ class _Project:
             return own
         here = self.workspace.key(file.source.name), name
         if here in chain or len(chain) > _MAX_EXTENDS:
-            message = f"{name} extends itself, or too many services"
+            is_cycle = here in chain
+            chained = "itself" if is_cycle else f"a chain of more than {_MAX_EXTENDS} services"
+            message = f"{name} extends {chained}"
             self.reader.note(origin, message, "remove one `extends`; these services are unknown")
             self.cyclic.update(chain)
             return None
@@ -487,6 +494,6 @@ class _Project:
 
 
 def _mentions_nginx(spec: ComposeService) -> bool:
-    """Whether what a service says beside its Dockerfile may mean that it runs nginx."""
+    """Whether the keys of a service, without its Dockerfile, suggest that it runs nginx."""
     words = *(spec.entrypoint or ()), *(spec.command or ()), *spec.mounts, spec.image or ""
     return any(map(mentions_nginx, words))

@@ -57,7 +57,7 @@ class ComposeFile(Struct, frozen=True, eq=False):
     source: Source
     root: Mapping
     services: dict[str, MappingEntry]
-    twice: frozenset[str]
+    repeated: frozenset[str]
     removed: frozenset[str] = frozenset()  # services that `!reset` removes
 
 
@@ -91,7 +91,7 @@ class Variables:
         return found
 
     def text(self, word: Scalar) -> str:
-        """A word with its variables put in."""
+        """A word with the values of its variables."""
         return interpolated(word.text, self.values)
 
 
@@ -203,7 +203,7 @@ class ServiceParser:
         return deployed_at(self.file.source, node.span.start)
 
     def _each(self, node: Node | None) -> Iterable[Node]:
-        """The items of a list; a single word counts as a list."""
+        """The items of a list; a single word is a list of one."""
         if isinstance(node, Sequence):
             return node.items
         return (node,) if isinstance(node, Scalar) and node.text else ()
@@ -325,7 +325,7 @@ class ServiceParser:
             made.mounts[target] = PlacedFile(target, None, "volume", origin, is_folder=True)
 
     def _volumes_from(self, made: ComposeService, item: Scalar) -> None:
-        """A service whose volumes this one has, too: `NAME`, `NAME:ro`, `container:NAME`."""
+        """A service from which this one takes all volumes: `NAME`, `NAME:ro`, `container:NAME`."""
         kind, _, name = self._text(item).rpartition("container:")
         name = item.text if kind else name
         made.volumes_from.append((re.sub(r":r[ow]$", "", name), self._at(item)))
@@ -427,7 +427,7 @@ def incomplete(spec: ComposeService) -> ComposeService:
 
 
 def _without(spec: ComposeService, keys: frozenset[str]) -> ComposeService:
-    """A service without what some of its keys say."""
+    """A service without the values of some keys."""
     empty = ComposeService(spec.name, spec.origin)
     fields = {field for key in keys for field in _FIELDS.get(key, ())}
     found = replace(spec, **{one: getattr(empty, one) for one in fields})

@@ -173,7 +173,7 @@ def build(
     """Evaluate a Dockerfile, whose text may be part of another file.
 
     `context` is the folder that COPY reads from; None if it is unknown. `is_nginx` False: nothing
-    outside the Dockerfile says that nginx runs there. If the Dockerfile does not mention nginx
+    outside the Dockerfile suggests that nginx runs there. If the Dockerfile does not mention nginx
     either, only its base image is evaluated, which is many times quicker. `built` returns images
     that other Dockerfiles of the repository build. Raises `Unreadable`.
     """
@@ -190,10 +190,10 @@ def build(
 def context_of(
     workspace: Workspace, path: str, found: Sequence[Instruction], root: str
 ) -> str | None:
-    """Find the build context: the Dockerfile's folder or the nearest above with its copied files.
+    """Find the build context: the Dockerfile's folder, or the nearest above, with all copied files.
 
-    What a build makes is not in the repository; then the configuration of nginx counts. None where
-    there is no such folder.
+    If no folder has all of them, because a build creates some, the nearest one with the copied
+    files for nginx's configuration. None if there is no such folder.
     """
     folder = os.path.dirname(path) or os.curdir
     folders = [folder]
@@ -285,7 +285,7 @@ class _Build:
         return self._image(number)
 
     def _number(self, name: str, before: int) -> int | None:
-        """The number of a stage by name or number."""
+        """Find the number of a stage by its name or number, among the stages before one."""
         for number in range(before - 1, -1, -1):
             if name and self.stages[number].name == name.lower():
                 return number
@@ -465,7 +465,7 @@ class _Run:
             text = "\n".join(bodies)
         if text.startswith("["):
             text = " ".join(f"'{word}'" for word in _command(text))
-        # Variables of the shell stay as written.
+        # The shell's own variables stay as written: only the shell knows their values.
         known = {name: value for name, value in self.values.items() if value is not None}
         text = re.sub(
             r"\$(?:\{(\w+)\}|(\w+))",
@@ -498,7 +498,11 @@ class _Run:
         is_folder = is_folder or len(words) > 2 or any(map(is_pattern, words[:-1]))
         is_folder = is_folder or self.layers.is_folder(inside)
         if PLACEHOLDER in target:
-            self._unsure(one, "it copies to a path with an unknown variable", "give it a default")
+            self._unsure(
+                one,
+                "the target of this copy has a variable without a value",
+                "give the variable a default",
+            )
             return
         for word in words[:-1]:
             if word.startswith("<<"):

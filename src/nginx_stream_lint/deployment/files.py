@@ -128,7 +128,7 @@ class InstanceFiles:
     def _matching(self, placed: PlacedFile, pattern: str) -> Iterator[tuple[str, str | None]]:
         """The paths in the container that a pattern matches in a placed folder or file.
 
-        The second is that in the repository, where nothing says that the file has other contents.
+        Each comes with the file's path in the repository, or None if its contents there may differ.
         """
         if not placed.is_folder or placed.path is None or placed.key is not None:
             if fnmatch_path(placed.inside, pattern):

@@ -90,7 +90,7 @@ class ImageTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ImageName(Struct, frozen=True):
-    """An image's name without the registry mirror, and its tag; empty if it has none."""
+    """An image's name without the registry mirror, and its tag; empty without one."""
 
     repository: str
     tag: str
@@ -140,7 +140,7 @@ def server_image(image: str) -> ServerImage | None:
 
 
 def base_files(base: str | None, origin: DeployedAt) -> list[PlacedFile]:
-    """The configuration files of an image or package; `key` is the table row with their texts."""
+    """The configuration files of an image or package, by its row `base` of the table."""
     known = None if base is None else images().configurations.get(base)
     if known is None:
         return []
@@ -245,7 +245,7 @@ def _floating(tag: str, origin: DeployedAt) -> NginxVersions | None:
 
 
 def system_of(image: str) -> SystemRelease | None:
-    """The distribution release that an image is based on, if its name tells."""
+    """The distribution release that an image is based on, if its name shows it."""
     name = image_name(image)
     if not is_known(name.tag):
         return None

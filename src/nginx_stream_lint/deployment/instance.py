@@ -175,14 +175,14 @@ class _Assembly:
         )
 
     def _environment_at(self) -> dict[str, DeployedAt]:
-        """The places that set the environment, without what the start of the container changes."""
+        """The places that set the environment, except variables that the start changes."""
         built = self.container.built
         found = dict(built.environment_at) if built is not None else {}
         found.update(self.container.environment_at)
         return {name: at for name, at in found.items() if name not in self.layers.exported}
 
     def _is_start_known(self, words: Sequence[str]) -> bool:
-        """Whether the start's effects on files are known."""
+        """Whether all effects of the container's start on files are known."""
         built = self.container.built
         if not self.container.are_mounts_complete:
             return False
@@ -250,7 +250,7 @@ class _Assembly:
         )
 
     def _start(self, words: list[str], has_own_entrypoint: bool) -> None:
-        """Apply the certain effects of the container's start on files."""
+        """Apply those effects of the container's start on files that are certain."""
         row, origin = self.row, self.container.origin
         text = shell_text(words)
         script = script_of(words)
@@ -275,7 +275,8 @@ class _Assembly:
             program = " ".join(self.layers.programs[0][:2])
             self._note(
                 origin,
-                f"{self.container.name} starts with {program}, which may write configuration files",
+                f"the container of {self.container.name} starts {program}, which may write"
+                " configuration files",
                 "their contents are unknown",
             )
 

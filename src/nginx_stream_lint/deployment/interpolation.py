@@ -1,8 +1,7 @@
 """Variables in compose files and in environment files (`.env`, `env_file`).
 
 Compose also inserts the shell's variables, which no file contains: a variable without a value is
-unknown, and becomes a `PLACEHOLDER`. A default in the text counts, since it applies if the variable
-is unset.
+unknown, and becomes a `PLACEHOLDER`. If the text has a default, that is used.
 """
 
 from __future__ import annotations
@@ -135,10 +134,11 @@ def read_variables(
     raw: bool = False,
     lines_of: dict[str, int] | None = None,
 ) -> dict[str, str | None]:
-    """The variables of a file of variables; None for a value that is not known.
+    """The variables of a file of variables; None for an unknown value.
 
-    `values` are variables that others may refer to; `raw` leaves values as they are written. A name
-    without `=` takes the shell's value, which is not known. The line of each goes to `lines_of`.
+    `values` are variables that others may refer to; `raw` leaves values as they are written. The
+    value of a name without `=` comes from the shell, and is unknown. `lines_of` gets the line of
+    each.
 
     >>> read_variables("A=1 # one\\nexport B='$A'\\nC=\\"${A}2\\"")
     {'A': '1', 'B': '$A', 'C': '12'}

@@ -99,7 +99,7 @@ class Kustomizations:
             entry = root.entries.get(section)
             if entry is not None:
                 origin = deployed_at(source, entry.key.start)
-                self._note(origin, f"{section} of this kustomization are not read")
+                self._note(origin, f"this kustomization uses {section}, which is not supported")
         namespace = root.word("namespace")
         if namespace is not None:
             for one in made.objects:
@@ -110,7 +110,7 @@ class Kustomizations:
         return made
 
     def _note(self, origin: DeployedAt, message: str) -> None:
-        note = Problem(origin.file, origin.line, origin.column, message, "its changes are unknown")
+        note = Problem(origin.file, origin.line, origin.column, message, "its effect is unknown")
         if note not in self.notes:
             self.notes.append(note)
 
@@ -138,7 +138,7 @@ class Kustomizations:
         """Add a resource; a component is applied to `changed`, the objects before it."""
         path = os.path.normpath(os.path.join(folder, item.text))
         if "://" in item.text or self.workspace.leads_out(path):
-            self._note(deployed_at(source, item.start), "a resource is not in the repository")
+            self._note(deployed_at(source, item.start), "this resource is not in the repository")
         elif self.workspace.is_file(path):
             for one in self._objects(path):
                 # Each kustomization changes its own copy of an object.

@@ -1,4 +1,4 @@
-"""Load balancers in front of a pod: those that Kubernetes makes for its Services and Ingresses.
+"""Load balancers in front of a pod: those that Kubernetes creates for its Services and Ingresses.
 
 The table is `load_balancers.yaml`; GKE's BackendConfig has its own code.
 """
@@ -128,7 +128,10 @@ def _shown_by(one: ManifestObject, kind: str) -> Iterator[ProxyInFront]:
 def _timeouts(
     row: LoadBalancer, texts: dict[str, str]
 ) -> tuple[tuple[WrittenTimeout, ...], str | None]:
-    """The timeouts that the annotations set or leave at their defaults; and which one has one."""
+    """The timeouts that the annotations set or leave at their defaults, and one that sets one.
+
+    No timeouts if a value is unknown.
+    """
     found: list[WrittenTimeout] = []
     spot: str | None = None
     for one in row.timeouts:

@@ -164,7 +164,7 @@ def entries_of(one: ManifestObject) -> dict[str, ConfigEntry]:
             if is_text and isinstance(entry.value, Scalar):
                 found[key] = ConfigEntry(origin, origin.file, key, entry.value.text)
             elif not is_text:
-                # Only a configuration is worth a note, not a certificate.
+                # A missing certificate needs no note; a missing configuration does.
                 unnoted = None if key.endswith(".conf") else PLACEHOLDER
                 found.setdefault(key, ConfigEntry(origin, None, None, unnoted))
     return found

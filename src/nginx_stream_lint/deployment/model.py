@@ -72,8 +72,9 @@ def file_at(
 ) -> PlacedFile | None:
     """The last of some files that is, or contains, a path in the container; None without one.
 
-    A copied folder adds to the folder at its place, while a mounted one hides it. So a copied one
-    counts only if it has the file: `exists` says whether a path is in the repository.
+    A copied folder adds files to the folder at its place; a mounted one hides that folder. So a
+    copied folder is skipped if it does not have the file: `exists` returns whether a path is in the
+    repository.
     """
     for one in reversed(files):
         if inside == one.inside:
@@ -183,7 +184,7 @@ class Deployment(Struct, frozen=True):
     def behind(self, wanted: ServiceObject) -> Service | None:
         """The service behind a Kubernetes Service; None if it is ambiguous.
 
-        Of several Services of the name, the nearest one counts: in the same file, then in the same
+        Of several Services of the name, the nearest one is used: in the same file, then in the same
         folder, otherwise in a folder that shares the most with that of the reference. The folder
         around that of the reference must contain it.
         """

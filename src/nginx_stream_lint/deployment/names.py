@@ -8,7 +8,7 @@ import re
 from nginx_stream_lint.config.inputs import STDIN
 
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-# Kinds of Kubernetes objects that count for a deployment.
+# Kinds of Kubernetes objects that are part of a deployment.
 _KINDS = (
     "Deployment|StatefulSet|DaemonSet|ReplicaSet|ReplicationController|DeploymentConfig|Rollout|Job"
     "|CronJob|Pod|ConfigMap|Secret|Service|Ingress|BackendConfig|List"
@@ -21,7 +21,7 @@ _NO_DOCKERFILE = (
 
 
 def may_describe(path: str) -> bool:
-    """Whether a file's name says that it describes a deployment."""
+    """Whether a file describes a deployment, by its name."""
     return is_compose(path) or is_kustomization(path) or is_dockerfile(path)
 
 
@@ -49,12 +49,12 @@ def is_dockerfile(path: str) -> bool:
 
 
 def may_be_manifest(path: str) -> bool:
-    """Whether a file's name allows manifests of Kubernetes: those of `helm template`, too."""
+    """Whether a file may have Kubernetes manifests, by its name; standard input may."""
     return path == STDIN or (path.endswith((".yaml", ".yml")) and not is_compose(path))
 
 
 def is_manifest(data: bytes) -> bool:
-    """Whether a YAML file has objects of Kubernetes in it that count for a deployment."""
+    """Whether a YAML file has Kubernetes objects that are part of a deployment."""
     # The expression begins with a word, because a search for a word is fast.
     pattern = rf"kind[\"']?:[ \t]*[\"']?(?:{_KINDS})\b".encode()
     for kind in re.finditer(pattern, data):

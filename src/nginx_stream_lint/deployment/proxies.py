@@ -1,7 +1,7 @@
 """Proxies of a compose project that pass requests on to its nginx, by their own configuration.
 
-Only what is plain counts: a configuration file that names the service of the nginx, its labels for
-Traefik, or a tunnel that can lead nowhere else. Everything else is unknown.
+Only clear evidence is used: a configuration file that names the service of the nginx, labels for
+Traefik at that service, or a tunnel that can lead to no other service.
 """
 
 from __future__ import annotations
@@ -357,7 +357,7 @@ def _go_time(text: str) -> float | None:
 
 
 def _lines(source: Source) -> Iterator[tuple[int, int, list[str]]]:
-    """The lines that are more than a comment: where their words start and end, and the words."""
+    """The lines without comments: where their words start and end, and the words."""
     for match in re.finditer(r"[^\n]+", source.text):
         line = re.sub(r"(^|\s)#.*", "", match[0])
         words = line.split()

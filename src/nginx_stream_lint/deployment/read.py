@@ -28,10 +28,10 @@ def read_deployment(
 ) -> Deployment:
     """Read the deployment that the files of a repository describe.
 
-    `root` is its folder, `files` are the paths of all its files; `manifests` are those of its YAML
-    files that contain Kubernetes objects (`is_manifest`), or None if that was not checked. Only
-    files whose name belongs to a deployment are read, and the files that those name. Unreadable
-    files become notes.
+    `root` is the folder of the repository, `files` are the paths of all its files. `manifests` are
+    those YAML files that contain Kubernetes objects (`is_manifest`); None if that was not checked.
+    A file is read if its name belongs to a deployment, or if such a file names it. Unreadable files
+    become notes.
     """
     notes: list[Problem] = []
     containers = _of_compose(workspace, files, notes)
@@ -66,9 +66,9 @@ def read_deployment(
 def _some(paths: Sequence[str], notes: list[Problem]) -> Sequence[str]:
     """The first paths, and a note if there are too many."""
     if len(paths) > _MAX_FILES:
-        message = f"there are {_MAX_FILES:,} files of this kind before this one"
+        message = f"the repository has more than {_MAX_FILES:,} files of this kind"
         notes.append(
-            Problem(paths[_MAX_FILES], 1, 1, message, "it was not read, nor those after it")
+            Problem(paths[_MAX_FILES], 1, 1, message, "this file and all after it were not read")
         )
     return paths[:_MAX_FILES]
 

@@ -1,7 +1,7 @@
-"""Which files of a repository may have to do with an nginx, by a search of their bytes.
+"""Which files of a repository may concern an nginx, by a search of their bytes.
 
-Most compose files, Dockerfiles and manifests do not. To search is many times quicker than to parse,
-and to load what parses.
+Most compose files, Dockerfiles and manifests do not. Searching them is many times quicker than
+importing the parsers and parsing them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LEADS_ELSEWHERE = (b"build", b"extends", b"include")
 
 
 def relevant_files(workspace: Workspace, files: Sequence[str]) -> list[str]:
-    """The compose files, Dockerfiles and kustomizations that may have to do with an nginx."""
+    """The compose files, Dockerfiles and kustomizations that may concern an nginx."""
     # The compose files of a folder may belong together.
     folders = {os.path.dirname(one) for one in files if is_compose(one) and _runs(workspace, one)}
     return [
@@ -47,7 +47,7 @@ def _runs(workspace: Workspace, path: str) -> bool:
     try:
         data = workspace.read(path)
     except Unreadable:
-        return True  # to read it again gives the reason
+        return True  # reading it again reports the reason
     if may_name_server(data) or any(word in data for word in _LEADS_ELSEWHERE):
         return True
     variables = os.path.join(os.path.dirname(path), ".env")
@@ -63,9 +63,9 @@ def names_server(workspace: Workspace, path: str) -> bool:
 
 
 def manifests_of(workspace: Workspace, files: Sequence[str]) -> list[str]:
-    """The manifests of Kubernetes that an nginx may reach: in its folder and those beside it.
+    """The Kubernetes manifests that may concern an nginx.
 
-    Elsewhere, without a mention of nginx, no object counts.
+    They are in the folder of a manifest that mentions nginx, or in a folder beside it.
     """
     found: list[str] = []
     around: set[str] = set()

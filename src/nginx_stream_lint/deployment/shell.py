@@ -321,7 +321,7 @@ class Layers:
         return path in _SYSTEM_FOLDERS or is_folder_of_nginx(path)
 
     def run(self, text: str, folder: str, origin: DeployedAt) -> None:
-        """Apply the certain effects of a shell text."""
+        """Apply those effects of a shell text that are certain."""
         heredocs = re.search(_HEREDOC, text) is not None
         for step, is_certain in _steps(_without_heredocs(text) if heredocs else text):
             expanded: list[str] = []

@@ -64,7 +64,7 @@ def containers(group: ObjectSet, every: Sequence[ManifestObject]) -> Iterator[Co
                     yield found
         for item in spec.items("initContainers"):
             restart = item.word("restartPolicy") if isinstance(item, Mapping) else None
-            # Others end before the containers start.
+            # All other init containers have ended before the containers start.
             if isinstance(item, Mapping) and restart is not None and restart.text == "Always":
                 found = reader.container(item)
                 if found is not None:

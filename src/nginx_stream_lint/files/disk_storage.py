@@ -1,6 +1,7 @@
 """Files on disk: the only module that opens, lists or inspects the files of a run.
 
-Paths are real ones (`Disk.real` gives them), so that no link can lead elsewhere than was checked.
+Paths are real paths (see `DiskStorage.real`), so no link can lead to another file than the one that
+was checked.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ class DiskStorage:
     def entries(self, folder: str) -> Iterator[tuple[str, bool]]:
         """The names in a folder in the system's order, each with whether it is a folder.
 
-        Links never count as folders. Raises OSError.
+        Links to folders are not treated as folders. Raises OSError.
         """
         with os.scandir(folder) as entries:
             for entry in entries:

@@ -27,8 +27,8 @@ def list_files(
 
     Ignored files are omitted, even if git tracks them: the names of such files are only in git's
     index. Folders with a `.git` are other repositories, and omitted, too; `root` is always read,
-    because the caller named it. Links to folders are not followed. An unreadable folder counts as
-    empty. Raises `Unreadable` if there are more entries than the run has left.
+    because the caller named it. Links to folders are not followed. An unreadable folder is treated
+    as empty. Raises `Unreadable` if there are more entries than the run has left.
     """
     real = workspace.key(root)
     # From the folder outwards: the patterns that apply there, and the folder they are relative to.

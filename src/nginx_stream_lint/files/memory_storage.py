@@ -62,7 +62,7 @@ class MemoryStorage:
         return False
 
     def read(self, real: str, limit: int) -> bytes:
-        """A text, at most `limit` bytes and one more. Raises OSError where there is none."""
+        """A text, at most `limit` bytes and one more. Raises OSError if there is none."""
         if real not in self._files:
             raise IsFolder if real in self._folders else FileNotFoundError
         return self._files[real].encode(ENCODING, ERRORS)[: limit + 1]

@@ -121,7 +121,7 @@ class Source(Struct, eq=False, dict=True):
         return at, at == end
 
     def removal(self, start: int, end: int) -> tuple[int, int]:
-        """The span to remove so that nothing of `[start, end)` is left.
+        """The span to remove with `[start, end)`: also the line or the blanks around it.
 
         The whole line if nothing else is on it, otherwise the blanks before it, or those after the
         first word on its line.
@@ -160,7 +160,7 @@ def _bytes(text: str) -> int:
 def decode(name: str, data: bytes) -> Source:
     """Decode a file's bytes.
 
-    Raises `Unreadable` if nginx would read something else than people see: a byte order mark,
+    Raises `Unreadable` if nginx would read another text than editors show: a byte order mark,
     UTF-16, or NUL bytes.
     """
 

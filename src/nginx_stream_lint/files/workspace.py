@@ -354,8 +354,9 @@ class Workspace:
     def matching(self, pattern: str, deep: bool = False) -> list[str]:
         """The paths that a pattern matches, as glob(3) gives them, in order.
 
-        With `deep`, `**` is any number of folders. Folders that lead out are not looked into; a
-        file that does is given, for `source` to refuse. Raises `LeadsOut` where all of it does.
+        With `deep`, `**` is any number of folders. Folders that lead out are not searched; a file
+        that leads out is returned, so that `source` refuses it. Raises `LeadsOut` if the whole
+        pattern leads out.
         """
         if self.leads_out(literal_folder(pattern) or os.curdir):
             raise LeadsOut(Problem(pattern, 1, 1, *_LEADS_OUT))
@@ -368,8 +369,8 @@ class Workspace:
     def files_below(self, folder: str) -> list[str]:
         """The paths of the files below a folder that git does not ignore, in order.
 
-        They are as people would write them here. Where there are more than the run may look
-        through, these are some, and the budget has a problem.
+        They are relative to the current folder if possible. If there are more than the run may
+        search, only some are returned, and the budget has a problem.
         """
         key = self.key(folder)
         if key not in self._listings:
@@ -403,7 +404,7 @@ class Workspace:
         return self._storage.shown(path)
 
     def root_of(self, path: str) -> str:
-        """The innermost root that a file lies below; its folder where there is none."""
+        """The innermost root that contains a file; without one, the file's folder."""
         real = self.key(path).removeprefix(self._prefix)
         found = [root for root in self.roots if _is_below(real, root)]
         return max(found, key=len) if found else os.path.dirname(real)
@@ -430,9 +431,9 @@ def _inside(folder: str) -> str:
 def _root_of(path: str, storage: Storage) -> str:
     """The real path of the folder that a named path belongs to.
 
-    That is the git root: the nearest folder above with an entry `.git`, whatever that is. Where
-    there is none it is the named folder, or that of the named file; for a folder that by its name
-    holds only parts of a configuration it is the one that the parts belong to.
+    That is the git root: the nearest folder above with an entry `.git`, of any kind. Without one,
+    it is the named folder, or the folder of the named file. If the folder's name shows that it
+    holds only parts of a configuration, it is the folder above.
     """
     path = os.path.join(storage.here(), path)
     folder = os.path.normpath(path)

@@ -47,11 +47,11 @@ class CheckedFiles(Protocol):
 
 
 class FixedFiles(NamedTuple):
-    """Sources (before, after) by key; and why the fixes of other files were not applied.
+    """Sources (before, after) by key, and the reasons why files were not fixed.
 
-    `refused` has a sentence with its place for each of these. `edits` are all edits from before to
-    after, by the index of the first round's finding that they belong to; `safe_edits` those of safe
-    fixes.
+    `refused` has a sentence with its place for each file that was not fixed. `edits` are all edits
+    from before to after, by the index of the first round's finding that they belong to;
+    `safe_edits` are those of safe fixes.
     """
 
     changed: dict[str, tuple[Source, Source]]
@@ -74,18 +74,18 @@ def compatible(fixes: Iterable[Fix]) -> list[Edit]:
     # Chosen edits by regions of their file, so that an edit is compared with few others.
     near: dict[tuple[Source, int], dict[tuple[int, int], set[str]]] = {}
     for fix in fixes:
-        if any(_overlaps(edit, near.get(at, {})) for edit in fix.edits for at in _stretches(edit)):
+        if any(_overlaps(edit, near.get(at, {})) for edit in fix.edits for at in _blocks(edit)):
             continue
         for edit in fix.edits:
             if edit not in chosen:
                 chosen[edit] = None
-                for at in _stretches(edit):
+                for at in _blocks(edit):
                     texts = near.setdefault(at, {}).setdefault((edit.start, edit.end), set())
                     texts.add(edit.text)
     return list(chosen)
 
 
-def _stretches(edit: Edit) -> list[tuple[Source, int]]:
+def _blocks(edit: Edit) -> list[tuple[Source, int]]:
     """The blocks of 256 characters of a file that an edit touches."""
     return [(edit.source, at) for at in range(edit.start >> 8, (edit.end >> 8) + 1)]
 
@@ -367,11 +367,11 @@ def _keys(fix: Fix) -> set[str]:
     return {edit.source.key for edit in fix.edits}
 
 
-class _Stretch(NamedTuple):
+class _ChangedSpan(NamedTuple):
     """A span of a changed text, and its span in the text before all changes.
 
     `text` is None for unchanged text; otherwise it is the new text. `owners` are the findings that
-    it is for.
+    it fixes.
     """
 
     start: int
@@ -384,15 +384,15 @@ class _Stretch(NamedTuple):
         """Its length in the changed text."""
         return self.end - self.start if self.text is None else len(self.text)
 
-    def part(self, start: int, end: int) -> _Stretch:
+    def part(self, start: int, end: int) -> _ChangedSpan:
         """A part of it; offsets from its start in the changed text."""
         if self.text is None:
-            return _Stretch(self.start + start, self.start + end)
+            return _ChangedSpan(self.start + start, self.start + end)
         return self._replace(text=self.text[start:end])
 
 
 class _Owned(NamedTuple):
-    """An edit of the current text, with the findings that it is for."""
+    """An edit of the current text, with the findings that it fixes."""
 
     start: int
     end: int
@@ -411,7 +411,7 @@ class FixHistory:
         self.safe_edits: dict[int, tuple[Edit, ...]] = {}
         self._before: dict[str, Source] = {}
         self._now: dict[str, Source] = {}
-        self._stretches: dict[str, list[_Stretch]] = {}
+        self._spans: dict[str, list[_ChangedSpan]] = {}
         self._joined: dict[int, int] = {}
         self._first: Sequence[Finding] | None = None
         self._numbers: dict[tuple[str, ...], int] = {}
@@ -453,7 +453,7 @@ class FixHistory:
                 for edit in fix.edits:
                     owners[edit].add(owner)
                 continue
-            # Another fix is in the way. The rest of it comes later, if it is still necessary.
+            # Another fix overlaps with it. The rest follows in a later round, if still necessary.
             for edit in left_out:
                 for other, of in owners.items():
                     if _meet(edit, other):
@@ -466,10 +466,10 @@ class FixHistory:
             source = owned[0][0].source
             if path not in self._before:
                 self._before[path] = source
-                self._stretches[path] = [_Stretch(0, len(source.text))]
+                self._spans[path] = [_ChangedSpan(0, len(source.text))]
             ordered = sorted(owned, key=lambda one: _in_order(one[0]))
             new = [_Owned(one.start, one.end, one.text, of) for one, of in ordered]
-            self._stretches[path] = self._replaced(self._stretches[path], new)
+            self._spans[path] = self._replaced(self._spans[path], new)
             self._now[path] = replace(
                 source, text=apply_edits(source.text, (one for one, _ in ordered))
             )
@@ -496,29 +496,29 @@ class FixHistory:
             owner = self._joined[owner]
         return owner
 
-    def _replaced(self, stretches: list[_Stretch], edits: list[_Owned]) -> list[_Stretch]:
+    def _replaced(self, spans: list[_ChangedSpan], edits: list[_Owned]) -> list[_ChangedSpan]:
         """Apply sorted edits that do not overlap to spans."""
-        found: list[_Stretch] = []
+        found: list[_ChangedSpan] = []
         at = next_edit = 0
         begun = False  # whether the text of the next edit was already inserted
-        for stretch in stretches:
-            cursor, stop = at, at + stretch.size
+        for span in spans:
+            cursor, stop = at, at + span.size
             while next_edit < len(edits) and edits[next_edit].start < stop:
                 edit = edits[next_edit]
                 if edit.start > cursor:
-                    found.append(stretch.part(cursor - at, edit.start - at))
+                    found.append(span.part(cursor - at, edit.start - at))
                     cursor = edit.start
                 if not begun:
-                    place = stretch.start + (cursor - at if stretch.text is None else 0)
-                    found.append(_Stretch(place, place, edit.text, edit.owners))
+                    place = span.start + (cursor - at if span.text is None else 0)
+                    found.append(_ChangedSpan(place, place, edit.text, edit.owners))
                     begun = True
                 end = min(edit.end, stop)
                 if end > cursor:
-                    if stretch.text is None:
-                        start = stretch.start - at
-                        found.append(_Stretch(start + cursor, start + end, "", edit.owners))
+                    if span.text is None:
+                        start = span.start - at
+                        found.append(_ChangedSpan(start + cursor, start + end, "", edit.owners))
                     else:
-                        for one in stretch.owners:
+                        for one in span.owners:
                             for other in edit.owners:
                                 self._join(one, other)
                     cursor = end
@@ -527,12 +527,12 @@ class FixHistory:
                 next_edit += 1
                 begun = False
             if cursor < stop:
-                found.append(stretch.part(cursor - at, stop - at))
-            elif not stretch.size:
-                found.append(stretch)
+                found.append(span.part(cursor - at, stop - at))
+            elif not span.size:
+                found.append(span)
             at = stop
-        end = stretches[-1].end
-        found += (_Stretch(end, end, edit.text, edit.owners) for edit in edits[next_edit:])
+        end = spans[-1].end
+        found += (_ChangedSpan(end, end, edit.text, edit.owners) for edit in edits[next_edit:])
         return found
 
     def edits(self) -> dict[int, tuple[Edit, ...]]:
@@ -566,27 +566,27 @@ class FixHistory:
         return {number: tuple(own) for number, own in found.items()}
 
     def _edits_of(self, path: str) -> Iterable[tuple[Edit, frozenset[int]]]:
-        """The edits of one file, each with the groups of findings that it is for."""
+        """The edits of one file, each with the groups of findings that it fixes."""
         source = self._before[path]
         for gap in self._gaps(path):
-            runs: list[tuple[frozenset[int], list[_Stretch]]] = []
-            for stretch in gap:
-                owners = stretch.owners
+            runs: list[tuple[frozenset[int], list[_ChangedSpan]]] = []
+            for span in gap:
+                owners = span.owners
                 if self._joined:
                     owners = frozenset(map(self._group, owners))
                 if not runs or runs[-1][0] != owners:
                     runs.append((owners, []))
-                runs[-1][1].append(stretch)
+                runs[-1][1].append(span)
             for owners, run in runs:
                 text = "".join(one.text or "" for one in run)
                 yield Edit(source, run[0].start, run[-1].end, text), owners
 
-    def _gaps(self, path: str) -> Iterable[list[_Stretch]]:
+    def _gaps(self, path: str) -> Iterable[list[_ChangedSpan]]:
         """The changes in one file, adjacent ones joined."""
-        gap: list[_Stretch] = []
-        for stretch in self._stretches[path]:
-            if stretch.text is not None:
-                gap.append(stretch)
+        gap: list[_ChangedSpan] = []
+        for span in self._spans[path]:
+            if span.text is not None:
+                gap.append(span)
             elif gap:
                 yield gap
                 gap = []

@@ -25,7 +25,7 @@ _Field = tuple[tuple[str, ...], str]
 def policy_edits(
     author: GatewayAuthor, settings: Sequence[tuple[str, str]]
 ) -> list[SourceEdit] | None:
-    """The edits that give directives their values in all locations of a route.
+    """The edits that set directives in all locations of a route.
 
     None if they must be made manually: placeholders, lists of objects, JSON, anchors, comments and
     last commas in braces.
@@ -59,7 +59,7 @@ def policy_edits(
 
 
 def _is_plain(one: ApiObject) -> bool:
-    """Whether an object is a YAML document of its own, and no template."""
+    """Whether an object is a whole YAML document, and not a template."""
     return not one.is_listed and one.document.text == one.document.source.text
 
 
@@ -134,7 +134,7 @@ def _changed(policy: ApiObject, fields: Sequence[_Field]) -> list[SourceEdit] | 
 
 
 class _NoFieldError(Exception):
-    """A field cannot be written without changing what else is there."""
+    """A field cannot be written without other changes."""
 
 
 def _set(policy: ApiObject, holder: Mapping, fields: Sequence[_Field]) -> Iterator[SourceEdit]:
@@ -180,7 +180,7 @@ def _is_null(node: Node) -> TypeGuard[Scalar]:
 
 
 def _filled(source: Source, node: Scalar, value: str) -> SourceEdit:
-    """Give a field without a value one."""
+    """Set a field that has no value."""
     start, end = node.start, node.end
     if start == end:
         return SourceEdit(start - 1, start, f"{source.text[start - 1]} {value}", source=source)

@@ -17,7 +17,7 @@ from nginx_stream_lint.util.remembering import latest_remembered
 def setting_edits(
     author: Author, settings: Sequence[tuple[str, str]], offset: int
 ) -> list[SourceEdit] | None:
-    """The edits that give directives their values at the location that begins at an offset.
+    """The edits that set directives at the location that begins at an offset.
 
     None if they must be made manually: placeholders, flow mappings, anchors.
     """

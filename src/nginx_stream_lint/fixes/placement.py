@@ -23,7 +23,7 @@ from nginx_stream_lint.rules.facts.other_inputs import auth_target
 from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Applicability, Edit, Fix
 from nginx_stream_lint.rules.judge import FindingWithContext
-from nginx_stream_lint.rules.verdict import Move, RenderedFix
+from nginx_stream_lint.rules.verdict import RenderedFix, RenderedStep
 from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.endpoint_names import EVERYTHING
 
@@ -49,51 +49,51 @@ def place_fix(judged: FindingWithContext) -> Fix | None:
     fix that changes the behaviour of other paths is `unsafe`; its title says what else it changes,
     and how to avoid that.
     """
-    verdict, served = judged.verdict, judged.served
-    rule, remedy = verdict.rule, verdict.remedy
-    if rule.fix is None or remedy is None or not (remedy.moves or remedy.snippet):
+    verdict, proxied = judged.verdict, judged.proxied
+    rule, rendered = verdict.rule, verdict.fix
+    if rule.fix is None or rendered is None or not (rendered.steps or rendered.snippet):
         return None
-    at = _FixSite(served, verdict.version, remedy)
-    author = served.handler.directive.file.reading.author
-    if author is not None and not _is_in_snippet(served.level):
+    at = _FixSite(proxied, verdict.version, rendered)
+    author = proxied.handler.directive.file.reading.author
+    if author is not None and not _is_in_snippet(proxied.level):
         fix = _by_author(author, rule.fix.applicability, at)
-        by_hand = [_by_hand(author, line) for line in remedy.snippet.splitlines()]
-        said = "\n".join(by_hand) or fix.snippet
-        return Fix(f"{remedy.title}{fix.title}", fix.applicability, said, fix.edits)
+        manual = [_manual_lines(author, line) for line in rendered.snippet.splitlines()]
+        said = "\n".join(manual) or fix.snippet
+        return Fix(f"{rendered.title}{fix.title}", fix.applicability, said, fix.edits)
     edits: dict[Edit, None] = {}
     lines: list[str] = []
     safe: list[str] = []
     cautions: dict[str, None] = {}
     applicabilities = [rule.fix.applicability]
-    for move in remedy.moves:
+    for step in rendered.steps:
         try:
-            edits |= dict.fromkeys(at.edits(move))
+            edits |= dict.fromkeys(at.edits(step))
         except _ManualOnlyError as manual:
-            if move.step.action != "remove_row" and not move.step.optional:
+            if step.plan.action != "remove_row" and not step.plan.optional:
                 applicabilities.append("manual")
-                lines += [manual.advice] if manual.advice else at.lines(move)
+                lines += [manual.advice] if manual.advice else at.lines(step)
             continue
-        lines += at.lines(move)
-        applicabilities.append(move.step.applicability)
-        caution = at.caution(move)
+        lines += at.lines(step)
+        applicabilities.append(step.plan.applicability)
+        caution = at.caution(step)
         if caution:
             cautions[caution] = None
             applicabilities.append("unsafe")
-        elif max(rule.fix.applicability, move.step.applicability, key=_SAFETY.index) == "safe":
-            safe += at.lines(move)
-    snippet = remedy.snippet or "\n".join(dict.fromkeys(line for line in lines if line))
+        elif max(rule.fix.applicability, step.plan.applicability, key=_SAFETY.index) == "safe":
+            safe += at.lines(step)
+    snippet = rendered.snippet or "\n".join(dict.fromkeys(line for line in lines if line))
     applicability = max(applicabilities, key=_SAFETY.index)
     if applicability == "manual" or not edits:
-        return Fix(remedy.title, "manual", snippet or _lines_of_all(at))
+        return Fix(rendered.title, "manual", snippet or _lines_of_all(at))
     parts = [line.rstrip(";") for line in safe] if applicability == "unsafe" else []
     more = [f"safe on its own: {listed(parts)}"] if parts else []
-    title = "; ".join((remedy.title, *cautions, *more))
+    title = "; ".join((rendered.title, *cautions, *more))
     return Fix(title, applicability, snippet, tuple(edits))
 
 
 def _lines_of_all(site: _FixSite) -> str:
     """The lines that all steps would write, for a manual fix."""
-    return "\n".join(dict.fromkeys(line for move in site.remedy.moves for line in site.lines(move)))
+    return "\n".join(dict.fromkeys(line for step in site.fix.steps for line in site.lines(step)))
 
 
 def _by_author(author: Author, applicability: Applicability, site: _FixSite) -> Fix:
@@ -106,19 +106,19 @@ def _by_author(author: Author, applicability: Applicability, site: _FixSite) -> 
     lines: list[str] = []
     edits: list[Edit] = []
     settings: dict[str, str] = {}
-    level = site.served.level.nearest("location")
-    applicabilities = [applicability, *(move.step.applicability for move in site.remedy.moves)]
-    for move in site.remedy.moves:
-        action, name, value = move.step.action, move.name, move.value
+    level = site.proxied.level.nearest("location")
+    applicabilities = [applicability, *(step.plan.applicability for step in site.fix.steps)]
+    for step in site.fix.steps:
+        action, name, value = step.plan.action, step.name, step.value
         if action in ("set", "reset", "set_row"):
             lines.append(author.line(name, value))
         else:
-            lines += site.lines(move)
+            lines += site.lines(step)
         try:
-            target = site.target(move)
+            target = site.target(step)
             rows = target.rows.get(name, [])
             if action not in ("set", "reset"):
-                rows = _rows_named(target, name, move.key)
+                rows = _rows_named(target, name, step.key)
             if len(rows) == 1 and _is_text(rows[0]):
                 remove = action == "remove_row"
                 row = rows[0]
@@ -134,7 +134,7 @@ def _by_author(author: Author, applicability: Applicability, site: _FixSite) -> 
             and (not rows or (action != "set_row" and author.has_setting(name, value)))
         ):
             settings[name] = value
-        elif action != "remove_row" and not move.step.optional:
+        elif action != "remove_row" and not step.plan.optional:
             applicabilities.append("manual")
     if settings and level is not None and level.directive is not None:
         source = level.directive.source
@@ -170,7 +170,7 @@ def _also_changes(paths: Sequence[str], number: int, apart: str) -> str:
     )
 
 
-def _by_hand(author: Author, line: str) -> str:
+def _manual_lines(author: Author, line: str) -> str:
     """A line of a manual fix in the form of the ingress controller's settings."""
     directive = re.fullmatch(_STATEMENT, line)
     return author.line(directive[1], directive[2]) if directive else line
@@ -192,74 +192,74 @@ def _is_in_snippet(level: Level) -> bool:
 class _FixSite(Struct, frozen=True):
     """A place where a fix is to be applied."""
 
-    served: ProxiedLocation
+    proxied: ProxiedLocation
     version: Version
-    remedy: RenderedFix
+    fix: RenderedFix
 
-    def lines(self, move: Move) -> list[str]:
+    def lines(self, step: RenderedStep) -> list[str]:
         """The nginx text that a step writes."""
-        if move.step.action == "restore_rows":
-            return [_written(row) for row in self._outer_rows(move.name)]
-        if move.step.action == "remove_row":
-            return [f"# remove: {move.name} {move.value}"]
-        if move.step.action == "add_map":
-            return _map_lines(move.value, "    ")
-        if move.step.action == "reset" and self._inherits(move, self.target(move)):
-            return [f"# remove: {move.name}"]
-        return [f"{move.name} {move.value};"]
+        if step.plan.action == "restore_rows":
+            return [_written(row) for row in self._outer_rows(step.name)]
+        if step.plan.action == "remove_row":
+            return [f"# remove: {step.name} {step.value}"]
+        if step.plan.action == "add_map":
+            return _map_lines(step.value, "    ")
+        if step.plan.action == "reset" and self._inherits(step, self.target(step)):
+            return [f"# remove: {step.name}"]
+        return [f"{step.name} {step.value};"]
 
-    def edits(self, move: Move) -> list[Edit]:
+    def edits(self, step: RenderedStep) -> list[Edit]:
         """The edits of a step."""
-        action, name, value = move.step.action, move.name, move.value
+        action, name, value = step.plan.action, step.name, step.value
         if action == "add_map":
-            return [_insert_map(value, self.served.server)]
-        level = self.target(move)
+            return [_insert_map(value, self.proxied.server)]
+        level = self.target(step)
         if not value and action != "restore_rows":
             raise _ManualOnlyError  # the template renders nothing here
-        if action == "reset" and self._inherits(move, level):
+        if action == "reset" and self._inherits(step, level):
             return [_remove_row(row, level, anyway=True) for row in level.rows[name]]
         if action in ("set", "reset"):
             return [_set(name, value, level)]
         if action == "set_row":
-            return _set_row(name, value, level, self.remedy.replaced)
+            return _set_row(name, value, level, self.fix.replaced)
         if action == "remove_row":
-            return [_remove_row(row, level) for row in _rows_named(level, name, move.key)]
+            return [_remove_row(row, level) for row in _rows_named(level, name, step.key)]
         own = level.rows.get(name, [])
         return [
             _insert(_written(row), level, own[-1] if own else None)
             for row in self._outer_rows(name)
-            if (name, row.args[0].lower()) not in self.remedy.replaced
+            if (name, row.args[0].lower()) not in self.fix.replaced
         ]
 
-    def _inherits(self, move: Move, level: Level) -> bool:
+    def _inherits(self, step: RenderedStep, level: Level) -> bool:
         """Whether a directive that is set at a level would inherit the wanted value without it."""
         outer = level.parent
-        if not level.rows.get(move.name) or outer is None:
+        if not level.rows.get(step.name) or outer is None:
             return False
-        return outer.effective(move.name, self.version).text == move.value
+        return outer.effective(step.name, self.version).text == step.value
 
-    def caution(self, move: Move) -> str:
+    def caution(self, step: RenderedStep) -> str:
         """A warning about other effects of a step; empty without any."""
-        if move.step.action == "remove_row":
+        if step.plan.action == "remove_row":
             return ""
-        if move.step.action == "add_map":
+        if step.plan.action == "add_map":
             return "this adds a map to the http block"
-        target = self.target(move)
-        other = self._may_be_there(move, target)
+        target = self.target(step)
+        other = self._may_be_there(step, target)
         if other is not None:
             return (
                 f"{_unseen(other)} may set the same directives, and nginx rejects a block that"
                 " sets one twice; check it first"
             )
-        if target.kind in ("server", "http") and move.step.scope in ("server", "origin"):
+        if target.kind in ("server", "http") and step.plan.scope in ("server", "origin"):
             caution = f"this changes the whole {target.kind} block"
-            if "location" not in table()[move.name].contexts:
+            if "location" not in table()[step.name].contexts:
                 return caution
             return f"{caution}; to change only this stream, set it in its location"
-        if not move.name.endswith("_buffering") or target.kind != "location":
+        if not step.name.endswith("_buffering") or target.kind != "location":
             return ""
         location = match_of(target)
-        paths = [one.path for one in self.served.streams if one.confidence != "possible"]
+        paths = [one.path for one in self.proxied.streams if one.confidence != "possible"]
         if location.pattern not in EVERYTHING or not all(paths) or location.pattern in paths:
             return ""
         named = ", ".join(dict.fromkeys(path for path in paths if path))
@@ -269,46 +269,46 @@ class _FixSite(Struct, frozen=True):
             f" to change only the stream, give it its own location: {named}"
         )
 
-    def _may_be_there(self, move: Move, target: Level) -> Directive | None:
+    def _may_be_there(self, step: RenderedStep, target: Level) -> Directive | None:
         """The include or template that may already set the value in the block itself."""
-        if move.step.action not in ("set", "reset") or target.rows.get(move.name):
+        if step.plan.action not in ("set", "reset") or target.rows.get(step.name):
             return None
-        doubt = target.effective(move.name, self.version).unknown_by
+        doubt = target.effective(step.name, self.version).unknown_by
         return doubt if doubt is not None and doubt in target.unknowns else None
 
-    def target(self, move: Move) -> Level:
+    def target(self, step: RenderedStep) -> Level:
         """The level to change: the nearest one of the step's scope that allows the directive."""
-        served, scope = self.served, move.step.scope
-        if move.step.action == "add_map":
+        proxied, scope = self.proxied, step.plan.scope
+        if step.plan.action == "add_map":
             raise _ManualOnlyError
         if scope == "origin":
-            level = holder(served.level, move.name)
-            effective = level.effective(move.name, self.version)
+            level = holder(proxied.level, step.name)
+            effective = level.effective(step.name, self.version)
             if not effective.directives:
                 raise _ManualOnlyError
             return list(level.outward())[effective.depth]
         if scope == "auth_request":
-            asked = auth_target(served, self.version)
+            asked = auth_target(proxied, self.version)
             if asked is None:
                 raise _ManualOnlyError
             return asked
-        start = served.server if scope == "server" else served.level
-        contexts = table()[move.name].contexts
+        start = proxied.server if scope == "server" else proxied.level
+        contexts = table()[step.name].contexts
         for level in start.outward():
             if level.kind in contexts:
                 return level
-            if level.rows.get(move.name):
+            if level.rows.get(step.name):
                 raise _ManualOnlyError  # nginx refuses it at this level
         raise _ManualOnlyError
 
     def _outer_rows(self, name: str) -> list[Directive]:
         """Inherited rows that this level would lose."""
-        levels = [level for level in self.served.level.outward() if level.rows.get(name)]
+        levels = [level for level in self.proxied.level.outward() if level.rows.get(name)]
         return [
             row
             for level in levels[1:2]
             for row in level.rows[name]
-            if row.args and row.args[0] in self.remedy.dropped
+            if row.args and row.args[0] in self.fix.dropped
         ]
 
 

@@ -42,9 +42,9 @@ def roots_of(paths: Iterable[str]) -> tuple[str, ...]:
 def write(changed: Mapping[str, tuple[Source, Source]], roots: Sequence[str]) -> Iterator[str]:
     """Write fixed files: (before, after) by path. Yields the name of each written file.
 
-    First all new texts are written beside the old ones, then each takes its place. A file that has
-    changed since it was read, or that is not below one of the `roots`, stays, and so do those after
-    it. Raises NotWritten.
+    First all new texts are written beside the old ones, then each replaces its old one. A file is
+    left as it is if it has changed since it was read or is not below one of the `roots`, and so
+    are those after it. Raises NotWritten.
     """
     names = {os.path.realpath(path): after.name for path, (_, after) in changed.items()}
     at = ""

@@ -74,7 +74,7 @@ class ApiObject(Struct, frozen=True, eq=False):
 
 
 class Reference(Struct, frozen=True):
-    """The object that one refers to; the namespace is None if it is not given."""
+    """The object that one refers to; the namespace is None if it is absent."""
 
     kind: str
     name: str
@@ -119,7 +119,7 @@ def written(document: Document, word: Scalar) -> str:
 
 
 def references(one: ApiObject, key: str, kind: str) -> Iterator[Reference]:
-    """The references in a list of an object's `spec`, with the kind that they have by default."""
+    """The references in a list of an object's `spec`; `kind` is the default for their kind."""
     for node in one.spec.items(key):
         if isinstance(node, Mapping):
             found = reference(one, node, kind)
@@ -141,7 +141,7 @@ def reference(one: ApiObject, node: Mapping, kind: str) -> Reference | None:
 
 
 class Objects:
-    """Objects by what refers to them."""
+    """An index of objects: by name for references, and policies by their targets."""
 
     def __init__(self, every: Iterable[ApiObject]) -> None:
         self.every = sorted(every, key=lambda one: (one.path, one.place))
@@ -186,9 +186,9 @@ class Objects:
         return []
 
     def _targets(self, policy: ApiObject, target: ApiObject) -> bool:
-        """Whether a policy means an object: one of the nearest of its name.
+        """Whether a policy applies to an object: it is one of the nearest objects with its name.
 
-        The routes of several environments may share a policy.
+        Several objects may be equally near: the routes of several environments share a policy.
         """
         for scope in _scopes(policy):
             named = self._named.get((target.kind, target.name, scope), ())[:_MOST]

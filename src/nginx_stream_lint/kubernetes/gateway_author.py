@@ -54,12 +54,12 @@ class GatewayAuthor(Struct, frozen=True, eq=False):
 
     @property
     def is_named(self) -> bool:
-        """Whether its name means this object: another one of the same name may be before it."""
+        """Whether a reference by name finds this object, not another one with the same name."""
         one = self.subject
         return self.objects.find(Reference(one.kind, one.name, one.namespace), one) is one
 
     def policy_for(self, kind: str) -> ApiObject | None:
-        """The policy of a kind that applies to the route: the one that others give way to."""
+        """The policy of a kind that applies to the route; of several, the one with precedence."""
         found = self.objects.policies(self.subject, kind)
         return found[0] if found else None
 
@@ -117,7 +117,7 @@ class GatewayAuthor(Struct, frozen=True, eq=False):
 
 
 def policy_entries(policy: ApiObject) -> Mapping | None:
-    """The `spec` of a policy as it is written; None if it is not there itself."""
+    """The `spec` of a policy as it is written; None if it is missing or an alias of an anchor."""
     entry = policy.root.entries.get("spec")
     if entry is None or entry.is_alias or not isinstance(entry.value, Mapping):
         return None

@@ -78,7 +78,7 @@ _SIZE = re.compile(r"[0-9]+[kKmM]?")
 
 
 class GatewayPart(Writer):
-    """A file of the configuration, written from one document; `subject` is the object it is of."""
+    """A file of the configuration, written from one document for the object `subject`."""
 
     def __init__(self, name: str, subject: ApiObject) -> None:
         super().__init__(gateway_fabric().name, subject.document, subject.place)
@@ -111,7 +111,7 @@ class GatewayPart(Writer):
 
 
 class _GatewayServer(Struct, eq=False):
-    """A server: hosts at a port, with the routes for them; a host with the object that has it."""
+    """A server: hosts at a port, each with the object that names it, and the routes for them."""
 
     listener: Listener
     hosts: list[tuple[ApiObject, Scalar] | None]
@@ -183,9 +183,9 @@ class GatewayConverter:
         return made
 
     def _include(self, where: Writer, part: GatewayPart, even_empty: bool = False) -> None:
-        """Include a part, unless it is empty. Raises TooLong if all parts together are too long.
+        """Include a part. Raises TooLong if all parts together are too long.
 
-        `even_empty`: even then.
+        An empty part is omitted, unless `even_empty`.
         """
         if len(part.text) or even_empty:
             where.text.line("include", part.name)
@@ -210,7 +210,7 @@ class GatewayConverter:
                     self._include(where, self._rate_limits(policy))
 
     def _include_settings(self, where: Writer, kind: str, policies: Sequence[ApiObject]) -> None:
-        """Include settings of policies; of two that set the same field, the first counts."""
+        """Include settings of policies; if several set the same field, the first one is used."""
         taken: set[str] = set()
         for policy in policies:
             rows = [
@@ -222,7 +222,7 @@ class GatewayConverter:
                 part = self._policies[key] = self._part(policy)
                 part.comments(policy.span)
                 part.settings(rows)
-            # A fix may add the first setting to a policy, whose document must be known for that.
+            # A fix may add a setting to an empty policy, so its document must be among the files.
             self._include(where, self._policies[key], even_empty=not rows)
 
     def _snippets(self, where: Writer, context: str, filters: Iterable[ApiObject] = ()) -> None:
@@ -541,7 +541,7 @@ class GatewayConverter:
         part.text.line("return", status, f"{words[0]}://{words[1]}$request_uri", at=redirect.span)
 
     def _other(self, part: GatewayPart, other: Match, number: int) -> None:
-        """Write what handles requests with conditions, which go elsewhere."""
+        """Write the `if` blocks that pass requests with conditions to another backend."""
         backend = backend_of(other.rule)
         if backend is None or not other.conditions:
             return
@@ -661,7 +661,7 @@ def _condition(one: tuple[str, str, str]) -> list[Arg]:
 
 
 def fields_of(policy: ApiObject, kind: str) -> Iterator[tuple[Setting, MappingEntry]]:
-    """The settings that a policy has, each with its entry; those that a template may set, too."""
+    """The settings that a policy has, or may have in a template, each with its entry."""
     for row in gateway_fabric().policies[kind]:
         entry = _field(policy.spec, (row.field or "").split("."))
         if entry is not None and not (isinstance(entry.value, Scalar) and not entry.value.text):
@@ -669,7 +669,7 @@ def fields_of(policy: ApiObject, kind: str) -> Iterator[tuple[Setting, MappingEn
 
 
 def _field(holder: Mapping, path: Sequence[str]) -> MappingEntry | None:
-    """The entry at a path of keys; a template that may have it is its value."""
+    """The entry at a path of keys. If a template may set it, its value is the template."""
     entry = holder.entries.get(path[0])
     if entry is None:
         found = (one for key, one in holder.entries.items() if has_placeholder(key))

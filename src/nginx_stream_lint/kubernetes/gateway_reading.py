@@ -32,7 +32,12 @@ from nginx_stream_lint.kubernetes.gateway_fabric import (
     GatewayConverter,
     GatewayPart,
 )
-from nginx_stream_lint.kubernetes.gateway_routes import Plan, gateways_of, rules_of, says_nginx
+from nginx_stream_lint.kubernetes.gateway_routes import (
+    Plan,
+    gateways_of,
+    refers_to_fabric,
+    rules_of,
+)
 from nginx_stream_lint.kubernetes.kustomized import Kustomize, with_patches
 from nginx_stream_lint.kubernetes.manifest import Mapping, Scalar, documents
 from nginx_stream_lint.kubernetes.nginx_text import TooLong
@@ -70,7 +75,7 @@ def gateway_configurations(
             if any(one.document.source.key in keys for one in _members(plan)):
                 found.append(_configuration(plan, files, keys, own))
                 checked.append(plan)
-        found += _replaced(checked, named, files)
+        found += _replaced_ingresses(checked, named, files)
     except Unreadable as stop:
         # The run may generate no more text.
         found.append(Configuration(own[0].source.name, problems=[stop.problem]))
@@ -109,12 +114,12 @@ def _around(own: Sequence[MappedText], keys: set[str], files: IncludeResolver) -
     return found
 
 
-def _replaced(
+def _replaced_ingresses(
     checked: Sequence[Plan], named: Sequence[MappedText], files: IncludeResolver
 ) -> Iterator[Configuration]:
-    """The configurations of Ingresses like the routes of some Gateways, if they were not named.
+    """The configurations of Ingresses that the routes of some Gateways may replace.
 
-    They have a host or a Service in common.
+    They have a host or a Service in common with a route. Ingresses that the user named are omitted.
     """
     from nginx_stream_lint.kubernetes.translate import configurations
 
@@ -171,7 +176,7 @@ def plans(every: Iterable[ApiObject]) -> list[Plan]:
         if one.kind == "Gateway" and id(one) in routes:
             its = tuple(routes[id(one)])
             gateway_class = _class_of(one, known)
-            how = _how(one, gateway_class, its, known)
+            how = _evidence_of(one, gateway_class, its, known)
             if how is not None:
                 found.append(Plan(one, gateway_class, its, known, how == "class"))
     for (name, _), some in missing.items():
@@ -187,13 +192,13 @@ def _class_of(gateway: ApiObject, known: Objects) -> ApiObject | None:
     return None if name is None else known.find(Reference("GatewayClass", name.text, None), gateway)
 
 
-def _how(
+def _evidence_of(
     gateway: ApiObject,
     gateway_class: ApiObject | None,
     routes: Sequence[ApiObject],
     known: Objects,
 ) -> str | None:
-    """How a Gateway is known to be of NGINX Gateway Fabric; None if it is not."""
+    """The evidence that a Gateway belongs to NGINX Gateway Fabric: `known` or `class`, or None."""
     controller = None if gateway_class is None else gateway_class.spec.word("controllerName")
     if controller is not None:
         return "known" if controller.text.startswith(gateway_fabric().class_controller) else None
@@ -209,7 +214,7 @@ def _is_of_nginx(one: ApiObject, known: Objects) -> bool:
     if group is not None and group.text == OF_NGINX:
         return True
     kinds = (*gateway_fabric().policies, "SnippetsPolicy", "RateLimitPolicy")
-    return says_nginx(one) or any(known.policies(one, kind) for kind in kinds)
+    return refers_to_fabric(one) or any(known.policies(one, kind) for kind in kinds)
 
 
 def _members(plan: Plan) -> Iterator[ApiObject]:

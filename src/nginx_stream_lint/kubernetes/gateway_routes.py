@@ -44,7 +44,7 @@ class Plan(Struct, frozen=True, eq=False):
 
     @property
     def first(self) -> ApiObject:
-        """The object that stands for the whole: the Gateway, otherwise the first route."""
+        """The object whose place outer blocks get: the Gateway, otherwise the first route."""
         return self.gateway or self.routes[0]
 
 
@@ -88,7 +88,7 @@ def backend_of(rule: Mapping) -> Mapping | None:
 
 
 def matches(route: ApiObject) -> Iterator[Match]:
-    """The matches of a route's rules; a rule without any takes every request."""
+    """The matches of a route's rules; a rule without any matches every request."""
     for rule in rules_of(route):
         found = [one for one in rule.items("matches") if isinstance(one, Mapping)]
         for one in found or [Mapping({}, (), rule.span, False)]:
@@ -161,7 +161,7 @@ def listeners_of(gateway: ApiObject | None) -> list[Listener]:
 
 
 def is_attached(plan: Plan, route: ApiObject, listener: Listener) -> bool:
-    """Whether a route asks for a listener of the Gateway."""
+    """Whether a route names a listener of the Gateway as its parent."""
     gateway = plan.gateway
     if gateway is None:
         return True
@@ -210,8 +210,8 @@ def gateways_of(route: ApiObject) -> list[Reference]:
     return [one for one in references(route, "parentRefs", "Gateway") if one.kind == "Gateway"]
 
 
-def says_nginx(route: ApiObject) -> bool:
-    """Whether a route itself uses something of NGINX Gateway Fabric."""
+def refers_to_fabric(route: ApiObject) -> bool:
+    """Whether a route itself refers to an object of NGINX Gateway Fabric."""
     return any(
         isinstance(item, Mapping)
         and (group := item.word("extensionRef", "group")) is not None

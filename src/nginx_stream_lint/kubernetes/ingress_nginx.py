@@ -23,7 +23,7 @@ from nginx_stream_lint.kubernetes.conversion import (
     word_of,
 )
 from nginx_stream_lint.kubernetes.manifest import MappingEntry, Scalar, Span
-from nginx_stream_lint.kubernetes.nginx_text import Arg, Part, Stretch, in_quotes, quoted
+from nginx_stream_lint.kubernetes.nginx_text import Arg, Part, TextPart, in_quotes, quoted
 from nginx_stream_lint.kubernetes.resources import Host, Ingress, IngressPath, host_name
 from nginx_stream_lint.util.numbers import whole_number
 
@@ -136,7 +136,7 @@ class IngressNginxConverter(Converter):
     def _http_part(self, seen: set[str]) -> None:
         """Write what is outside of servers; upstreams that were not `seen` before."""
         self._auth_written: set[str] = set()
-        self._alike: dict[str, Stretch] = {}
+        self._alike: dict[str, TextPart] = {}
         every = self.paths(self.hosts)
         self.names = self.upstream_names(every)
         self._limit_zones()

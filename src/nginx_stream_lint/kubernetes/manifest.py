@@ -16,7 +16,7 @@ _DOCUMENT = r"(?m)^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)[ \t]*"
 _DIRECTIVES = r"(?:[ \t]*(?:#[^\n]*)?\n)*(?:%[^\n]*\n(?:[ \t]*(?:#[^\n]*)?\n)*)+"
 _COMMENT = r"(?m)(?:^|(?<=[ \t]))#[^\r\n]*"
 # Statements that a template inserts: a line with nothing else on it.
-_ONLY_HOLES = rf"(?m)^([ \t]*){PLACEHOLDER}({PLACEHOLDER}[{PLACEHOLDER} \t]*)(?=\r?$)"
+_PLACEHOLDER_LINE = rf"(?m)^([ \t]*){PLACEHOLDER}({PLACEHOLDER}[{PLACEHOLDER} \t]*)(?=\r?$)"
 
 
 class Span(NamedTuple):
@@ -103,9 +103,9 @@ Node: TypeAlias = Scalar | Mapping | Sequence
 
 
 class Document(Struct, eq=False):
-    """One document of a YAML file. `text` is that of the file; `holes` are lines of placeholders.
+    """One document of a YAML file; `text` is that of the file.
 
-    `comments` are those outside of all words.
+    `comments` are those outside of all words, `placeholder_lines` lines with nothing else.
     """
 
     source: Source
@@ -113,7 +113,7 @@ class Document(Struct, eq=False):
     span: Span
     root: Node
     comments: list[Span] = field(default_factory=list)
-    holes: list[Span] = field(default_factory=list)
+    placeholder_lines: list[Span] = field(default_factory=list)
 
 
 def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]:
@@ -140,13 +140,14 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
         part = text[start:end]
         if not part.strip():
             continue
-        holes = [
-            Span(start + hole.end(1), start + hole.end()) for hole in re.finditer(_ONLY_HOLES, part)
+        placeholder_lines = [
+            Span(start + match.end(1), start + match.end())
+            for match in re.finditer(_PLACEHOLDER_LINE, part)
         ]
         try:
             reader = NodeReader(part, start)
             # Make it a comment for now: in a block of text that stays a line.
-            root = reader.root(re.sub(_ONLY_HOLES, r"\1#\2", part))
+            root = reader.root(re.sub(_PLACEHOLDER_LINE, r"\1#\2", part))
         except YamlMistake as mistake:
             lines = part.splitlines(keepends=True)
             offset = start + sum(map(len, lines[: mistake.line - 1])) + mistake.column - 1
@@ -167,7 +168,7 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
             for one in re.finditer(_COMMENT, part)
             if not reader.is_in_word(one.start())
         ]
-        found.append(Document(source, text, Span(start, end), root, comments, holes))
+        found.append(Document(source, text, Span(start, end), root, comments, placeholder_lines))
     return found, problems
 
 

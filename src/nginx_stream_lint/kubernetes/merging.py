@@ -121,7 +121,7 @@ def _read(
 
 
 def groups_of(made: Sequence[Configuration]) -> list[list[Configuration]]:
-    """The Ingresses that form one server; the one that the server is written from is the first."""
+    """Groups of Ingresses that form one server; the server is written from the first of each."""
     by_host: dict[tuple[_Scope, str], list[Configuration]] = {}
     for one in made:
         author = _author(one)
@@ -178,7 +178,7 @@ def _paths(ingress: Ingress) -> set[tuple[str, str, str]]:
 def _of_one_host(several: Sequence[Configuration]) -> list[Configuration]:
     """Ingresses of one host without a path in common; none if any has regular expressions.
 
-    Those would apply to the paths of all, in an order that depends on all.
+    One with regular expressions would turn the paths of all others into expressions, too.
     """
     group: list[Configuration] = []
     paths: set[tuple[str, str, str]] = set()

@@ -120,7 +120,7 @@ class NginxOrgConverter(Converter):
         text.close(span)
 
     def inherit(self, master: Converter) -> None:
-        """Take the annotations of the master that a minion inherits.
+        """Copy the annotations that a minion inherits from its master.
 
         In another file they have no place, like what the controller writes itself.
         """

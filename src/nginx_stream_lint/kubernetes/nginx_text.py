@@ -12,8 +12,8 @@ from nginx_stream_lint.kubernetes.manifest import Scalar, Span
 # A part of an argument: plain text, text with a place, or a word of the source.
 Part: TypeAlias = str | tuple[str, Span] | Scalar
 Arg: TypeAlias = Part | list[Part]
-# A part of a text, with its pieces by offsets into it.
-Stretch: TypeAlias = tuple[str, list[SourceMapping]]
+# A part of a text, with the mappings of its offsets to the source.
+TextPart: TypeAlias = tuple[str, list[SourceMapping]]
 
 # Unquoted words that are unambiguous; a # would begin a comment.
 _WORD = (
@@ -75,21 +75,21 @@ class NginxText:
         self._put("}", None if span is None else Span(max(span.start, span.end - 1), span.end))
         self._add("\n")
 
-    def once(self, stretches: dict[str, Stretch], key: str, write: Callable[[], None]) -> None:
+    def once(self, written: dict[str, TextPart], key: str, write: Callable[[], None]) -> None:
         """Append the lines of `write`, or a copy of the lines it wrote for the same key before."""
-        known = stretches.get(key)
+        known = written.get(key)
         if known is not None:
             self._copy(*known)
             return
         first, number, start = len(self._parts), len(self.pieces), self._length
         write()
         if number and self.pieces[number - 1].end > start:
-            number -= 1  # a generated piece that began before
+            number -= 1  # the mapping of generated text that began before
         pieces = [
             SourceMapping(max(at - start, 0), end - start, *span)
             for at, end, *span in self.pieces[number:]
         ]
-        stretches[key] = "".join(self._parts[first:]), pieces
+        written[key] = "".join(self._parts[first:]), pieces
 
     def _copy(self, text: str, pieces: list[SourceMapping]) -> None:
         start = self._length

@@ -1,4 +1,4 @@
-"""Read YAML of the form in which most people write compose files, without PyYAML.
+"""Read simple YAML, in which most compose files are written, without PyYAML.
 
 PyYAML needs 12 ms to load, as long as Python itself, and longer than the rest of reading a
 deployment. This module reads mappings and lists in blocks, words on one line with or without
@@ -45,8 +45,8 @@ _NOTHING = re.compile(r"(?:#.*)?$", re.MULTILINE)
 _NULLS = frozenset(("~", "null", "Null", "NULL"))
 
 
-class _Other(Exception):
-    """The text is not of this form."""
+class _NotSimple(Exception):
+    """The text has a form that this module does not read."""
 
 
 def read_plain(text: str) -> Mapping | None:
@@ -60,7 +60,7 @@ def read_plain(text: str) -> Mapping | None:
     reader = _PlainReader(text)
     try:
         root = reader.root()
-    except _Other:
+    except _NotSimple:
         return None
     in_force().spend("yaml_nodes", reader.count)
     return root
@@ -87,17 +87,17 @@ class _PlainReader:
         if self.lines and self.lines[0][1] == 0 and self.text.startswith("---\n", self.lines[0][0]):
             self.number = 1
         if self.number == len(self.lines):
-            raise _Other
+            raise _NotSimple
         node = self._block(0)
         if self.number < len(self.lines) or not isinstance(node, Mapping):
-            raise _Other
+            raise _NotSimple
         return node
 
     def _block(self, depth: int) -> Node:
         """Read the mapping or list that begins at the next line."""
         start, column = self.lines[self.number]
         if depth > _MAX_DEPTH:
-            raise _Other
+            raise _NotSimple
         return (
             self._sequence(column, depth) if self._is_item(start) else self._mapping(column, depth)
         )
@@ -124,7 +124,7 @@ class _PlainReader:
             last = outer.end if is_alias else max(outer.end, outer_span(value).end)
             own.append(MappingEntry(key, value, Span(outer.start, last), is_alias))
         if first == last:
-            raise _Other
+            raise _NotSimple
         self.count += 1
         entries = {entry.key.text: entry for entry in own}
         return Mapping({**merged, **entries}, tuple(own), Span(first, last), False)
@@ -134,11 +134,11 @@ class _PlainReader:
         found = _ALIAS.match(self.text, start)
         node = None if found is None else self.anchors.get(found[1])
         if found is None or not isinstance(node, Mapping):
-            raise _Other
+            raise _NotSimple
         self._next()
         self.merged += len(node.entries)
         if self.merged > _MAX_MERGED:
-            raise _Other
+            raise _NotSimple
         return node.entries, found.end(1)
 
     def _sequence(self, column: int, depth: int) -> Sequence:
@@ -170,7 +170,7 @@ class _PlainReader:
         alias = _ALIAS.match(self.text, start)
         if alias is not None:
             if alias[1] not in self.anchors:
-                raise _Other
+                raise _NotSimple
             self._next(column)
             return self.anchors[alias[1]], True
         anchor = _ANCHOR.match(self.text, start)
@@ -179,7 +179,7 @@ class _PlainReader:
             node = self._below(empty, column, depth, is_keyed)
             if anchor is not None:
                 if isinstance(node, Scalar):
-                    raise _Other
+                    raise _NotSimple
                 node = replace(node, span=Span(start, node.span.end))
                 self.anchors[anchor[1]] = node
             return node, False
@@ -189,7 +189,7 @@ class _PlainReader:
             return self._scalar(*word.span(1)), False
         items = _ITEMS.match(self.text, start)
         if items is None:
-            raise _Other
+            raise _NotSimple
         self._next(column)
         return self._in_brackets(*items.span(1)), False
 
@@ -208,7 +208,7 @@ class _PlainReader:
         self.number += 1
         is_last = self.number == len(self.lines)
         if column is not None and not is_last and self.lines[self.number][1] > column:
-            raise _Other
+            raise _NotSimple
 
     def _scalar(self, start: int, end: int) -> Scalar:
         self.count += 1

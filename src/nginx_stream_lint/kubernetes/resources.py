@@ -53,7 +53,7 @@ class Ingress(Struct, frozen=True, eq=False):
     """An Ingress, or the values from which a Helm chart renders one.
 
     `place` is the place of its kind. New annotations are added to `home`, otherwise to new
-    `annotations` of `parent`. `unknown` is a placeholder that stands for annotations.
+    `annotations` of `parent`. `unknown` is a placeholder in place of annotations.
     `is_manifest`: it is a manifest for Kubernetes itself.
     """
 
@@ -207,7 +207,7 @@ def _ingress(document: Document, node: Mapping) -> Ingress:
 
 
 def _home(parent: Mapping | None) -> Mapping | None:
-    """The annotations of a mapping, if they are written there and nowhere else."""
+    """The annotations that a mapping itself contains; None if they are an alias."""
     if parent is None:
         return None
     entry = parent.entries.get("annotations")
@@ -231,15 +231,15 @@ def _unknown(document: Document, parent: Mapping | None) -> Span | None:
     end = max(entry.span.end, value.span.end)
     # Lines of placeholders belong to it if they are indented more than its key.
     column = _column(document.text, entry.key.start)
-    for hole in document.holes:
-        if hole.start <= entry.key.start:
+    for span in document.placeholder_lines:
+        if span.start <= entry.key.start:
             continue
-        between = document.text[end : hole.start] if hole.start > end else ""
+        between = document.text[end : span.start] if span.start > end else ""
         lines = [line for line in between.split("\n") if line.strip()]
         if any(_indentation(line) <= column and not _is_comment(line) for line in lines):
             break
-        if _column(document.text, hole.start) > column:
-            return hole
+        if _column(document.text, span.start) > column:
+            return span
     return None
 
 

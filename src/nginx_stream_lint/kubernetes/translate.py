@@ -80,9 +80,9 @@ def translate_resources(
 def configurations(
     source: Source, text: str, conditional: Regions = (), files: IncludeResolver | None = None
 ) -> list[Configuration]:
-    """The configurations of a YAML source, for `nginx.levels.build`; see `translated`.
+    """The configurations of a YAML source, for `nginx.levels.build`; see `translate_resources`.
 
-    `files` is where included ones come from; without it there are none.
+    `files` finds included files; without it, includes find nothing.
     """
     readings, problems = translate_resources(source, text, conditional)
     files = files or IncludeResolver(Workspace.in_memory({}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nginx_stream_lint.config import has_placeholder
-from nginx_stream_lint.nginx.caching import NOTHING, Asked, ResponseCaching, Settings, Truth
+from nginx_stream_lint.nginx.caching import NOTHING, RequestOf, ResponseCaching, Settings, Truth
 from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.variable_syntax import variables_in, without_variables
 from nginx_stream_lint.util.numbers import whole_number
@@ -29,11 +29,13 @@ _USUAL = ("200", "301", "302")
 class CacheSettings:
     """A cache's settings, evaluated for one request."""
 
-    def __init__(self, settings: Settings, family: str, asked: Asked, permitted: bool) -> None:
+    def __init__(
+        self, settings: Settings, family: str, request_of: RequestOf, permitted: bool
+    ) -> None:
         self._permitted = permitted
         self._settings = settings
         self._family = family
-        self._asked = asked
+        self._request_of = request_of
 
     def recording(self, zone: str, method: str) -> ResponseCaching:
         """What this cache stores, and which requests get the stored response."""
@@ -71,7 +73,7 @@ class CacheSettings:
         """A text with its variables filled in; None if it is unknown."""
         if has_placeholder(text):
             return None
-        return self._asked().expand(text) if variables_in(text) else text
+        return self._request_of().expand(text) if variables_in(text) else text
 
     def _is_valid(self) -> Truth:
         """Whether a response may be recorded: the first row for its status decides.
@@ -101,7 +103,7 @@ class CacheSettings:
             return "yes"
         if not has_response and all(name.startswith(_OF_RESPONSES) for name in names):
             return _truth(without_variables(text) not in ("", "0"))
-        holds = self._asked().is_set(text) if names else text not in ("", "0")
+        holds = self._request_of().is_set(text) if names else text not in ("", "0")
         return "unknown" if holds is None else _truth(holds)
 
     def _key_varies(self) -> Truth:
@@ -109,7 +111,7 @@ class CacheSettings:
         key = self._settings(f"{self._family}_cache_key")
         if key.is_default or not variables_in(key.text):
             return "no"
-        varies = self._asked().varies(key.text)
+        varies = self._request_of().varies(key.text)
         return "unknown" if varies is None else _truth(varies)
 
 

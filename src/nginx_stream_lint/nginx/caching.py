@@ -43,11 +43,11 @@ _STORED = ResponseCaching("yes", "yes")
 # Returns the effective value of a directive.
 Settings = Callable[[str], Effective]
 # Returns the request that gives variables their values; called only if there are variables.
-Asked: TypeAlias = "Callable[[], RequestState]"
+RequestOf: TypeAlias = "Callable[[], RequestState]"
 
 
 def response_caching(
-    settings: Settings, family: str, method: str, asked: Asked, permitted: bool = False
+    settings: Settings, family: str, method: str, request_of: RequestOf, permitted: bool = False
 ) -> ResponseCaching:
     """What nginx caches of responses with status 200 from a handler of this family.
 
@@ -63,7 +63,7 @@ def response_caching(
     # Imported here, because few locations have a cache.
     from nginx_stream_lint.nginx.cache_settings import CacheSettings
 
-    return CacheSettings(settings, family, asked, permitted).recording(cache, method)
+    return CacheSettings(settings, family, request_of, permitted).recording(cache, method)
 
 
 def depends_on_the_request(settings: Settings, family: str) -> bool:

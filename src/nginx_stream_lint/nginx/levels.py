@@ -468,7 +468,7 @@ def take_apart(root: Level) -> None:
         level._owners = {}
 
 
-def always_answers(level: Level) -> bool:
+def always_responds(level: Level) -> bool:
     """Whether a level handles requests itself in every branch of a template."""
     return any(stands_always(row, level) for row in level.rows.get("return", ()))
 

@@ -1,7 +1,7 @@
 """Which clients a server accepts: plain HTTP/1.1, HTTP/1.1 over TLS, HTTP/2, HTTP/3.
 
-`ssl` and `http2` belong to the listening socket, so the parameters that one server gives an address
-apply to every server there. A QUIC socket is separate from the TCP socket of its address.
+`ssl` and `http2` belong to the listening socket, so the parameters of one server's `listen` apply
+to every server at that address. A QUIC socket is separate from the TCP socket of its address.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One nginx in a chain of proxies: how it delivers, what it asks for, and what it sends on."""
+"""One nginx in a chain of proxies: its delivery, the request it sends, and its response."""
 
 from __future__ import annotations
 
@@ -53,25 +53,31 @@ class ForwardedResponse(Struct, frozen=True):
 class NginxTier(Struct, frozen=True):
     """One nginx in a chain: its delivery `path`, the request it sends, and its response.
 
-    `client` is its kind of client for the tier nearer to the app, and `asks_old`: it uses HTTP/1.0.
-    `accepts` are the compressions that it accepts; None: those of its own client. `over_tls`: it
-    uses TLS. `compresses_old`: gzip is on for HTTP/1.0 clients, too; `compresses_proxied`: also for
-    requests with a header Via. `sends_via`: it adds (or with False removes) that header; None: it
-    sends on what it gets. `sends_hop_headers`: its HTTP/2 requests have headers that HTTP/2
-    forbids; `refuses_hop_headers`: it responds with 400 to such requests. `forbids_caching`
-    and `permits_caching` are the headers that it adds with which the next tier caches nothing, or
-    caches; `drops_caching` are those of the next tier that it hides or replaces;
-    `obeys_caching_headers` are those that it reads itself, and `if_permitted` is what it
-    caches if one of them permits that.
+    Its request goes to the tier behind it, which is nearer to the app:
+    - `client`: the kind of client that it is for that tier
+    - `over_tls`, `uses_http10`: whether it uses TLS, or HTTP/1.0
+    - `accepts`: the compressions that it accepts; None: those that its own client accepts
+    - `sends_via`: whether it adds the header Via (True) or removes it (False); None: unchanged
+    - `sends_hop_headers`: whether its HTTP/2 requests have headers that HTTP/2 forbids
+
+    Its response to its own client:
+    - `refuses_hop_headers`: it responds with 400 to requests with forbidden headers
+    - `compresses_http10`, `compresses_proxied`: whether gzip is on for HTTP/1.0 clients, and for
+      requests with a header Via
+    - `forbids_caching`, `permits_caching`: headers that it adds, with which the next tier caches
+      nothing, or caches
+    - `drops_caching`: headers for caching from behind that it hides or replaces
+    - `obeys_caching_headers`: headers for caching that it obeys itself; `if_permitted` is what it
+      caches if one of them permits that
     """
 
     path: DeliveryPath
     client: Client
     over_tls: bool
-    asks_old: bool
+    uses_http10: bool
     accepts: frozenset[str] | None
     sent: ForwardedResponse
-    compresses_old: bool
+    compresses_http10: bool
     compresses_proxied: bool = False
     sends_via: bool | None = None
     sends_hop_headers: bool = False
@@ -106,10 +112,10 @@ def tier(
         path=path,
         client=client,
         over_tls=scheme in ("https", "grpcs"),
-        asks_old=protocol == "1.0",
+        uses_http10=protocol == "1.0",
         accepts=accepted_upstream(settings, family, state),
         sent=forwarded_response(settings, family, state, version),
-        compresses_old=settings("gzip_http_version").text == "1.0",
+        compresses_http10=settings("gzip_http_version").text == "1.0",
         compresses_proxied=_compresses_proxied(settings),
         sends_via=sends_via,
         sends_hop_headers=client == "h2"

@@ -142,7 +142,7 @@ def _route_to(
 
 
 def route_in_server(server: Level, request: Request, version: Version) -> Route:
-    """Route a request within one server, whatever its host is."""
+    """Route a request within one server; its host is ignored."""
     walk = _walk(server, request, version, None, server)
     walk.start()
     return walk.result()
@@ -243,7 +243,7 @@ class _RequestPhases:
         outcome = rewrite(server, self.state, self.version)
         self._note(outcome)
         if outcome.status is not None:
-            self._answer(server, outcome.status, outcome.text)
+            self._respond(server, outcome.status, outcome.text)
             return
         self._find()
 
@@ -279,7 +279,7 @@ class _RequestPhases:
         self._note(outcome)
         last = outcome.entered[-1] if outcome.entered else level
         if outcome.status is not None:
-            self._answer(last, outcome.status, outcome.text)
+            self._respond(last, outcome.status, outcome.text)
             return False
         if outcome.changed:
             return self._count(last)
@@ -356,17 +356,17 @@ class _RequestPhases:
         denied = _denies_all(level)
         satisfy = rows_in_force(level, "satisfy")
         if not any(row.args == ("any",) for row in satisfy):
-            return 403 if denied else self._asked(level)
+            return 403 if denied else self._auth_status(level)
         password = rows_in_force(level, "auth_basic")
         users = rows_in_force(level, "auth_basic_user_file")
         if users and any(row.args != ("off",) for row in password):
             return None  # a password may be enough
         if not denied and rows_in_force(level, "allow"):
             return None
-        asks = any(row.args != ("off",) for row in rows_in_force(level, "auth_request"))
-        return self._asked(level) if asks else 403 if denied else None
+        has_auth = any(row.args != ("off",) for row in rows_in_force(level, "auth_request"))
+        return self._auth_status(level) if has_auth else 403 if denied else None
 
-    def _asked(self, level: Level) -> int | None:
+    def _auth_status(self, level: Level) -> int | None:
         """The result of an `auth_request` to another location; None if it allows access.
 
         An app's response there, or one that depends on the client's headers, is assumed to allow
@@ -501,7 +501,7 @@ class _RequestPhases:
         if self._rewritten(self._limited(location)):
             self._find()
 
-    def _answer(self, level: Level, status: int, text: str | None) -> None:
+    def _respond(self, level: Level, status: int, text: str | None) -> None:
         """Record the response of `return` or of a redirecting `rewrite`."""
         if text is not None and status in REDIRECTS:
             self.found.redirect = text
@@ -575,7 +575,7 @@ def local_address(request: Request) -> str | None:
 
 
 def _denies_all(level: Level) -> bool:
-    """Whether access is denied to all clients; a partial allow list counts as allowed."""
+    """Whether access is denied to all clients; a partial allow list is treated as permission."""
     for one in level.outward():
         if "deny" in one.rows:
             if "allow" not in one.rows:

@@ -26,7 +26,7 @@ _MOST_PEERS = 20  # of an upstream
 def may_be_self_proxied(http: Level, handler: Handler, version: Version) -> bool:
     """Whether a handler may proxy to a server of this configuration (a quick estimate).
 
-    False if the host has a variable: evaluating it takes the whole route of a request.
+    False if the host has a variable: its value depends on the whole route of a request.
     """
     if handler.family not in ("proxy", "grpc"):
         return False

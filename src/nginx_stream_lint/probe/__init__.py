@@ -1,8 +1,8 @@
 """Measure on a real nginx whether a stream arrives piece by piece.
 
-The parts, each usable alone: `Nginx` runs a configuration in one folder; `DrippingUpstream` drips
-tokens on a clock in every protocol nginx passes requests to; `fetch` notes when they arrive;
-`measure` joins the two and says what nginx did. Every server listens on loopback only.
+The parts can be used separately: `Nginx` runs a configuration in one folder; `DrippingUpstream`
+sends tokens at regular times in every protocol that nginx passes requests to; `fetch` records when
+they arrive; `measure` compares both. Every server listens on loopback only.
 
     async with DrippingUpstream() as upstream, Nginx(binary, text, folder):
         result = await measure(upstream, port, "/v1/chat", "h1")

@@ -1,6 +1,6 @@
 """Test a copy with `nginx -t`, and remove directives that this nginx lacks.
 
-Each text is verified before nginx sees it, the first time and every time something was removed.
+Each text is verified before nginx reads it, also after something was removed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _MOST_SECONDS = 60.0  # for all rounds: some are slow
 _AT = re.compile(r"\[emerg\] (?P<what>.*) in nginx\.conf:(?P<line>\d+)\s*$", re.MULTILINE)
 _UNPLACED = re.compile(r"\[emerg\] (?P<what>.*)$", re.MULTILINE)
 _PID = re.compile(r"\d+#\d+: ")
-# Errors about missing modules, or about parts that were removed. Any other error is the author's
-# mistake, which nginx must report.
+# Errors about missing modules, or about parts that were removed. Any other error is a mistake in
+# the configuration, which nginx must report.
 _REMOVABLE = re.compile(
     r"unknown directive|invalid parameter|invalid value|invalid number of arguments"
     r"|directive is not allowed here|directive is deprecated|requires ngx_"
@@ -58,7 +58,7 @@ async def adapt_copy(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str
         folder: the one that the copy was made for.
 
     Returns:
-        The text, and the wall to run it behind.
+        The text, and the sandbox to run it in.
 
     Raises:
         NginxError: the sandbox or nginx refuses the copy for good; the message names the place in
@@ -72,10 +72,10 @@ async def adapt_copy(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str
         await asyncio.sleep(0)  # lets the user interrupt this
         needed = sorted(filter(lambda path: _is_needed(path, copy), modules), key=_order)
         text, owners = _written(copy, needed)
-        wall = _verified(copy, text, owners, needed, folder)
-        accepted, said = check(binary, text, folder, wall)
+        sandbox = _verified(copy, text, owners, needed, folder)
+        accepted, said = check(binary, text, folder, sandbox)
         if accepted:
-            return text, wall
+            return text, sandbox
         said = _PID.sub("", said).replace("./nginx.conf", "nginx.conf")
         unloadable = {path for path in needed if Path(path).name in said}
         if unloadable and re.search(r"dlopen|binary compatible|module", said):
@@ -87,7 +87,7 @@ async def adapt_copy(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str
 
 
 def _is_needed(path: str, copy: Copy) -> bool:
-    """Whether a directive of the copy is a module's."""
+    """Whether the copy has a directive of a module."""
     names = [names for word, names in _NEEDED_BY.items() if word in Path(path).name]
     return any(one.fullmatch(node.name) for one in names for node, _ in copy.root.walk())
 
@@ -101,7 +101,7 @@ def _written(copy: Copy, modules: Iterable[str]) -> tuple[str, dict[int, CopiedD
     rows = [
         *(["load_module", path] for path in modules),
         ["daemon", "off"],
-        # One process: what ends with its supervisor (PDEATHSIG) has no children that do not.
+        # One process: a worker process would not end with the supervisor (PDEATHSIG).
         ["master_process", "off"],
         ["pid", f"{WRITABLE}/nginx.pid"],
         ["error_log", "stderr", "warn"],
@@ -117,7 +117,7 @@ def _written(copy: Copy, modules: Iterable[str]) -> tuple[str, dict[int, CopiedD
 def _verified(
     copy: Copy, text: str, owners: dict[int, CopiedDirective], modules: Sequence[str], folder: Path
 ) -> SandboxLimits:
-    """The wall for a text that may run."""
+    """The limits of the sandbox for a text that may run."""
     listens = [socket.port for socket in copy.sockets.values()]
     bounds = Bounds(frozenset(listens), copy.upstream, frozenset(modules), copy.over_tls)
     try:

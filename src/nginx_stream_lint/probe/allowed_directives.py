@@ -1,8 +1,8 @@
-"""Which directives a sandboxed copy may have: an allow list, and why the rest stays out.
+"""The directives that a sandboxed copy may have, as an allow list, and reasons for all others.
 
-What is listed shapes the way of a request or the delivery of its response, and can neither run code
-nor reach a file, a host or a process outside the sandbox. Everything else is left out of the copy,
-whatever it is; the table of reasons below only says why, for those who read the report.
+An allowed directive affects the route of a request or the delivery of its response, and can neither
+run code nor reach a file, a host or a process outside the sandbox. The copy omits all other
+directives; the table of reasons is only for the report.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ UPSTREAM = frozenset(_UPSTREAM.split())
 STREAM = frozenset(_STREAM.split())
 STREAM_UPSTREAM = frozenset({"hash", "least_conn", "random", "zone"})
 
-# Names a URI or a file below the root, which is nowhere; with two dots in it, it means no stream.
+# Directives that name a URI, or a file below the root, which is empty. An argument with two dots is
+# removed.
 LEADS_TO_FILES = frozenset(
     {
         "add_after_body",
@@ -109,8 +110,8 @@ DATA_BLOCKS = {
 }
 
 
-# No file can lie below a device: whatever a URI, a variable or two dots append to this root, the
-# kernel finds nothing there. All of the copy's `root` and `alias` are this; tests for files, too.
+# No file can be below a device: if a URI, a variable or two dots are appended to this root, the
+# kernel finds nothing there. The copy uses it for every `root`, `alias` and test for files.
 NOWHERE = "/dev/null/nowhere"
 # nginx's own test for files below such a root.
 BELOW_ROOT = re.compile(
@@ -126,7 +127,7 @@ NAME = re.compile(r"[\w.-]{1,200}", re.ASCII)
 _SIZE = re.compile(r"(\d{1,12})([kmg]?)", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+[kmg]?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-# How much memory (bytes, or entries) a directive may ask for: all its numbers, multiplied.
+# The most memory (bytes, or entries) that a directive may use: the product of its numbers.
 _LARGEST = (
     (re.compile(r".*hash_bucket_size"), 1 << 16),
     (re.compile(r".*hash_max_size"), 1 << 20),

@@ -42,7 +42,7 @@ async def fetch(
 
     Args:
         port: on 127.0.0.1.
-        path: with the query, as it is to be sent.
+        path: with the query, as it is sent.
         client: `h1`, `h1-tls`, `h2` (over TLS, with ALPN) or `h2c` (prior knowledge).
         host: for SNI and the Host header.
         method: GET, POST, ...
@@ -50,8 +50,8 @@ async def fetch(
         body: sent with a Content-Length when not empty.
         accept_encoding: value of Accept-Encoding; empty: not sent.
         timeout: seconds for everything; afterwards the connection is dropped.
-        websocket: True: send a WebSocket handshake (h1 and h1-tls), and read nothing behind a 101
-            that does not complete it.
+        websocket: True: send a WebSocket handshake (h1 and h1-tls), and stop reading after a 101
+            that does not complete the handshake.
 
     Raises:
         ValueError: `client` is not one of CLIENTS.
@@ -94,7 +94,7 @@ async def _converse(request: ClientRequest, arrivals: Arrivals, tokens: Tokens) 
         # Endless headers, an invalid status, or a body with another encoding than declared.
         arrivals.ended, arrivals.error = "cut", f"no valid response ({type(error).__name__})"
     finally:
-        # abort, not close: a TLS goodbye to a peer that is gone would be waited for.
+        # abort, not close: closing TLS would wait for a peer that may be gone.
         writer.transport.abort()
 
 

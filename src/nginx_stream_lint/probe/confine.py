@@ -1,7 +1,7 @@
 """Adapt a trusted configuration, so that nginx touches nothing outside one folder.
 
-It is for demos and tests: the text keeps its includes, its targets and its modules. A user's
-configuration is never run like this, only as its copy (see `copy` and `verify`).
+This is for demos and tests: the text keeps its includes, its targets and its modules. Only the copy
+of a user's configuration is ever run (see `copy` and `verify`).
 
 Lines and columns stay the same, so nginx's messages point at the original text.
 """
@@ -39,7 +39,7 @@ _BLOCKS = frozenset({"http", "server", "location", "if", "limit_except", "stream
 def directives(text: str) -> list[Directive]:
     """Return the directives of a text; skips text that is not nginx syntax.
 
-    A text that nests too deep to be read has none.
+    Empty if the text nests too deep.
     """
     try:
         return parse(Source("nginx.conf", text)).directives

@@ -3,8 +3,8 @@
 The copy is made of the parsed words of `nginx.levels`, never of source text: includes are expanded
 into one text. Directives are kept by an allow list (`permitted`), listening sockets move to free
 ports of loopback, targets become the dripping upstream or the copy of the next nginx, paths lead
-into the sandbox. Whatever changes is put on a list. `verify` holds the finished text to the allow
-list once more.
+into the sandbox. All changes are listed. `verify` checks the finished text against the allow list
+again.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ def copy_of(
     """The copy of a configuration.
 
     Args:
-        configuration: as `config.read` gives it; what could not be read is not in it.
-        version: of the nginx that is to run it.
+        configuration: as `config.read` returns it, without the parts that could not be read.
+        version: of the nginx that will run the copy.
         upstream: protocol to port of the dripping upstream.
         folder: an existing one, which is written into. All paths in the copy are relative to it.
         next_copies: by the `id` of a `*_pass` directive, where it leads instead of the upstream.
@@ -671,8 +671,8 @@ class _Copying:
 def first_problem(configuration: Configuration) -> Problem | None:
     """The first problem for which no nginx would run a configuration, sandboxed or not.
 
-    A missing include, or one that leads out of the tree, is no problem: the copy omits it, and also
-    any directive that is not on the list.
+    A missing include, or one that leads out of the tree, does not count, because the copy omits it;
+    nor does a directive that is not on the allow list.
     """
     if configuration.root is None:
         return configuration.problems[0]

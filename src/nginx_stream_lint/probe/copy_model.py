@@ -17,7 +17,7 @@ class CopyChange(Struct, frozen=True):
     """A difference between the copy and the configuration.
 
     `name` is the directive's name, `text` the directive as written, `done` what happened to it:
-    `removed` or `replaced`. `matters` tells that the route or the delivery may differ for it.
+    `removed` or `replaced`. `matters`: the route or the delivery may differ because of it.
     """
 
     name: str
@@ -33,7 +33,7 @@ class CopiedPlace(Struct, frozen=True):
     """A block that can handle a request.
 
     `kind` is `server`, `location` or `if`; `directive` is None for what is assumed around a
-    fragment. `cached` tells that responses may be recorded there.
+    fragment. `cached`: nginx may record responses there.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class CopiedPlace(Struct, frozen=True):
 
 
 class CopiedSocket(Struct):
-    """Where the copy listens instead of an address of the configuration."""
+    """A socket of the copy, in place of a listen address of the configuration."""
 
     address: str
     port: int = 0

@@ -22,11 +22,11 @@ _LONGEST_CHUNK_LINE = 1 << 12  # bytes
 def decompressor(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
     """Return a function that decodes a response of this Content-Encoding piece by piece.
 
-    The function gives what each piece decodes to in parts of at most about `DECODED_PART` bytes,
-    so that a caller can stop: a kilobyte of brotli may stand for gigabytes. The parts of one piece
-    have to be used up before the next piece is given.
+    The function yields the decoded text of each piece in parts of at most about `DECODED_PART`
+    bytes, so that a caller can stop: a kilobyte of brotli may decode to gigabytes. The caller must
+    take all parts of one piece before it passes the next one.
 
-    The function raises ValueError or zlib.error for what is not encoded like that.
+    The function raises ValueError or zlib.error for data with another encoding.
 
     Raises:
         ValueError: an encoding other than identity, gzip, deflate and br.
@@ -148,8 +148,8 @@ class Tokens:
         """Take a piece of the body that arrived at `now`.
 
         Raises:
-            ValueError, zlib.error: the body is not encoded as it says, or decodes to far more than
-                the upstream sends: the configuration may create its own responses.
+            ValueError, zlib.error: the body is not encoded as its header says, or decodes to far
+                more than the upstream sends: the configuration may create its own responses.
         """
         self.bytes_read += len(data)
         for part in self._decode(data):

@@ -18,7 +18,7 @@ _FRAMINGS = ("chunked", "close", "length")
 _DEATHS = ("close", "reset")
 _SMALLEST_TOKEN = 16
 LARGEST_TOKEN = 1 << 16  # bytes
-# What a request may ask for. A configuration can replace the header of the probe's own.
+# Limits for what a request may specify: a configuration can replace the probe's own header.
 _MOST_TOKENS, _MOST_BYTES = 10_000, 1 << 20
 _LONGEST_S = 3600.0
 _PLAIN = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")  # what a header can hold
@@ -31,9 +31,9 @@ class Drip(Struct, frozen=True):
 
     Tokens are numbered from 1. Token n is due `n * interval` seconds after the response's headers,
     later by every silence before it. The default response is 800 bytes: less than every buffer that
-    nginx may hold it in, so that "held" means "comes at the end".
+    nginx may hold it in, so a held response arrives at the end.
 
-    `id` names the request: two requests with one id cannot be told apart. The response has `tokens`
+    `id` identifies the request; two requests must not have the same id. The response has `tokens`
     tokens of `bytes` bytes each, at least 16. `framing` is how it ends: `chunked`, `close` or
     `length` (Content-Length). Over FastCGI, SCGI, uwsgi and HTTP/2 only `length` differs: it adds
     the header. `type` is the Content-Type; `application/grpc` over HTTP/2 is a gRPC response.
@@ -45,7 +45,7 @@ class Drip(Struct, frozen=True):
     request that is no WebSocket handshake gets status 426.
 
     Raises:
-        ValueError: a framing, way to die or size that is not one of these.
+        ValueError: an invalid framing, `die` or size.
     """
 
     id: str = ""
@@ -126,7 +126,7 @@ class Drip(Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> Drip:
-        """Read the value of an `X-Drip` header; what it leaves out is as in `Drip()`.
+        """Read the value of an `X-Drip` header; missing keys have the defaults of `Drip()`.
 
         Raises:
             ValueError: an unknown key, a value of the wrong form, or more than a response may have.

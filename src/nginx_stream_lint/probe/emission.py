@@ -20,9 +20,9 @@ class ReceivedRequest(Struct):
     repeated header are joined with a comma. `body_length` is the number of bytes of the request's
     body read so far. `connection_number` counts the connections of all families from 1.
 
-    `started` is when the request's head was read, `emitted` when each token was written. `finished`
-    tells whether the whole response was written, `client_gone` whether nginx closed the connection
-    before that.
+    `started` is the time at which the request's head was read, `emitted` the times at which tokens
+    were written. `finished`: the whole response was written. `client_gone`: nginx closed the
+    connection before that.
     """
 
     id: str
@@ -55,7 +55,7 @@ Log = Callable[[ReceivedRequest], None]
 
 
 def requested_drip(headers: Mapping[str, str]) -> Drip:
-    """Return the drip that a request's headers ask for; a malformed one becomes a plain 400."""
+    """Return the drip that a request's headers specify; a malformed one becomes a plain 400."""
     try:
         return Drip.parse(headers.get(HEADER, ""))
     except ValueError:
@@ -66,7 +66,7 @@ async def skip(reader: asyncio.StreamReader, size: int) -> int:
     """Read so many bytes of a request's body and forget them; returns how many.
 
     Raises:
-        ValueError: fewer than none.
+        ValueError: the number is negative.
         asyncio.IncompleteReadError: the peer closed before that.
     """
     if size < 0:
@@ -84,7 +84,7 @@ async def pause_before_headers(drip: Drip) -> None:
     """Wait out the silence before the headers.
 
     Raises:
-        Died: the drip dies before its headers.
+        DropConnection: the drip ends before its headers.
     """
     await asyncio.sleep(drip.silence_before)
     if drip.die_after == 0:
@@ -101,7 +101,7 @@ async def emit(
 
     Raises:
         ClientGone: `gone()` became true.
-        Died: the drip dies after a token.
+        DropConnection: the drip ends after a token.
     """
     # Every due time is counted from the start: sleeps that are each a little late would add up.
     start = time.monotonic()

@@ -21,7 +21,8 @@ _SECONDS_TO_LOCK = 60.0  # an empty folder belongs to a run that just began, or 
 def temporary_folder() -> Iterator[Path]:
     """Make a folder for the block's duration, and remove those that dead runs have left.
 
-    Its path is absolute. A lock in it is held while its owner lives, whatever becomes of that.
+    Its path is absolute. Its owner holds a lock in it; the lock ends with the owner's process, even
+    if that is killed.
     """
     base = Path(tempfile.gettempdir()).resolve()
     remove_dead(base)
@@ -38,10 +39,10 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def remove_dead(base: Path) -> list[Path]:
-    """Remove the folders of runs that have ended without doing so; returns those.
+    """Remove the folders that ended runs have left; returns them.
 
-    Only real folders that belong to this user and have our lock, which is free. In a base that
-    others may write to, the sticky bit keeps them from putting something else in a folder's place.
+    A folder is removed only if it is no link, belongs to this user, and has our lock, which must be
+    free. If other users may write to `base`, its sticky bit keeps them from replacing a folder.
     """
     removed: list[Path] = []
     status = base.stat()

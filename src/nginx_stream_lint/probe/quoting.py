@@ -1,7 +1,7 @@
 """Write words in nginx's syntax: the inverse of its tokenizer, and the only place that quotes.
 
-After reading, nginx does not distinguish quoted words from bare ones, so each word is written in
-the form that is safe for it, whatever form its author used.
+After reading, nginx does not distinguish quoted words from bare ones. So each word is written in a
+safe form, which may differ from that in the configuration.
 """
 
 from __future__ import annotations

@@ -65,9 +65,9 @@ class PassedOn(Struct, frozen=True):
 class ProbeRequest(Struct, frozen=True):
     """A request to measure on the copy.
 
-    `sockets` says, for each kind of client (`h1`, `h1-tls`, `h2`) that is to ask, at which listen
-    address of the configuration; `stream` that it is one of a `stream {}` server. `content_type` is
-    the response's. `scenarios` are to be measured instead of those that are given for all requests.
+    `sockets` has the listen address of the configuration for each kind of client (`h1`, `h1-tls`,
+    `h2`) that sends it. `stream`: it goes to a `stream {}` server. `content_type` is that of the
+    response. `scenarios` replace the scenarios that are given for all requests.
     """
 
     name: str
@@ -130,14 +130,14 @@ async def probe(
 ) -> ProbeResult:
     """Measure every request in every scenario whose client it has a socket for.
 
-    Everything happens on loopback and in temporary folders, which are gone afterwards, as are all
-    processes. Each nginx runs in a sandbox of its own.
+    Everything happens on loopback and in temporary folders. These, and all processes, are removed
+    afterwards. Each nginx runs in a separate sandbox.
 
     Args:
-        configuration: as `config.read` gives it; its nginx gets the requests.
+        configuration: as `config.read` returns it; its nginx gets the requests.
         tokens, interval: how many tokens the upstream sends, and seconds between two of them.
-        on_progress: told how many of how many measurements are done.
-        passed_on: the requests that go on to other nginx. All other requests go to the app.
+        on_progress: called with the number of finished measurements, and of all.
+        passed_on: the requests that go to other nginx. All other requests go to the test app.
 
     Raises:
         NginxError: nginx refuses a copy, does not start, or dies; or there are too many.
@@ -212,8 +212,8 @@ async def _started(
         copy = copy_of(configuration, binary.version, upstream.ports, folder, next_copies, markers)
         if any(one.tls for one in copy.sockets.values()):
             write_certificate(folder)
-        text, wall = await adapt_copy(copy, binary, folder)
-        nginx = Nginx(binary, text, folder, wall)
+        text, sandbox = await adapt_copy(copy, binary, folder)
+        nginx = Nginx(binary, text, folder, sandbox)
         try:
             await nginx.__aenter__()
         except NginxError as error:
@@ -333,7 +333,7 @@ class _ProbeRun(Struct):
         result = await job.run()
         arrivals = result.arrivals
         if arrivals.ended == "complete" and len(arrivals.times) == quick.tokens:
-            # The first response again, whatever other requests the upstream got meanwhile.
+            # The first response again, even if the upstream got other requests meanwhile.
             return replace(result, verdict=REPLAYS)
         return result
 
@@ -395,9 +395,9 @@ class _ProbeRun(Struct):
 
 
 def _accepts(port: int) -> bool:
-    """Whether something listens on a port of loopback, and goes on to do so.
+    """Whether something listens on a port of loopback, and keeps listening.
 
-    While a killed nginx is taken apart, the kernel still accepts connections, and resets them.
+    After nginx was killed, the kernel still accepts connections for a moment, and resets them.
     """
     try:
         connection = socket.create_connection(("127.0.0.1", port), _SECONDS_TO_CONNECT)

@@ -31,7 +31,7 @@ async def serve_fastcgi(
     """Serve FastCGI requests, one at a time; keep the connection if FCGI_KEEP_CONN is set.
 
     Raises:
-        ClientGone, Died, ConnectionError, asyncio.IncompleteReadError: the connection is over.
+        ClientGone, DropConnection, ConnectionError, asyncio.IncompleteReadError: it is over.
     """
     while not reader.at_eof():
         try:
@@ -52,7 +52,7 @@ async def serve_fastcgi(
                 writer.write(_record(_FCGI_STDOUT, request_id, piece))
             await writer.drain()
 
-        await _answer(seen, send, reader.at_eof, status_line="Status:")
+        await _respond(seen, send, reader.at_eof, status_line="Status:")
         writer.write(_record(_FCGI_STDOUT, request_id, b""))
         writer.write(_record(_FCGI_END_REQUEST, request_id, bytes(8)))
         await writer.drain()
@@ -67,7 +67,7 @@ async def serve_scgi(
     """Serve one SCGI request; the response ends with the connection.
 
     Raises:
-        ClientGone, Died, ConnectionError, asyncio.IncompleteReadError: the connection is over.
+        ClientGone, DropConnection, ConnectionError, asyncio.IncompleteReadError: it is over.
     """
     size = int((await reader.readuntil(b":"))[:-1])
     if size > _MOST_PARAMS:
@@ -83,7 +83,7 @@ async def serve_uwsgi(
     """Serve one uwsgi request; the response ends with the connection.
 
     Raises:
-        ClientGone, Died, ConnectionError, asyncio.IncompleteReadError: the connection is over.
+        ClientGone, DropConnection, ConnectionError, asyncio.IncompleteReadError: it is over.
     """
     _, size, _ = struct.unpack("<BHB", await reader.readexactly(4))
     packet = await reader.readexactly(size)
@@ -110,14 +110,14 @@ async def _serve_plain(
         writer.write(data)
         await writer.drain()
 
-    # nginx takes either form from both; each family gets the one its own servers send.
-    await _answer(
+    # nginx accepts either form; each family gets the form that its own servers send.
+    await _respond(
         seen, send, reader.at_eof, status_line="Status:" if seen.family == "scgi" else "HTTP/1.1"
     )
     seen.finished = True
 
 
-async def _answer(
+async def _respond(
     seen: ReceivedRequest, send: Send, gone: Callable[[], bool], status_line: str
 ) -> None:
     drip = requested_drip(seen.headers)

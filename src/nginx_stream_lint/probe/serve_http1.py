@@ -25,10 +25,10 @@ _REASONS = {101: "Switching Protocols", 200: "OK", 400: "Bad Request", 426: "Upg
 async def serve_http1(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection_number: int, log: Log
 ) -> None:
-    """Answer the requests of one connection until it is closed by either side.
+    """Respond to the requests of one connection until either side closes it.
 
     Raises:
-        ClientGone, Died, ConnectionError, asyncio.IncompleteReadError: the connection is over.
+        ClientGone, DropConnection, ConnectionError, asyncio.IncompleteReadError: it is over.
     """
     while head := await _read_head(reader):
         seen = _request(head, connection_number)
@@ -37,13 +37,13 @@ async def serve_http1(
         drip = requested_drip(seen.headers)
         await pause_before_headers(drip)
         if _wants_websocket(seen):
-            await _answer_websocket(reader, writer, seen, drip)
+            await _respond_websocket(reader, writer, seen, drip)
             return
         if "websocket" in seen.headers.get("upgrade", "").lower():
             drip = Drip(id=drip.id, status=400, tokens=0)  # a handshake, and a wrong one
         elif drip.websocket:
             drip = Drip(id=drip.id, status=426, tokens=0)
-        if not await _answer(reader, writer, seen, drip):
+        if not await _respond(reader, writer, seen, drip):
             return
 
 
@@ -65,13 +65,13 @@ def _request(head: bytes, connection_number: int) -> ReceivedRequest:
         name, _, value = line.partition(":")
         key, value = name.strip().lower(), value.strip()
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    asked = requested_drip(headers)
+    drip = requested_drip(headers)
     version = protocol.removeprefix("HTTP/")
-    return ReceivedRequest(asked.id, "http", method, uri, version, headers, connection_number)
+    return ReceivedRequest(drip.id, "http", method, uri, version, headers, connection_number)
 
 
 async def _read_body(reader: asyncio.StreamReader, seen: ReceivedRequest) -> None:
-    """Read the body before answering, as most apps do: one that never comes is waited for."""
+    """Read the body before responding, as most apps do, even if it never arrives."""
     if "chunked" in seen.headers.get("transfer-encoding", "").lower():
         while size := int((await reader.readline()).split(b";")[0], 16):
             seen.body_length += await skip(reader, size)
@@ -103,7 +103,7 @@ def _head(status: int, headers: list[tuple[str, str]], protocol: str = "HTTP/1.1
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-async def _answer(
+async def _respond(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: ReceivedRequest, drip: Drip
 ) -> bool:
     """Send one response; return whether the connection can take another request."""
@@ -136,7 +136,7 @@ async def _answer(
     return keep
 
 
-async def _answer_websocket(
+async def _respond_websocket(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: ReceivedRequest, drip: Drip
 ) -> None:
     key = seen.headers.get("sec-websocket-key", "") + _WEBSOCKET_KEY_SUFFIX

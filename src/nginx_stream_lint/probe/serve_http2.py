@@ -26,10 +26,10 @@ _GRPC = "application/grpc"
 async def serve_http2(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection_number: int, log: Log
 ) -> None:
-    """Answer the streams of one connection, side by side, until it is closed.
+    """Respond to the streams of one connection concurrently, until it is closed.
 
     Raises:
-        ClientGone, Died, ConnectionError: the connection is over.
+        ClientGone, DropConnection, ConnectionError: the connection is over.
     """
     try:
         await _Connection(reader, writer, connection_number, log).run()
@@ -52,7 +52,7 @@ class _Connection:
         self._h2 = H2Connection(config)
         self._reader, self._writer, self._number, self._log = reader, writer, number, log
         self._requests: dict[int, ReceivedRequest] = {}
-        self._answers: dict[int, asyncio.Task[None]] = {}
+        self._responses: dict[int, asyncio.Task[None]] = {}
         self._more_room = asyncio.Event()
 
     async def run(self) -> None:
@@ -65,14 +65,14 @@ class _Connection:
                 await self._flush()
                 self._raise_died()
         finally:
-            for stream, task in self._answers.items():
+            for stream, task in self._responses.items():
                 if not task.done():
                     task.cancel()
                     self._requests[stream].client_gone = True
-            await asyncio.gather(*self._answers.values(), return_exceptions=True)
+            await asyncio.gather(*self._responses.values(), return_exceptions=True)
 
     def _raise_died(self) -> None:
-        for task in self._answers.values():
+        for task in self._responses.values():
             if (
                 task.done()
                 and not task.cancelled()
@@ -87,14 +87,14 @@ class _Connection:
             self._requests[event.stream_id].body_length += len(event.data)
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         elif isinstance(event, events.StreamEnded):
-            answer = self._answer(event.stream_id)
-            self._answers[event.stream_id] = asyncio.get_running_loop().create_task(answer)
+            response = self._respond(event.stream_id)
+            self._responses[event.stream_id] = asyncio.get_running_loop().create_task(response)
         elif isinstance(event, (events.WindowUpdated, events.RemoteSettingsChanged)):
             self._more_room.set()
         elif isinstance(event, events.StreamReset) and event.stream_id in self._requests:
             seen = self._requests[event.stream_id]
             seen.client_gone = not seen.finished
-            if task := self._answers.get(event.stream_id):
+            if task := self._responses.get(event.stream_id):
                 task.cancel()
 
     def _begin(self, event: events.RequestReceived) -> None:
@@ -108,11 +108,11 @@ class _Connection:
         self._requests[event.stream_id] = seen
         self._log(seen)
 
-    async def _answer(self, stream: int) -> None:
+    async def _respond(self, stream: int) -> None:
         seen = self._requests[stream]
         drip = requested_drip(seen.headers)
         try:
-            await self._send_answer(stream, seen, drip)
+            await self._send_response(stream, seen, drip)
         except DropConnection as death:
             if death.how == "close":
                 # The reading side of this connection is another task: closing wakes it up.
@@ -123,10 +123,10 @@ class _Connection:
         except (ClientGone, ConnectionError, ProtocolError):  # the last: the stream was reset
             seen.client_gone = True
 
-    async def _send_answer(self, stream: int, seen: ReceivedRequest, drip: Drip) -> None:
+    async def _send_response(self, stream: int, seen: ReceivedRequest, drip: Drip) -> None:
         await pause_before_headers(drip)
-        asked_as = seen.headers.get("content-type", "")
-        grpc = asked_as.startswith(_GRPC) or drip.type.startswith(_GRPC)
+        content_type = seen.headers.get("content-type", "")
+        grpc = content_type.startswith(_GRPC) or drip.type.startswith(_GRPC)
         kind = _GRPC if grpc and not drip.type.startswith(_GRPC) else drip.type
         headers = [(":status", str(drip.status)), ("content-type", kind)]
         headers += [(name.lower(), value) for name, value in drip.headers]

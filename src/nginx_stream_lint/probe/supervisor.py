@@ -1,18 +1,18 @@
-"""Run one program behind a wall, and end it when the starter ends, however that ends.
+"""Run one program in a sandbox, and end it when the parent process ends, even if that is killed.
 
-This file is a program of its own (see `launch`): Python runs it isolated, with the standard library
-only. It stays as a supervisor: it waits for its child and for the end of a pipe whose other end
-only the starter holds, and then kills whatever the child has started. The child gives up its rights
-before it becomes the program:
+This file is a separate program (see `launch`): Python runs it isolated, with only the standard
+library. As the supervisor, it waits for its child, and for the end of a pipe whose other end only
+the parent holds. Then it kills all processes that the child has started. The child drops its
+rights before it becomes the program:
 
-- user and group `nobody`, where root starts it;
-- no way back to more rights (PR_SET_NO_NEW_PRIVS), and the end with the supervisor (PDEATHSIG);
-- landlock (Linux 5.19): files only of the sandbox and the system's libraries, no program but this
-  one; from Linux 6.7 on only the sandbox's TCP ports; from 6.12 on no signals to others;
+- user and group `nobody`, if root starts it;
+- it cannot regain rights (PR_SET_NO_NEW_PRIVS), and ends with the supervisor (PDEATHSIG);
+- landlock (Linux 5.19): only files of the sandbox and the system's libraries, and no other program;
+  from Linux 6.7 on only the sandbox's TCP ports; from 6.12 on no signals to other processes;
 - limits on memory, processor time and file sizes, and no core files;
-- no open files and no environment but what the starter names.
+- only the open files and the environment that the parent specifies.
 
-What a system does not have is left out, except that root always becomes `nobody` or stops.
+Measures that a system does not support are omitted, but root always becomes `nobody` or stops.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class _PortRule(ctypes.Structure):
 
 
 def main(text: str) -> int:
-    """Run the program that `text` describes (see `launch.Plan`); returns its exit status."""
+    """Run the program that `text` describes (see `launch.Supervised`); returns its exit status."""
     plan: dict[str, Any] = json.loads(text)
     woken, wakes = os.pipe()
     os.set_blocking(wakes, False)
@@ -128,7 +128,7 @@ def main(text: str) -> int:
 
 
 def _supervise(child: int, watch: int, woken: int) -> int:
-    """Wait for the child or for the starter's end, and kill the rest of the child's group."""
+    """Wait for the child or for the parent's end, and kill the rest of the child's group."""
     try:
         while True:
             ready, _, _ = select.select([watch, woken], [], [])

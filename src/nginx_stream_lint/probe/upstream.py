@@ -30,7 +30,7 @@ _FAMILIES: dict[str, Serve] = {
     "uwsgi": serve_uwsgi,
     "h2c": _serve_http2,
 }
-# Requests that a configuration makes nginx send are untrusted. They may be nonsense...
+# Requests that a configuration makes nginx send are untrusted: they may be invalid...
 _NONSENSE = (
     ArithmeticError,
     LookupError,
@@ -39,7 +39,7 @@ _NONSENSE = (
     struct.error,
 )
 # ... or endless subrequests: limit for the bytes of all requests, which are kept.
-_MOST_HEARD = 1 << 27
+_MOST_KEPT = 1 << 27
 _WEIGHT = 1000  # bytes of a request besides its headers
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
 
@@ -61,7 +61,7 @@ class DrippingUpstream:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def find(self, name: str) -> list[ReceivedRequest]:
-        """Return the requests whose drip has this id: several where nginx repeats or mirrors."""
+        """Return the requests whose drip has this id: several if nginx repeats or mirrors one."""
         return [seen for seen in self.seen if seen.id == name]
 
     async def __aenter__(self) -> DrippingUpstream:
@@ -104,8 +104,8 @@ class DrippingUpstream:
 
         def log(seen: ReceivedRequest) -> None:
             self._heard += _WEIGHT + sum(map(len, (*seen.headers, *seen.headers.values())))
-            if self._heard > _MOST_HEARD:
-                raise ValueError("more requests than any probe asks for")
+            if self._heard > _MOST_KEPT:
+                raise ValueError("more requests than any probe sends")
             mine.append(seen)
             self.seen.append(seen)
 

@@ -1,6 +1,6 @@
 """Check a finished copy against the allow list, right before nginx reads it.
 
-An independent check: it does not use the configuration or the way the copy was made, only the
+The check is independent of the configuration and of the code that made the copy: it uses only the
 text, the allow lists and the bounds of the sandbox. It refuses everything that it does not expect.
 """
 
@@ -260,7 +260,7 @@ class _Verifier:
         found = _HTTP_TARGET.fullmatch(directive.args[0]) if len(directive.args) == 1 else None
         if found is None or (found["tls"] and not self.bounds.over_tls):
             return False
-        # With a variable, nginx would put the whole target together for each request.
+        # With a variable, nginx would evaluate the whole target for each request.
         return "$" not in found[0] and self._target(found["host"], "http")
 
     def _cache_path(self, directive: Directive) -> bool:

@@ -37,12 +37,12 @@ def deployed_words(nginx: Deployed) -> str:
     name = printable(f"{nginx.name} ({nginx.origin})")
     if not nginx.versions:
         return f"{name} runs {nginx.product} of an unknown version; set --nginx-version"
-    product = "" if nginx.product == "nginx" else f"{nginx.product} with "
-    says = f"{name} runs {product}{printable(version_words(nginx))}"
+    words = printable(version_words(nginx))
     if len(nginx.versions) == 1:
-        return says
+        product = "" if nginx.product == "nginx" else f"{nginx.product} with "
+        return f"{name} runs {product}{words}"
     return (
-        f"{says}, which may be older or newer than 1.29.7;"
+        f"{name} runs {words}, which may be older or newer than nginx 1.29.7;"
         " findings that depend on this are warnings"
     )
 

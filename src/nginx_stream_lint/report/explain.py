@@ -59,7 +59,7 @@ _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ss
 
 
 class TierWords(Struct, frozen=True):
-    """A tier in words: its name, where it stands, its verdict, and what it does."""
+    """A tier in words: its name, its position, its verdict, and what it does."""
 
     name: str
     where: str
@@ -76,7 +76,7 @@ def _in_words(explanation: Explanation, tier: Passed) -> TierWords:
     worst = worst_delivery(explanation, tier)
     verdict = "streams" if worst is None else str(worst.verdict)
     limit = tier.read_timeout_s
-    cuts = f"cuts the stream after {duration(limit)} of silence" if limit else ""
+    cuts = f"closes the stream after {duration(limit)} of silence" if limit else ""
     if isinstance(tier, PassedPlace):
         held = "" if worst is None else _held_here(worst, tier.handler.family, "")
         known = tier.nginx.knows_version
@@ -95,7 +95,8 @@ def _in_words(explanation: Explanation, tier: Passed) -> TierWords:
 
 def _tier_lines(words: TierWords, width: int) -> Iterator[str]:
     where = f" ({words.where})" if words.where else ""
-    said = f": {words.said}" if words.said else ""
+    colon = ": " if words.verdict == "stalls" else "; "
+    said = f"{colon}{words.said}" if words.said else ""
     text = printable(f"{words.name}{where}: {words.verdict}{said}")
     lines = wrapped(text, width, "    ", "      ")
     yield from _VERDICT.sub(_coloured, "\n".join(lines)).split("\n")
@@ -181,7 +182,7 @@ def _lines(
     yield from _settings(explainer, explanation, width)
     yield ""
     if len(explanation.tiers) > 1:
-        yield "  tiers from the app to the client, each in the worst usual case:"
+        yield "  proxies from the app to the client, each in the worst usual case:"
         for words in tier_words(explanation):
             yield from _tier_lines(words, width)
         yield ""

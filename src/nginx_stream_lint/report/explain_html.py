@@ -1,4 +1,4 @@
-"""Explanations of URLs as an HTML page that loads nothing: each stream's way, tier by tier."""
+"""Explanations of URLs as an HTML page that loads nothing: the path of each stream by tiers."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 48rem; background: 
   color: var(--text); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif }
 h1 { font-size: 1.5rem; margin: 0 0 .25rem } h2 { font-size: 1.1rem; margin: 2.5rem 0 .75rem }
 h2, p, li { overflow-wrap: anywhere } p { margin: .25rem 0 } .faint { color: var(--faint) }
-.way { list-style: none; padding: 0; margin: 1rem 0 }
-.way li { border: 1.5px solid var(--line); border-radius: 8px; background: var(--box);
+.path { list-style: none; padding: 0; margin: 1rem 0 }
+.path li { border: 1.5px solid var(--line); border-radius: 8px; background: var(--box);
   padding: .6rem .9rem; margin: 0 }
-.way li + li { margin-top: 1.4rem; position: relative }
-.way li + li::before { content: "\\2193"; position: absolute; top: -1.45rem; left: 50% }
-.way .stalls, .way .no-stream { border-color: var(--bad) }
-.way .streams { border-color: var(--good) }
+.path li + li { margin-top: 1.4rem; position: relative }
+.path li + li::before { content: "\\2193"; position: absolute; top: -1.45rem; left: 50% }
+.path .stalls, .path .no-stream { border-color: var(--bad) }
+.path .streams { border-color: var(--good) }
 .chip { border-radius: 1rem; padding: 0 .6rem; font-size: .85rem; font-weight: 600 }
 .chip.streams { color: var(--good); background: var(--good-page) }
 .chip.stalls, .chip.replays, .chip.no-stream { color: var(--bad); background: var(--bad-page) }
@@ -58,11 +58,11 @@ def explain_html(
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>nginx-stream-lint: the way of a stream</title>
+<title>nginx-stream-lint: the path of a stream</title>
 <style>{_STYLE}</style>
 </head>
 <body>
-<h1>The way of a stream</h1>
+<h1>The path of a stream</h1>
 <p class="faint">nginx-stream-lint {__version__}: each proxy from the app to the client, and whether
 it holds the stream</p>
 {body}
@@ -79,7 +79,7 @@ def _section(
     if explanation.route.handler is None:
         yield f"<p>{in_html(response_words(explanation))}</p>\n</section>"
         return
-    yield '<ol class="way">'
+    yield '<ol class="path">'
     app = explanation.app
     target = explanation.places[0].handler.target
     of = f", {in_html(app)}" if app is not None else ""

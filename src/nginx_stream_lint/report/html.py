@@ -40,22 +40,22 @@ class _Card(Struct):
     because: str
     nginx: str = ""
     app: str | None = None
-    way: StreamPath | None = None
+    path: StreamPath | None = None
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def svg(self) -> str:
-        return "" if self.way is None else stream_svg(self.way)
+        return "" if self.path is None else stream_svg(self.path)
 
     @property
     def arrivals(self) -> list[tuple[str, str, str]]:
         """For each client: its name, the verdict, and a description."""
-        if self.way is None:
+        if self.path is None:
             return []
-        return [(CLIENTS[one.client], one.verdict, outcome(one)) for one in self.way.arrivals]
+        return [(CLIENTS[one.client], one.verdict, outcome(one)) for one in self.path.arrivals]
 
     @property
-    def told(self) -> list[tuple[Finding, str]]:
+    def shown_findings(self) -> list[tuple[Finding, str]]:
         """The findings with their source lines; lines are not repeated."""
         lines = [_excerpt(finding) for finding in self.findings]
         return [
@@ -74,7 +74,7 @@ class _Card(Struct):
         ]
 
     @property
-    def by_hand(self) -> list[Finding]:
+    def manual_fixes(self) -> list[Finding]:
         return [one for one in self.findings if one.fix is not None and not one.fix.edits]
 
 
@@ -82,7 +82,7 @@ def html(run: Run) -> str:
     """Render the run as one HTML page that loads nothing."""
     report = run.report
     cards = _cards(run)
-    streams = [card for card in cards if card.way is not None]
+    streams = [card for card in cards if card.path is not None]
     names = [_name(path, run) for path in report.inputs]
     more = f"{len(names) - _MOST_NAMES} more"
     text = _page().render(
@@ -96,8 +96,8 @@ def html(run: Run) -> str:
         problems=[str(problem) for problem in report.problems],
         closing=closing_lines(report),
         streams=streams,
-        through=sum(card.way is not None and card.way.gets_through for card in streams),
-        others=[card for card in cards if card.way is None],
+        through=sum(card.path is not None and card.path.gets_through for card in streams),
+        others=[card for card in cards if card.path is None],
     )
     return text.encode("utf-8", "replace").decode("utf-8")
 
@@ -126,7 +126,7 @@ def _versions(run: Run, cards: Sequence[_Card]) -> str | None:
     """The nginx versions that the page is about; None if they are unknown."""
     if run.nginx_version is not None:
         return f"nginx {'.'.join(map(str, run.nginx_version))}"
-    shown = [card.way.served.nginx for card in cards if card.way is not None]
+    shown = [card.path.proxied.nginx for card in cards if card.path is not None]
     deployed = [one for one in (*shown, *run.report.deployed) if one is not None and one.versions]
     words = list(dict.fromkeys(map(version_words, deployed)))
     more = f"{len(words) - _MOST_NAMES} more"
@@ -136,18 +136,18 @@ def _versions(run: Run, cards: Sequence[_Card]) -> str | None:
 def _cards(run: Run) -> list[_Card]:
     """The cards: each stream with its findings, then findings without a stream."""
     cards: dict[tuple[str, int], _Card] = {}
-    for way in stream_paths(run.report, run.nginx_version, run.policy):
-        nginx = way.served.nginx
-        directive = way.served.level.directive or way.served.handler.directive
-        names = way.served.server.rows.get("server_name", [])
+    for path in stream_paths(run.report, run.nginx_version, run.policy):
+        nginx = path.proxied.nginx
+        directive = path.proxied.level.directive or path.proxied.handler.directive
+        names = path.proxied.server.rows.get("server_name", [])
         cards[directive.source.name, directive.start] = _Card(
-            way.served.level.label,
+            path.proxied.level.label,
             f"{run.path(directive.source)}:{directive.line}",
             tuple(dict.fromkeys(islice((arg for row in names for arg in row.args), MOST_SERVERS))),
-            way.stream.words,
+            path.stream.words,
             "" if nginx is None else deployed_words(nginx),
-            deployed_app(way.served.level, way.served.handler, nginx),
-            way,
+            deployed_app(path.proxied.level, path.proxied.handler, nginx),
+            path,
         )
     for finding in run.report.findings:
         place = finding.location.place
@@ -157,7 +157,7 @@ def _cards(run: Run) -> list[_Card]:
                 finding.location.label,
                 f"{run.path(place.source)}:{place.line}",
                 finding.location.servers,
-                finding.thought,
+                finding.stream_words,
                 "" if finding.instance is None else f"In {finding.instance}",
             )
         cards[key].findings.append(finding)

@@ -49,13 +49,13 @@ def _cases(run: Run) -> Iterator[tuple[str, Element]]:
         else:
             SubElement(case, "system-out").text = _details(finding, run)
         yield file, case
-    for served in report.served:
-        directive = served.level.directive
+    for proxied in report.proxied:
+        directive = proxied.level.directive
         if directive is None or (directive.source.name, directive.start) in told:
             continue
         told.add((directive.source.name, directive.start))
         file = run.path(directive.source)
-        yield file, _case(file, served.level.label)
+        yield file, _case(file, proxied.level.label)
 
 
 def _case(file: str, name: str) -> Element:
@@ -75,7 +75,7 @@ def _details(finding: Finding, run: Run) -> str:
     lines = [
         f"{run.path(place.source)}:{place.line}:{place.column}: {finding.severity}",
         finding.message,
-        *([finding.thought] if finding.thought else []),
+        *([finding.stream_words] if finding.stream_words else []),
         *(
             f"{run.path(related.place.source)}:{related.place.line}: {related.message}"
             for related in finding.related

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nginx_stream_lint.report.blocks import (
     Block,
@@ -17,7 +17,7 @@ from nginx_stream_lint.report.blocks import (
 )
 from nginx_stream_lint.report.wrapping import WIDTH
 from nginx_stream_lint.rules.filters import listed
-from nginx_stream_lint.rules.measured import EVIDENCE, TIMED, Measurements
+from nginx_stream_lint.rules.measured import EVIDENCE, TIMED, Measured, Measurements
 from nginx_stream_lint.rules.rule import Example, Rule
 from nginx_stream_lint.streams.stream import KINDS
 
@@ -26,6 +26,12 @@ _APPLICABILITY = {
     "safe": "Apply it with `--fix`.",
     "unsafe": "Apply it with `--fix --unsafe-fixes`; it may also change other behaviour.",
     "manual": "Apply it manually; `--fix` does not do it.",
+}
+# What the rules of a group apply to, by the group; rules of other groups apply to streams.
+_SUBJECTS = {
+    "comments": "ignore comments",
+    "blocks": "locations that proxy requests",
+    "declarations": "declared streams",
 }
 
 
@@ -75,8 +81,9 @@ def _full(rule: Rule, measured: Measurements) -> Iterator[Block]:
     severities = listed([f"`{severity}`" for severity, _ in rule.severity], "or")
     kinds = listed([f"`{kind}`" for kind in rule.kinds])
     word = "kind" if len(rule.kinds) == 1 else "kinds"
-    about = "of every kind" if set(rule.kinds) == set(KINDS) else f"of the {word} {kinds}"
-    yield Paragraph(f"Severity: {severities}. Applies to streams {about}.")
+    streams = "of every kind" if set(rule.kinds) == set(KINDS) else f"of the {word} {kinds}"
+    about = _SUBJECTS.get(rule.about, f"streams {streams}")
+    yield Paragraph(f"Severity: {severities}. Applies to {about}.")
     yield Heading("Why")
     yield Paragraph(rule.why)
     bad = [example for example in rule.examples if example.bad]
@@ -150,10 +157,29 @@ def _evidence(rule: Rule, measured: Measurements) -> Iterator[Block]:
         results = [result for one in rows for result in one.nginx.values()]
         shows_tokens = any("token" in result for result in results)
         method = [measured.tokens] if shows_tokens else []
+        if working := _working_examples(rows):
+            method.append(
+                f"The bad {'example' if len(working) == 1 else 'examples'} {listed(working)}"
+                f" {'streams' if len(working) == 1 else 'stream'}; the rule warns because a common"
+                " change would make the stream stall, or because a setting has no effect."
+            )
         if TIMED & kinds.keys():
             method.append(measured.timeouts)
         if method:
             yield Paragraph(" ".join(method))
+
+
+def _working_examples(rows: Sequence[Measured]) -> list[str]:
+    """The numbers of bad examples that stream for every measured client."""
+    results: dict[int, list[str]] = {}
+    for row in rows:
+        if row.text == "bad":
+            results.setdefault(row.example, []).extend(row.nginx.values())
+    return [
+        str(number)
+        for number, found in results.items()
+        if all(one.startswith("streams:") for one in found)
+    ]
 
 
 def _references(rule: Rule, level: int) -> Iterator[Block]:

@@ -59,7 +59,7 @@ class Arrival(Struct, frozen=True):
 class StreamPath(Struct, frozen=True):
     """The path of the most certain stream of a proxied location."""
 
-    served: ProxiedLocation
+    proxied: ProxiedLocation
     stream: Stream
     stages: tuple[HoldStage, ...]
     arrivals: tuple[Arrival, ...]
@@ -79,18 +79,18 @@ def stream_paths(
     """
     version_of = cache((policy or Policy()).nginx_version)
     found: dict[tuple[str, int], StreamPath] = {}
-    for served in report.served:
-        directive = served.level.directive or served.handler.directive
-        if served.is_stream and served.shadowed_by is None:
+    for proxied in report.proxied:
+        directive = proxied.level.directive or proxied.handler.directive
+        if proxied.is_stream and proxied.shadowed_by is None:
             name = directive.source.name
             key = (name, directive.start)
             if key in found and not found[key].gets_through:
                 continue
             known = version_of(name, version)
-            if known is None and served.nginx is not None:
+            if known is None and proxied.nginx is not None:
                 # Of a floating tag, the older release is shown, as by the findings.
-                known = next(iter(served.nginx.versions), None)
-            way = _way(served, known)
+                known = next(iter(proxied.nginx.versions), None)
+            way = _way(proxied, known)
             if key not in found or not way.gets_through:
                 found[key] = way
     return list(found.values())

@@ -42,7 +42,7 @@ def stream_svg(path: StreamPath) -> str:
     clients_top = nginx_bottom + _GAP + 6
     height = clients_top + 84
     parts = [
-        f'<svg class="way" viewBox="0 0 {_WIDTH} {height}" role="img"'
+        f'<svg class="stream" viewBox="0 0 {_WIDTH} {height}" role="img"'
         f" aria-label={quoteattr(stream_in_words(path))}>",
         f'<rect class="box" x="{_LEFT}" y="4" width="{_RIGHT - _LEFT}" height="{_BOX}" rx="6"/>',
         _text(8, 31, "the app", "name"),
@@ -65,7 +65,7 @@ def stream_svg(path: StreamPath) -> str:
 def stream_in_words(path: StreamPath) -> str:
     """Describe the picture in words."""
     clients = [f"{CLIENT_ADJECTIVES[one.client]} clients: {outcome(one)}" for one in path.arrivals]
-    return printable(f"{path.served.level.label}, from {_target(path)}. {'. '.join(clients)}.")
+    return printable(f"{path.proxied.level.label}, from {_target(path)}. {'. '.join(clients)}.")
 
 
 def outcome(arrival: Arrival) -> str:
@@ -83,7 +83,7 @@ def outcome(arrival: Arrival) -> str:
 
 
 def _target(path: StreamPath) -> str:
-    return path.served.handler.target
+    return path.proxied.handler.target
 
 
 def _nothing(path: StreamPath) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ def _x(number: int, path: StreamPath) -> float:
 
 
 def _stage(stage: HoldStage, path: StreamPath, top: float) -> Iterator[str]:
-    name = _STAGES[stage.hold].format(family=path.served.handler.family)
+    name = _STAGES[stage.hold].format(family=path.proxied.handler.family)
     held = "recorded" if stage.hold == "cache" else amount(stage.held_bytes)
     y = top + 6
     yield (
@@ -114,7 +114,7 @@ def _stage(stage: HoldStage, path: StreamPath, top: float) -> Iterator[str]:
 def _lane(
     arrival: Arrival, path: StreamPath, x: float, inside: float, clients_top: float
 ) -> Iterator[str]:
-    """Draw a client's line, with a dam at each hold and dashed below it."""
+    """Draw a client's line: a bar at each hold, and the line dashed below the bar."""
     dams = [
         inside + number * _ROW + _ROW / 2
         for number, stage in enumerate(path.stages)
@@ -132,7 +132,7 @@ def _lane(
     if dams:
         yield f'<line class="held" x1="{x:g}" y1="{middle:g}" x2="{x:g}" y2="{end:g}"/>'
     for y in dams:
-        yield f'<rect class="dam" x="{x - 20:g}" y="{y - 5:g}" width="40" height="10" rx="2"/>'
+        yield f'<rect class="bar" x="{x - 20:g}" y="{y - 5:g}" width="40" height="10" rx="2"/>'
     for y in doubts:
         yield f'<rect class="doubt" x="{x - 20:g}" y="{y - 5:g}" width="40" height="10" rx="2"/>'
     tone = "good" if good else "bad"

@@ -40,7 +40,7 @@ def _locations(report: Result, width: int) -> list[str]:
         groups.setdefault((place.source.name, place.start), []).append(finding)
     lines: list[str] = []
     for findings in groups.values():
-        location, thought = findings[0].location, findings[0].thought
+        location, stream_words = findings[0].location, findings[0].stream_words
         place = location.place
         where = f"{place.source.name}:{place.line}: {location.label}"
         head = click.style(printable(where), bold=True)
@@ -52,8 +52,8 @@ def _locations(report: Result, width: int) -> list[str]:
         if instance is not None and len(instances) == 1:
             head += f" in {printable(instance)}"
         lines.append(head)
-        if thought:
-            lines += wrapped(printable(thought), width, "  ", _INDENT)
+        if stream_words:
+            lines += wrapped(printable(stream_words), width, "  ", _INDENT)
         shown: list[tuple[Place, ...]] = []
         for finding in findings:
             lines += _finding(finding, shown, width, len(instances) > 1)

@@ -33,10 +33,12 @@ _MOST_REMEDIES = 4
 # Text
 
 
-def trace_text(diagnosis: Diagnosis, blame: TraceFindings | None = None, width: int = WIDTH) -> str:
+def trace_text(
+    diagnosis: Diagnosis, layer_findings: TraceFindings | None = None, width: int = WIDTH
+) -> str:
     """Render the report with ANSI colours in lines of `width` columns.
 
-    `blame` has the findings in the layer's configuration.
+    `layer_findings` has the findings in the layer's configuration.
     """
     lines: list[str] = []
     for layer in diagnosis.result.layers:
@@ -57,8 +59,8 @@ def trace_text(diagnosis: Diagnosis, blame: TraceFindings | None = None, width: 
         sentences = _wrapped(sentence, "", width)
         lines += [click.style(line, fg=colour, bold=True) for line in sentences]
     lines += _remedies(diagnosis, width)
-    if blame is not None:
-        lines += _blame(blame, diagnosis.hide, width)
+    if layer_findings is not None:
+        lines += _blame(layer_findings, diagnosis.hide, width)
     return "\n".join(lines) + "\n"
 
 
@@ -113,23 +115,23 @@ def _remedies(diagnosis: Diagnosis, width: int) -> Iterator[str]:
         yield f"  and {left} more; see --format json"
 
 
-def _blame(blame: TraceFindings, hide: Hide, width: int) -> Iterator[str]:
+def _blame(layer_findings: TraceFindings, hide: Hide, width: int) -> Iterator[str]:
     yield ""
-    if not blame.place:
+    if not layer_findings.place:
         yield "No server in the configuration handles this URL."
         return
-    where = "this repository" if blame.is_found else "the configuration"
-    yield f"In {where}, this URL is handled by {hide(blame.place)}"
-    if not blame.findings:
+    where = "this repository" if layer_findings.is_found else "the configuration"
+    yield f"In {where}, this URL is handled by {hide(layer_findings.place)}"
+    if not layer_findings.findings:
         yield from _wrapped(
             "No finding explains the trace. Perhaps nginx runs another configuration, or there is"
             " another layer in between.",
             "  ",
             width,
         )
-    elif not blame.explains:
+    elif not layer_findings.explains:
         yield "  None of its findings explains the trace:"
-    for finding in blame.findings:
+    for finding in layer_findings.findings:
         place = finding.place
         where = f"{place.source.name}:{place.line}:{place.column}"
         yield f"  {finding.severity} {finding.rule} at {where}"
@@ -275,7 +277,7 @@ class TraceDocument(Struct):
     configuration: TraceConfiguration | None
 
 
-def trace_json(diagnosis: Diagnosis, blame: TraceFindings | None = None) -> str:
+def trace_json(diagnosis: Diagnosis, layer_findings: TraceFindings | None = None) -> str:
     """Render one document: the layers with the result of each client, and the verdict."""
     named = diagnosis.named
     document = TraceDocument(
@@ -319,7 +321,9 @@ def trace_json(diagnosis: Diagnosis, blame: TraceFindings | None = None) -> str:
                 for product, timeout in diagnosis.timeouts
             ],
         ),
-        configuration=None if blame is None else _configuration(blame, diagnosis.hide),
+        configuration=None
+        if layer_findings is None
+        else _configuration(layer_findings, diagnosis.hide),
     )
     return json_text(document)
 
@@ -374,12 +378,12 @@ def _client(judgement: Judgement) -> TraceClient:
     )
 
 
-def _configuration(blame: TraceFindings, hide: Hide) -> TraceConfiguration:
+def _configuration(layer_findings: TraceFindings, hide: Hide) -> TraceConfiguration:
     return TraceConfiguration(
-        location=hide(blame.place) or None,
-        explains=blame.explains,
-        findings=[_finding(one, hide) for one in blame.findings],
-        errors=[hide(str(one)) for one in blame.problems],
+        location=hide(layer_findings.place) or None,
+        explains=layer_findings.explains,
+        findings=[_finding(one, hide) for one in layer_findings.findings],
+        errors=[hide(str(one)) for one in layer_findings.problems],
     )
 
 

@@ -52,7 +52,7 @@ def _no_stream(judgement: Judgement) -> str:
     words = f': "{recording.said}"' if recording.said else ""
     kind = recording.headers.get("content-type", "no type").partition(";")[0]
     kind = "another type" if kind == NOT_SHOWN else kind
-    if recording.is_answer:
+    if recording.is_success:
         return printable(
             f"not a stream: {kind} in one piece; check the path, and that the request asks for a"
             f" stream{words}"
@@ -91,7 +91,7 @@ def _bursts(judgement: Judgement) -> str:
 def _cut(judgement: Judgement) -> str:
     if judgement.silence_s is not None:
         status = (
-            "" if judgement.recording.is_answer else f" with status {judgement.recording.status}"
+            "" if judgement.recording.is_success else f" with status {judgement.recording.status}"
         )
         return f"cut after {seconds(judgement.silence_s)} of silence{status}"
     return "truncated"
@@ -104,8 +104,8 @@ def verdict(diagnosis: Diagnosis) -> list[str]:
     """Describe the verdict; each entry has one or two sentences."""
     named = diagnosis.named
     if named is None:
-        return [_without_culprit(diagnosis)]
-    lines = [_culprit(diagnosis, named)]
+        return [_without_failing_layer(diagnosis)]
+    lines = [_failing_layer(diagnosis, named)]
     if _disobeys(diagnosis, named):
         lines.append(
             "The previous layer sends X-Accel-Buffering: no, but this layer ignores it (if it is"
@@ -135,7 +135,7 @@ def _disobeys(diagnosis: Diagnosis, named: Judgement) -> bool:
     )
 
 
-def _without_culprit(diagnosis: Diagnosis) -> str:
+def _without_failing_layer(diagnosis: Diagnosis) -> str:
     count = len(diagnosis.result.layers)
     if diagnosis.streams:
         through = f"all {count} layers" if count > 1 else "this layer"
@@ -163,7 +163,7 @@ def _without_culprit(diagnosis: Diagnosis) -> str:
     )
 
 
-def _culprit(diagnosis: Diagnosis, named: Judgement) -> str:
+def _failing_layer(diagnosis: Diagnosis, named: Judgement) -> str:
     url = diagnosis.layer(named.layer).shown
     same = [one for one in diagnosis.judgements if one.layer == named.layer]
     bad = [named, *(one for one in same if one.verdict == named.verdict and one is not named)]

@@ -130,18 +130,18 @@ class Finding(Struct, frozen=True):
 
     @property
     def identity(self) -> Identity:
-        """What tells findings of a run apart; the same snippet may be in two configurations."""
+        """Distinguishes the findings of a run; the same snippet may be in two configurations."""
         return self.rule, self.place.source.name, self.place.start, self.message
 
     @property
-    def thought(self) -> str:
+    def stream_words(self) -> str:
         """Confidence and kind of the stream, in words; empty if there is no stream."""
         if self.stream is None:
             return ""
         return self.stream.words
 
 
-Fate = Literal["streams", "stalls", "replays"]
+StreamOutcome = Literal["streams", "stalls", "replays"]
 
 
 class Unchecked(Struct, frozen=True):
@@ -152,7 +152,7 @@ class Unchecked(Struct, frozen=True):
     """
 
     location: LocationInfo
-    verdict: Fate
+    verdict: StreamOutcome
     stream: Stream
 
     @property

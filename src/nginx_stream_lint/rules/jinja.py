@@ -11,7 +11,7 @@ from importlib.util import find_spec, module_from_spec
 
 
 def prepare() -> None:
-    """Let the package `jinja2` import its parts on demand, if nobody has imported it yet.
+    """Let the package `jinja2` import its parts on demand, if it was not imported before.
 
     `from jinja2.sandbox import …` then imports that module and what it needs. The first use of a
     name of the package itself, by anyone in this process, imports all of it as usual.

@@ -20,11 +20,11 @@ from nginx_stream_lint.rules.facts.delivery import usual_deliveries
 from nginx_stream_lint.rules.finding import (
     MOST_SERVERS,
     SEVERITIES,
-    Fate,
     Finding,
     LocationInfo,
     Place,
     Related,
+    StreamOutcome,
     Unchecked,
     in_order,
 )
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from nginx_stream_lint.rules.templates import Origin
     from nginx_stream_lint.rules.verdict import Doubt, Pointer, Verdict
 
-_FROM_WORST: tuple[Fate, ...] = ("replays", "stalls")
+_FROM_WORST: tuple[StreamOutcome, ...] = ("replays", "stalls")
 
 
 class FindingWithContext(Struct, frozen=True):
@@ -44,7 +44,7 @@ class FindingWithContext(Struct, frozen=True):
 
     finding: Finding
     verdict: Verdict
-    served: ProxiedLocation
+    proxied: ProxiedLocation
     running: tuple[Deployed, ...] = ()
 
 
@@ -60,22 +60,24 @@ def judge(locations: Iterable[ProxiedLocation], cache: VerdictCache) -> list[Fin
     by_level: dict[Level, list[Verdict]] = {}
     servers: dict[Level, tuple[str, ...]] = {}
     judged: list[FindingWithContext] = []
-    for served in locations:
-        if not served.is_stream:
+    for proxied in locations:
+        if not proxied.is_stream:
             continue
-        said = cache.verdicts(served)
-        level = served.level
+        said = cache.verdicts(proxied)
+        level = proxied.level
         by_level[level] = said
         if level.own_handler is None and level.parent in by_level:
             repeated = {one.rule.name for one in by_level[level.parent]}
             said = [one for one in said if one.rule.name not in repeated]
         if not said:
             continue
-        names = servers.get(served.server)
+        names = servers.get(proxied.server)
         if names is None:
-            names = servers[served.server] = server_names(served.server)
+            names = servers[proxied.server] = server_names(proxied.server)
         location = location_info(level, names)
-        judged += (FindingWithContext(_finding(one, served, location), one, served) for one in said)
+        judged += (
+            FindingWithContext(_finding(one, proxied, location), one, proxied) for one in said
+        )
     return _merged(judged)
 
 
@@ -86,20 +88,20 @@ def unchecked(locations: Iterable[ProxiedLocation], version: Version | None) -> 
     """
     places: dict[tuple[int, int], Unchecked] = {}
     fates = LocationCache(
-        lambda served: _fate(served, version), version, reads_of_declared(["stalled_clients"])
+        lambda proxied: _outcome(proxied, version), version, reads_of_declared(["stalled_clients"])
     )
-    for served in locations:
-        if served.is_stream or served.shadowed_by is not None:
+    for proxied in locations:
+        if proxied.is_stream or proxied.shadowed_by is not None:
             continue
-        location = location_info(served.level, ())
+        location = location_info(proxied.level, ())
         spot = id(location.place.source), location.place.start
         known = places.get(spot)
         if known is None or known.verdict == "streams":
-            places[spot] = Unchecked(location, fates.get(served), served.streams[0])
+            places[spot] = Unchecked(location, fates.get(proxied), proxied.streams[0])
     return list(places.values())
 
 
-def _fate(proxied: ProxiedLocation, version: Version | None) -> Fate:
+def _outcome(proxied: ProxiedLocation, version: Version | None) -> StreamOutcome:
     """The outcome of a stream for the worst of the usual clients."""
     facts = Facts(proxied, proxied.streams[0], version, 0)
     verdicts = {one.worst for one in usual_deliveries(facts)}
@@ -232,4 +234,4 @@ def _worst(group: list[FindingWithContext]) -> FindingWithContext:
     finding = worst.finding
     location = replace(finding.location, servers=tuple(islice(servers, MOST_SERVERS)))
     merged = replace(finding, location=location, related=tuple(related))
-    return FindingWithContext(merged, worst.verdict, worst.served)
+    return FindingWithContext(merged, worst.verdict, worst.proxied)

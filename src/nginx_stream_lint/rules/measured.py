@@ -1,6 +1,6 @@
 """Measurements of the shipped rules' examples on real nginx.
 
-`measured.json` beside the rules is written by tests/conformance/record.py, never by hand.
+`measured.json` beside the rules is written by tests/conformance/record.py, never manually.
 """
 
 from __future__ import annotations

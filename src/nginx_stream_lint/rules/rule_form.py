@@ -51,7 +51,7 @@ class SeverityForm(Struct, forbid_unknown_fields=True):
 
 
 class StepForm(Struct, forbid_unknown_fields=True):
-    """One step of a fix: one of the first six keys says what it does."""
+    """One step of a fix: one of the first six keys is its action."""
 
     set: DirectiveName | UnsetType = UNSET
     reset: DirectiveName | UnsetType = UNSET

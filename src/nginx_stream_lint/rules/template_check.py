@@ -1,4 +1,4 @@
-"""Check the templates of rules on reading: what they may say, and that they can be rendered.
+"""Check templates when rules are read: what they contain, and whether they can be rendered.
 
 A template is text with facts, `if`, and a few filters. It has no loops, no assignments, no
 attributes and no arithmetic. So it terminates, its result is not much longer than the values it
@@ -75,7 +75,7 @@ class _Refused(Exception):
 
 
 def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | None:
-    """Return what is wrong with a template; None if nothing is.
+    """Return the mistake in a template, or None.
 
     `is_directive` returns whether `value` and `origin` accept a name.
     """
@@ -108,7 +108,11 @@ def _compare_names(template: Template) -> None:
     found = template.uses
     parsed = environment().parse(template.text)
     used: dict[str, set[str]] = {name: set() for name in _CALLS}
-    said = {id(one) for output in parsed.find_all(nodes.Output) for one in _said(output.nodes)}
+    said = {
+        id(one)
+        for output in parsed.find_all(nodes.Output)
+        for one in _printed_expressions(output.nodes)
+    }
     compares_origins = False
     for call in parsed.find_all(nodes.Call):
         name = call.node.name  # type: ignore[attr-defined]
@@ -123,11 +127,11 @@ def _compare_names(template: Template) -> None:
         raise _Refused("write names and directives without braces, escapes or comments in them")
 
 
-def _said(expressions: Iterable[Any]) -> Iterable[Any]:
+def _printed_expressions(expressions: Iterable[Any]) -> Iterable[Any]:
     """The expressions that are printed unchanged."""
     for one in expressions:
         if type(one).__name__ == "CondExpr":
-            yield from _said(filter(None, (one.expr1, one.expr2)))
+            yield from _printed_expressions(filter(None, (one.expr1, one.expr2)))
         else:
             yield one
 

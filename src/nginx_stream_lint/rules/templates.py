@@ -80,7 +80,7 @@ def _origin(facts: Facts, name: str) -> str | Origin:
 
 def _words_here(facts: Facts, name: str) -> str:
     """The origin in words at this place, for templates that compare it."""
-    return origin(facts.served.level, facts.resolve(name), facts.version)
+    return origin(facts.proxied.level, facts.resolve(name), facts.version)
 
 
 def plain(rendered: Parts, words: Callable[[str], str] = str) -> str:

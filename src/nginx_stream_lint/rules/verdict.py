@@ -40,13 +40,13 @@ class Pointer(Struct, frozen=True):
     is_blamed: bool
 
 
-class Move(Struct, frozen=True):
+class RenderedStep(Struct, frozen=True):
     """A step of a fix, with its directive and the rendered arguments.
 
-    `key` is the argument that identifies a row of a list.
+    `plan` is the step of the rule; `key` is the argument that identifies a row of a list.
     """
 
-    step: Step
+    plan: Step
     name: str
     value: str
     key: str
@@ -61,7 +61,7 @@ class RenderedFix(Struct, frozen=True):
 
     title: str
     snippet: str
-    moves: tuple[Move, ...]
+    steps: tuple[RenderedStep, ...]
     replaced: frozenset[tuple[str, str]]
     dropped: frozenset[str]
 
@@ -70,7 +70,7 @@ class Verdict(Struct, frozen=True):
     """A rule's verdict on the stream with the index `stream`, for `version`.
 
     `severity` is already reduced if there is doubt. Some parts of `message` are filled in per
-    place. `remedy` is None if there is no fix. `assumes_old_nginx`: the verdict would differ with
+    place. `fix` is None if there is no fix. `assumes_old_nginx`: the verdict would differ with
     newer nginx, and the version is unknown. `assumes_defaults`: it depends on a default because
     outer blocks are absent.
     """
@@ -81,7 +81,7 @@ class Verdict(Struct, frozen=True):
     at_most: Severity
     message: Message
     pointers: tuple[Pointer, ...]
-    remedy: RenderedFix | None
+    fix: RenderedFix | None
     version: Version
     assumes_old_nginx: bool
     assumes_defaults: bool
@@ -108,7 +108,7 @@ def verdict_of(
         at_most="warning" if doubt is not None else "error",
         message=message,
         pointers=tuple(_pointers(rule, facts, read)),
-        remedy=_remedy(rule, facts),
+        fix=_rendered_fix(rule, facts),
         version=facts.version,
         assumes_old_nginx=is_old,
         assumes_defaults=_assumed(rule, facts),
@@ -120,7 +120,7 @@ def refutable_in(rule: Rule, facts: Facts) -> str | None:
 
     `UNKNOWN_UPSTREAM` if the upstream is unknown; None if everything is visible.
     """
-    if not facts.served.handler.target:
+    if not facts.proxied.handler.target:
         return UNKNOWN_UPSTREAM
     doubts: list[str | None] = []
     steps = rule.fix.steps if rule.fix is not None else ()
@@ -171,7 +171,7 @@ def _pointers(rule: Rule, facts: Facts, read: Collection[str]) -> Iterable[Point
 
 def _assumed(rule: Rule, facts: Facts) -> bool:
     """Whether a finding depends on a default because the blocks around a fragment are absent."""
-    around = {level.kind for level in facts.served.level.outward() if level.directive is None}
+    around = {level.kind for level in facts.proxied.level.outward() if level.directive is None}
     name = facts.resolve((rule.at or rule.blames or "").partition(" ")[0])
     if name not in table() or not table()[name].contexts & (around - {"main"}):
         return False
@@ -183,24 +183,26 @@ def says_otherwise(rule: Rule, facts: Facts, others: Facts) -> bool:
     return render(rule.message, others) != render(rule.message, facts)
 
 
-def _remedy(rule: Rule, facts: Facts) -> RenderedFix | None:
+def _rendered_fix(rule: Rule, facts: Facts) -> RenderedFix | None:
     """Render a rule's fix for places with these facts."""
     if rule.fix is None:
         return None
-    moves: list[Move] = []
+    steps: list[RenderedStep] = []
     for step in rule.fix.steps:
         name = facts.resolve(step.directive)
         known = name in table() or step.action == "add_map"
         if known and (step.when is None or step.when.holds(facts) is True):
             value = _plainly(step.args, facts)
             words = value.split(maxsplit=1)
-            moves.append(Move(step, name, value, words[0].strip('"').lower() if words else ""))
-    restores = any(move.step.action == "restore_rows" for move in moves)
+            steps.append(
+                RenderedStep(step, name, value, words[0].strip('"').lower() if words else "")
+            )
+    restores = any(one.plan.action == "restore_rows" for one in steps)
     return RenderedFix(
         title=_plainly(rule.fix.title, facts),
         snippet="\n".join(_plainly(line, facts) for line in rule.fix.snippet),
-        moves=tuple(moves),
-        replaced=frozenset((one.name, one.key) for one in moves if one.step.action == "set_row"),
+        steps=tuple(steps),
+        replaced=frozenset((one.name, one.key) for one in steps if one.plan.action == "set_row"),
         dropped=frozenset(facts.value("dropped_headers")) if restores else frozenset(),
     )
 

@@ -296,10 +296,10 @@ KEYS = (
     Key(
         "tiers",
         ListOf(Converted(Text("the path of a configuration, or a product"), _tier)),
-        "What a request passes, the tier next to the app first: configurations of nginx, and other"
-        " proxies by the name of their product, such as `cloudflare` or `alb`. Each nginx"
-        " passes its requests on to the one before it, except to ports on which only others in the"
-        " list listen.",
+        "The chain of proxies that a request passes, the one next to the app first. An nginx is"
+        " named by its configuration, any other proxy by its product, such as `cloudflare` or"
+        " `alb`. Each nginx passes its requests to the one before it in the list. If a target's"
+        " port belongs to another nginx nearer to the app, the request goes to that one.",
         ["app/nginx.conf", "edge/nginx.conf", "cloudflare"],
         unset="only servers of the same configuration",
         option="--through",
@@ -396,9 +396,9 @@ KEYS = (
         ListOf(Converted(_OVERRIDE, _override)),
         "Different settings for some files; the last override that matches a file wins. `severity`"
         " and `ignore` apply to findings in these files, `nginx_version` and `min_read_timeout` to"
-        " locations in them (but the version of the main file decides which clients a server"
-        " supports). `streams` applies to their servers, and to their locations in servers of"
-        " other files.",
+        " locations in them. (Which clients a server supports depends on the version for the main"
+        " file.) `streams` applies to servers in these files, and to their locations even if the"
+        " server is in another file.",
         [
             {"paths": "legacy/", "severity": {"short-read-timeout": "note"}},
             {"paths": ["edge/*.conf"], "nginx_version": "1.29.7", "streams": ["/events"]},

@@ -187,7 +187,7 @@ class _Scan:
         return path
 
     def _names(self) -> list[tuple[str, int]]:
-        """Read a dotted key: its names with their offsets; stops after the blanks behind it."""
+        """Read a dotted key: its names with their offsets; stops after the blanks that follow."""
         names: list[tuple[str, int]] = []
         while True:
             self._blank()

@@ -30,7 +30,7 @@ class Comments:
     """The comments of a configuration that may be evidence for streams."""
 
     def __init__(self) -> None:
-        self._told: dict[File, list[int] | None] = {}
+        self._evidence_counts: dict[File, list[int] | None] = {}
         self._notes: dict[File, list[str]] = {}
 
     def of(self, level: Level) -> list[str]:
@@ -42,25 +42,25 @@ class Comments:
         if directive is None:
             return []
         file = directive.file
-        if file not in self._told:
-            self._told[file] = _told(file)
-        told = self._told[file]
-        if told is None:
+        if file not in self._evidence_counts:
+            self._evidence_counts[file] = _evidence_counts(file)
+        counts = self._evidence_counts[file]
+        if counts is None:
             return []
         comments = file.comments
         start = directive.start
         at = bisect_left(comments, (start, 0))
         end = bisect_left(comments, (directive.block_end + 1, 0), at)
         text = directive.source.text
-        found = _above(text, comments, at, start) if told[at] else []
-        if told[end] > told[at]:
+        found = _above(text, comments, at, start) if counts[at] else []
+        if counts[end] > counts[at]:
             found += _inside(level, text, comments[at:end])
         author = file.reading.author
         if author is not None:
             if file not in self._notes:
                 first, last = (bisect_left(comments, (offset, 0)) for offset in author.notes)
-                telling = [at for at in range(first, last) if told[at] < told[at + 1]]
-                spans = [comments[at] for at in telling[:_MOST_NOTES]]
+                with_evidence = [at for at in range(first, last) if counts[at] < counts[at + 1]]
+                spans = [comments[at] for at in with_evidence[:_MOST_NOTES]]
                 self._notes[file] = _texts(text, spans)
             found += self._notes[file]
         return found
@@ -72,7 +72,7 @@ def _parts() -> frozenset[str]:
     return frozenset(part for word in evidence_words()["comment"] for part in word.parts)
 
 
-def _told(file: File) -> list[int] | None:
+def _evidence_counts(file: File) -> list[int] | None:
     """For each comment, how many comments before it may be evidence; None if none may."""
     if not file.comments:
         return None
@@ -86,11 +86,11 @@ def _told(file: File) -> list[int] | None:
         parts = frozenset(part for part in parts if part in lower)
         if not parts:
             return None
-    tells = (
+    is_evidence = (
         not text.isascii() or any(part in one for part in parts)
         for text, one in zip(texts, lower.split("\0"), strict=True)
     )
-    return list(accumulate(tells, initial=0))
+    return list(accumulate(is_evidence, initial=0))
 
 
 def _inside(level: Level, text: str, comments: Sequence[tuple[int, int]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Find the streams that comments declare, and the levels that each comment is for."""
+"""Find the streams that comments declare, and the levels that each comment applies to."""
 
 from __future__ import annotations
 

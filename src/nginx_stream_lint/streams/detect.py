@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from nginx_stream_lint.config import SIGN, Configuration, File, Problem
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.nginx.directives import table
-from nginx_stream_lint.nginx.levels import Handler, Level, always_answers
+from nginx_stream_lint.nginx.levels import Handler, Level, always_responds
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, clients
 from nginx_stream_lint.nginx.location_match import find_location as route
 from nginx_stream_lint.nginx.location_match import match_of
@@ -56,7 +56,7 @@ class ProxiedLocation(Struct, eq=False):
     """A level that handles requests, with its `clients` and `streams`, strongest first.
 
     `shadowed_by` is the block that really handles the streams that a location was written for; None
-    if the location does. `asked` is the question that this answers, if there was one.
+    if the location does. `asked` is the declaration that this location was requested for, if any.
     `other_tiers` are the other locations that its streams pass, of this nginx or others, and
     `detected` its streams as they leave the app (None: `streams`). `nginx` is the one of the
     deployment that reads it.
@@ -80,7 +80,7 @@ class ProxiedLocation(Struct, eq=False):
 
 
 # The requested places of each server, with the declarations for each. Each declaration is a
-# separate question, with its own `ProxiedLocation` as answer.
+# judged separately and gets its own `ProxiedLocation`.
 Asked = Mapping[Level, Mapping[Level, Sequence[Declaration]]]
 
 
@@ -117,7 +117,7 @@ def find_proxied(
         for server, its_clients in clients(http, version).items():
             if only is not None and not only(server):
                 continue
-            if always_answers(server):
+            if always_responds(server):
                 continue  # the server responds to every request before it looks up a location
             here = None if asked is None else asked.get(server)
             if asked is not None and here is None:
@@ -413,7 +413,7 @@ def _is_open(stream: Stream, others: Iterable[Stream]) -> bool:
 
 def _handles(level: Level) -> bool:
     """Whether requests end at this level, and differently from the level around it."""
-    if always_answers(level):
+    if always_responds(level):
         return False
     if level.kind == "location":
         return True

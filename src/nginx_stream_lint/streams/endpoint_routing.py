@@ -29,10 +29,10 @@ from nginx_stream_lint.streams.upstreams import Upstreams
 class RoutedEndpoints(Struct):
     """The levels of one server that handle streams.
 
-    `endpoints` come from the catalogue: an endpoint is routed because some location names it, by
-    its path or its upstream, and counts at its destination. `hinted` are streams of apps that
-    something else names: another location, or the surroundings. `shadowed` are locations written
-    for endpoints that all end elsewhere, with one of the destinations.
+    `endpoints` are those of the catalogue that some location names, by its path or its upstream, at
+    the level that handles them. `hinted` are streams of apps that something else names: another
+    location, or the surroundings. `shadowed` are locations written for endpoints that other
+    locations handle, each with one of these.
     """
 
     endpoints: dict[Level, list[Endpoint]] = field(default_factory=dict)
@@ -174,7 +174,7 @@ def _land(
     known: StreamCandidate | None,
     places: Mapping[Level, StreamCandidate],
 ) -> None:
-    """Add the endpoints that a location is for, by its upstream's app or by its path.
+    """Add the endpoints that a location serves, by its upstream's app or by its path.
 
     They are added where they end. `known` is the location's own place among `places`.
     """

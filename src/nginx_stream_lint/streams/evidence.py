@@ -46,9 +46,9 @@ _TIMEOUTS = tuple(f"{family}_read_timeout" for family in (*BUFFERING_FAMILIES, "
 # The directives that are evidence at their level, and those that also are for inner levels.
 _FOR_ALL = frozenset((*_TIMEOUTS, *_HEADERS))
 _LARGE = tuple(f"{family}_request_buffering" for family in BUFFERING_FAMILIES)
-_TELLING_NAMES = frozenset(("upgrade", "connection", "cache-control", "last-event-id"))
-_TELLING_WORDS = frozenset(("x-accel-buffering", "text/event-stream"))
-_TELLING = _FOR_ALL.union(_SWITCHES, _OFF, _LARGE, ("limit_req",))
+_RELEVANT_NAMES = frozenset(("upgrade", "connection", "cache-control", "last-event-id"))
+_RELEVANT_WORDS = frozenset(("x-accel-buffering", "text/event-stream"))
+_RELEVANT = _FOR_ALL.union(_SWITCHES, _OFF, _LARGE, ("limit_req",))
 
 # If this many places include a file, it is a habit: not all of them need its directives.
 _HABIT = 5
@@ -157,7 +157,7 @@ class StreamCandidate(Struct, eq=False):
 
     @property
     def is_general(self) -> bool:
-        """Whether it is for a whole API."""
+        """Whether its path covers a whole API."""
         if not self.path.is_general:
             return False
         return self.level.kind == "location" and self.match.modifier != "@"
@@ -286,7 +286,7 @@ def match_words(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
     """
     seen: set[str] = set()
     for text, saying in texts:
-        for clue in _heard(where, normalized(text)):
+        for clue in _matches(where, normalized(text)):
             if clue.word not in seen:
                 seen.add(clue.word)
                 because = saying.replace("{text}", text).replace("{word}", clue.because)
@@ -296,7 +296,7 @@ def match_words(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
 
 
 @latest_remembered(4096)
-def _heard(where: str, text: str) -> tuple[Clue, ...]:
+def _matches(where: str, text: str) -> tuple[Clue, ...]:
     found = ((word, word.pattern.search(text)) for word in evidence_words()[where])
     return tuple(
         Clue(
@@ -315,8 +315,8 @@ def _heard(where: str, text: str) -> tuple[Clue, ...]:
 def answers_at_once(pattern: str) -> bool:
     """Whether a path has short responses for any app, such as a health check.
 
-    The last word decides: `/sse/health` does, `/health/sse` does not. Of alternatives all must:
-    `^/(api|openapi.json)` does not.
+    The last word decides: true for `/sse/health`, false for `/health/sse`. All alternatives must
+    have short responses: false for `^/(api|openapi.json)`.
     """
     pattern = _CHOICE.sub(lambda choice: f"({_if_all_at_once(choice[1])})", pattern)
     return _last("never", pattern) > _last("path", pattern)
@@ -376,7 +376,7 @@ def _clues(
 
 
 def _quiet_never(place: StreamCandidate) -> tuple[Clue, ...]:
-    """Known silences of the apps behind a location, whatever the evidence is."""
+    """Known silences of the apps behind a location, with any evidence."""
     app = place.behind.app
     heartbeat = None if app is None else _heartbeat(app, "websocket")
     found = (_clue(0, "websocket", "", "", heartbeat),) if heartbeat is not None else ()
@@ -400,7 +400,7 @@ def _below(place: StreamCandidate, directives: Iterable[Clue]) -> tuple[Clue, ..
 
 
 def _is_for_sockets(place: StreamCandidate, endpoints: tuple[Endpoint, ...]) -> bool:
-    """Whether a location is for WebSockets: by its path, or by an app that has nothing else.
+    """Whether a location is for WebSockets: by its path, or by an app that has only WebSockets.
 
     An app that only the upstream's name identifies may have other endpoints than the catalogue.
     """
@@ -571,7 +571,7 @@ def _directive_clues(place: StreamCandidate) -> tuple[Clue, ...]:
         if server is not None:
             outer = _rows(server, _FOR_ALL)
     included = [one.args[0] for one in location.block if one.name == "include" and one.args]
-    own = _rows(location, _TELLING)
+    own = _rows(location, _RELEVANT)
     is_usual = place.sockets_elsewhere or (_passes_upgrade(own, outer) and _has_no_sockets(place))
     return _said_by_directives(
         own,
@@ -602,7 +602,7 @@ def _rows(level: Level, names: frozenset[str]) -> _Rows:
         if name not in names:
             continue
         for at, row in enumerate(rows):
-            tells = name not in _HEADERS or _tells(row.args)
+            tells = name not in _HEADERS or _is_read(row.args)
             is_written = row.file.reading.author is None or row.is_written
             is_habit = row.file.uses >= _HABIT
             # It is left because it keeps the headers of outer levels from being inherited.
@@ -611,10 +611,12 @@ def _rows(level: Level, names: frozenset[str]) -> _Rows:
     return tuple(found.values())
 
 
-def _tells(header: tuple[str, ...]) -> bool:
+def _is_read(header: tuple[str, ...]) -> bool:
     """Whether `_header_clues` reads a header. Most are others, with many different values."""
     lower = [arg.lower() for arg in header]
-    return lower[:1] != [] and (lower[0] in _TELLING_NAMES or not _TELLING_WORDS.isdisjoint(lower))
+    return lower[:1] != [] and (
+        lower[0] in _RELEVANT_NAMES or not _RELEVANT_WORDS.isdisjoint(lower)
+    )
 
 
 def _held_around(location: Level) -> str:

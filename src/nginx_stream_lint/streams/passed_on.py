@@ -1,7 +1,7 @@
 """Streams that one nginx passes to another, or one server to another of the same configuration.
 
-A stream that is known at one tier is one at the tiers in front and behind, too. Each tier is judged
-by what the tier behind it sends.
+A stream of one tier is added to the tiers in front of it and behind it. Each tier is judged by the
+response that the tier behind it sends.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def link_streams(
     returns the next nginx; None: only servers of the same configuration count. Without `spread`, no
     streams are added. The locations are changed.
     """
-    behind = _Behind(find)
+    behind = _NextNginx(find)
     links = [
         (one, each) for one in tiers for each in one.locations if behind.of(one.nginx, each.handler)
     ]
@@ -63,8 +63,8 @@ def link_streams(
         _Links(tiers, links, find, behind).link(spread)
 
 
-class _Behind:
-    """The nginx behind each target, a quick estimate; `find` is as in `link_streams`."""
+class _NextNginx:
+    """Estimates the nginx behind each target quickly; `find` is as in `link_streams`."""
 
     def __init__(self, find: Find | None) -> None:
         self._find = find
@@ -78,7 +78,7 @@ class _Behind:
         return self._known[key]
 
     def _look(self, nginx: TierConfiguration, handler: Handler) -> Iterator[TierConfiguration]:
-        """Those of a target without variables in its host."""
+        """The nginx behind a target that has no variables in its host."""
         http = nginx.http
         if handler.family not in ("proxy", "grpc") or http is None:
             return
@@ -103,7 +103,7 @@ class _Links:
         tiers: Sequence[TierLocations],
         links: Sequence[tuple[TierLocations, ProxiedLocation]],
         find: Find | None,
-        behind: _Behind,
+        behind: _NextNginx,
     ) -> None:
         self._links = links
         self._behind = behind
@@ -139,7 +139,7 @@ class _Links:
         self._mark_plain([way for _, _, way in ways])
 
     def _inward(self, one: TierLocations, location: ProxiedLocation) -> bool:
-        """Add a location's streams to those behind it."""
+        """Add a location's streams to the locations behind it."""
         added = False
         for stream in location.streams if location.is_stream else ():
             for hop in self._way(one, location, stream)[1:2]:
@@ -266,7 +266,7 @@ class _Links:
                 place.streams = tuple(replace(one, is_plain=True) for one in place.streams)
 
     def _name_others(self, way: Sequence[Hop]) -> None:
-        """Note for each location of a way which others it has."""
+        """Note in each location which other locations its streams pass."""
         places = [one for one in map(self._place, way) if one is not None]
         for place in places:
             others = (one.level for one in places if one is not place)
@@ -303,7 +303,7 @@ class _Links:
     def _pass_header_on(
         self, location: ProxiedLocation, stream: Stream, way: Sequence[Hop]
     ) -> None:
-        """Ask the tier that consumes the app's header to pass it on, if the fix belongs there."""
+        """Mark the tier that consumes the app's header, if the fix belongs there."""
         if not any(one.accel_fix == "elsewhere" for one in location.streams):
             return
         for hop in way[1:]:

@@ -9,8 +9,8 @@ from nginx_stream_lint.nginx.listeners import Client
 
 Kind = Literal["sse", "chunked", "websocket", "long-poll", "grpc"]
 KINDS: tuple[Kind, ...] = ("sse", "chunked", "websocket", "long-poll", "grpc")
-# Where a lost `X-Accel-Buffering: no` of the app is to be fixed: the location that consumes it
-# passes it on; the one in front stops buffering; or another tier.
+# The fix if an nginx consumes the app's `X-Accel-Buffering: no`: that location passes the header
+# on, the location in front stops buffering, or another tier needs the fix.
 AccelFix = Literal["pass-on", "stop-buffering", "elsewhere"]
 # From weakest to strongest.
 Confidence = Literal["possible", "likely", "known", "declared"]
@@ -39,9 +39,9 @@ class Stream(Struct, frozen=True, omit_defaults=True):
     may handle others, too. `kind_is_open`: nothing determines the kind; for a declared stream,
     evidence decides. `client_streams`: the client keeps sending during the stream, as in gRPC
     client streaming and bidirectional streams. `is_endless`: it never ends by itself, as with a
-    camera. `accel_fix`: the app sends `X-Accel-Buffering: no`, and an nginx needs it that does not
-    get it, because another one behind it consumes it. `is_plain`: no request accepts compression,
-    because the nginx in front removes Accept-Encoding.
+    camera. `accel_fix`: the app sends `X-Accel-Buffering: no`, but an nginx consumes it, so the
+    nginx in front does not get it. `is_plain`: no request accepts compression, because the nginx in
+    front removes Accept-Encoding.
     """
 
     kind: Kind

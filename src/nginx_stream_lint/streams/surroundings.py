@@ -57,7 +57,7 @@ class Surroundings(Struct):
         file = _file(place.level)
         found = self._clues.get(file)
         if found is None:
-            found = self._clues[file] = self._hear(file)
+            found = self._clues[file] = self._clues_of(file)
         return found.of_api if place.is_general else found.of_all
 
     def apps(self, file: File | None) -> dict[App, str]:
@@ -70,12 +70,12 @@ class Surroundings(Struct):
                 found.setdefault(app, saying)
         return found
 
-    def _hear(self, file: File | None) -> _Clues:
+    def _clues_of(self, file: File | None) -> _Clues:
         texts = self._texts(file)
         comments = [*comments_above(self.server), *opening_comments(self.server)]
         for one in self._files(file):
             if one not in self.openings:
-                self.openings[one] = list(_telling(comments_at_top(one)))
+                self.openings[one] = list(_with_new_words(comments_at_top(one)))
             comments += self.openings[one]
         written = [(comment, 'a comment above says "{word}"') for comment in comments]
         clues = tuple(match_words("around", (*texts, *written)))
@@ -97,7 +97,7 @@ class Surroundings(Struct):
         return dict.fromkeys(one for one in (_file(self.server), file) if one is not None)
 
 
-def _telling(comments: Iterable[str]) -> Iterator[str]:
+def _with_new_words(comments: Iterable[str]) -> Iterator[str]:
     """The comments with a new evidence word; all servers share these comments."""
     seen: set[str] = set()
     for comment in comments:

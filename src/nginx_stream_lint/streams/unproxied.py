@@ -44,7 +44,7 @@ class Unproxied(Struct, frozen=True):
     source: Source
     start: int
     end: int
-    answer: UnproxiedReason
+    reason: UnproxiedReason
 
 
 def unproxied_reasons(
@@ -74,7 +74,7 @@ def unproxied_reasons(
         if _is_unclear(http, absent) or any(_may_pass(end, absent) for end in mine):
             found[one] = []
         elif mine:
-            found[one] = [_answer(end, _unless(one, end, root, http, absent)) for end in mine]
+            found[one] = [_reason(end, _unless(one, end, root, http, absent)) for end in mine]
     return found
 
 
@@ -145,7 +145,7 @@ def may_be_handled_otherwise(level: Level) -> bool:
     return any(re.fullmatch(_OTHERS, name) for outer in level.outward() for name in outer.rows)
 
 
-def _answer(end: Route, unless: Directive | None) -> UnproxiedReason:
+def _reason(end: Route, unless: Directive | None) -> UnproxiedReason:
     level = end.location
     block = level.directive if level is not None and level.kind == "location" else None
     if end.server is None:
@@ -163,13 +163,13 @@ def _answer(end: Route, unless: Directive | None) -> UnproxiedReason:
 
 
 def unproxied_comments(
-    configuration: Configuration, root: Level, served: Sequence[Level]
+    configuration: Configuration, root: Level, proxied: Sequence[Level]
 ) -> Iterator[Unproxied]:
     """The streams that comments declare in locations without any proxied level.
 
-    `served` are the proxied levels. A comment outside of locations applies to all of those inside.
+    `proxied` are the proxied levels. A comment outside of locations applies to all of those inside.
     """
-    passing = {outer for level in served for outer in level.outward()}
+    passing = {outer for level in proxied for outer in level.outward()}
     commented = commented_at(configuration, root)
     absent = _absent_in(root, configuration.missing if commented else ())
     for (source, start, end), levels in commented.items():

@@ -50,7 +50,7 @@ class Upstream(Struct, eq=False):
 
 
 class Upstreams(Struct):
-    """The upstreams of an `http` block, and the values that its maps give to variables.
+    """The upstreams of an `http` block, and the values of variables from its maps.
 
     `comments` are the configuration's. `deployed_app` returns the name of the catalogued app that
     the deployment runs under a host name.

@@ -62,7 +62,7 @@ class _WordClasses(dict[str, str]):
             if found is None:
                 found = self._numbered[name] = self._with_a_number(name)
             return found or token
-        found = self[token] = token if self._tells(token) else _ANY_WORD
+        found = self[token] = token if self._may_be_evidence(token) else _ANY_WORD
         return found
 
     def forget(self) -> None:
@@ -71,7 +71,7 @@ class _WordClasses(dict[str, str]):
         self._numbered.clear()
 
     def _with_a_number(self, name: str) -> str:
-        if not self._tells(name):
+        if not self._may_be_evidence(name):
             return _ANY_WORD
         lower = name.lower()
         known = self._known
@@ -80,7 +80,7 @@ class _WordClasses(dict[str, str]):
             return ""
         return name + _ANY_NUMBER
 
-    def _tells(self, token: str) -> bool:
+    def _may_be_evidence(self, token: str) -> bool:
         """Whether a text that contains this may be evidence."""
         if not (token.isascii() and token.isalnum()):
             return True

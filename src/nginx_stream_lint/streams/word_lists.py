@@ -107,7 +107,7 @@ def spellings(expression: str) -> list[str]:
     """The spellings that a regular expression of words can match.
 
     `~` is any number of letters, `#` any letters and digits. Repeated characters occur once; a
-    non-letter becomes a space. Look-arounds count as a part of the match.
+    non-letter becomes a space. Look-arounds are treated as a part of the match.
     """
     return _spellings(_parser.parse(expression))
 

@@ -70,7 +70,7 @@ class IgnoreComment(Struct, eq=False):
     hits: set[str] = field(default_factory=set)
 
     def is_for(self, rule: str, earlier: Collection[str] = ()) -> bool:
-        """Whether it ignores a rule's findings; the rule may have had `earlier` names."""
+        """Whether it ignores a rule's findings; `earlier` are former names of the rule."""
         return not self.rules or rule in self.rules or not set(earlier).isdisjoint(self.rules)
 
 
@@ -175,7 +175,7 @@ def without_ignored(
         left.append(_sparing(finding, named, rules) if named else finding)
     asked = {id(file.source) for file in checked}
     asked_for = [one for one in ignores if id(one.place.source) in asked]
-    return left + list(_said(asked_for, rules, frozenset(known))), ignored
+    return left + list(_comment_findings(asked_for, rules, frozenset(known))), ignored
 
 
 def _sparing(finding: Finding, parts: Collection[str], rules: Sequence[Rule]) -> Finding:
@@ -396,7 +396,7 @@ def _indented_end(text: str, line: int, line_end: int) -> int:
     return end
 
 
-def _said(
+def _comment_findings(
     ignores: Sequence[IgnoreComment], rules: Sequence[Rule], known: Collection[str]
 ) -> Iterator[Finding]:
     """The findings about comments."""
@@ -404,7 +404,7 @@ def _said(
     names_known = set(known).union(*(rule.renamed_from for rule in rules))
 
     @cache
-    def opinions(mistake: str, names: tuple[str, ...]) -> list[Remark]:
+    def findings_about(mistake: str, names: tuple[str, ...]) -> list[Remark]:
         """The findings about an invalid ignore comment."""
         return list(remarks(rules, {"ignore_mistake": mistake, "ignored_rules": list(names)}))
 
@@ -420,7 +420,7 @@ def _said(
         if unused or (not ignore.rules and not ignore.hits):
             mistakes.append(("unused", unused))
         for mistake, names in mistakes:
-            for remark in opinions(mistake, names):
+            for remark in findings_about(mistake, names):
                 yield _finding(ignore, remark, mistake == "unused", names)
 
 

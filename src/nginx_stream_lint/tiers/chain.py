@@ -28,7 +28,7 @@ Behaviour = NginxTier | ProductBehaviour
 def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
     """The delivery of each tier in a scenario; the first tier is next to the app.
 
-    A product of which it is unknown whether it buffers is assumed to stream.
+    If it is unknown whether a product buffers, it is assumed to stream.
     """
     accepted = _accepted(tiers, scenario)
     via = _via(tiers)
@@ -40,9 +40,9 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
         following = tiers[at + 1] if at + 1 < len(tiers) else None
         client = scenario.client if following is None else _client(following, scenario.client)
         encoding: AcceptEncoding = "gzip" if accepted[at] else "identity"
-        asked = Scenario(client, framing, in_force(accel), encoding)
+        scenario_here = Scenario(client, framing, in_force(accel), encoding)
         if isinstance(one, ProductBehaviour):
-            found.append(_of_product(one, asked))
+            found.append(_of_product(one, scenario_here))
             compresses = one.compresses == "yes" and "gzip" in accepted[at] and not is_compressed
             loses_length = compresses
         else:
@@ -58,9 +58,11 @@ def deliver(tiers: Sequence[Behaviour], scenario: Scenario) -> list[Delivery]:
             permits = (permits - one.drops_caching) | one.permits_caching
             refused = following is not None and _refuses(one, following)
             found.append(
-                Delivery(asked, "no-stream", repeat="no-stream") if refused else path.deliver(asked)
+                Delivery(scenario_here, "no-stream", repeat="no-stream")
+                if refused
+                else path.deliver(scenario_here)
             )
-            compresses = path.compression(asked) is not None
+            compresses = path.compression(scenario_here) is not None
             loses_length = compresses or path.replaces
         is_compressed |= compresses
         if following is not None:
@@ -82,8 +84,8 @@ def _path(
     is_compressed: bool,
     has_via: bool,
 ) -> DeliveryPath:
-    """What one nginx does to a response, given what it gets and the tier that asks for it."""
-    too_old = following is not None and _asks_old(following) and not tier.compresses_old
+    """The delivery path of one nginx for the response that it gets, to the `following` tier."""
+    too_old = following is not None and _uses_http10(following) and not tier.compresses_http10
     refused = is_compressed or too_old or (has_via and not tier.compresses_proxied)
     return replace(
         tier.path,
@@ -94,14 +96,16 @@ def _path(
     )
 
 
-def _of_product(product: ProductBehaviour, asked: Scenario) -> Delivery:
+def _of_product(product: ProductBehaviour, scenario_here: Scenario) -> Delivery:
     if product.buffers != "yes":
-        return Delivery(asked, "streams")
-    return Delivery(asked, "stalls", "upstream-buffer", None, None, "upstream-buffer", "stalls")
+        return Delivery(scenario_here, "streams")
+    return Delivery(
+        scenario_here, "stalls", "upstream-buffer", None, None, "upstream-buffer", "stalls"
+    )
 
 
 def _client(tier: Behaviour, client: Client) -> Client:
-    """The kind of client that a tier is for the one behind it.
+    """The kind of client that a tier is for the tier behind it.
 
     If it is unknown whether a product uses TLS, it is assumed to connect as the `client` does.
     """
@@ -112,13 +116,13 @@ def _client(tier: Behaviour, client: Client) -> Client:
     return "h2" if tier.http_version == "2" else "h1-tls" if tier.over_tls else "h1"
 
 
-def _asks_old(tier: Behaviour) -> bool:
-    """Whether a tier uses HTTP/1.0 to the one behind it."""
-    return tier.asks_old if isinstance(tier, NginxTier) else tier.http_version == "1.0"
+def _uses_http10(tier: Behaviour) -> bool:
+    """Whether a tier uses HTTP/1.0 to the tier behind it."""
+    return tier.uses_http10 if isinstance(tier, NginxTier) else tier.http_version == "1.0"
 
 
 def _accel(tier: Behaviour, got: str) -> str:
-    """The X-Accel-Buffering headers that the next tier gets; products do not know them."""
+    """The X-Accel-Buffering headers that the next tier gets; products forward them unchanged."""
     return tier.sent.accel[got] if isinstance(tier, NginxTier) else got
 
 
@@ -149,4 +153,4 @@ def _framing(tier: Behaviour, following: Behaviour, framing: Framing) -> Framing
     if framing == "length" or (isinstance(following, NginxTier) and following.client == "h2"):
         return framing
     chunks = tier.sent.chunks if isinstance(tier, NginxTier) else True
-    return "chunked" if chunks and not _asks_old(following) else "close"
+    return "chunked" if chunks and not _uses_http10(following) else "close"

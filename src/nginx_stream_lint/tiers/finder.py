@@ -31,13 +31,13 @@ class TierFinder:
     def find(
         self, front: TierConfiguration, target: PassTarget, peer: PassTarget
     ) -> Reached | None:
-        """The nginx that a connection from one reaches; see `hops.Find`."""
+        """The nginx that a connection from another one reaches; see `hops.Find`."""
         return self._in_chain(front, peer) or self._in_deployment(front, target, peer)
 
     def _in_chain(self, front: TierConfiguration, peer: PassTarget) -> Reached | None:
-        """The nearest nginx behind one that listens on the port of an address.
+        """The nearest nginx behind another one that listens on the port of an address.
 
-        If there is none, it is the next one, because ports may be mapped.
+        If none does, the next one, because ports may be mapped.
         """
         at = next((n for n, one in enumerate(self._chain) if one is front), 0)
         for one in reversed(self._chain[:at]):
@@ -67,7 +67,7 @@ class TierFinder:
 
 
 def _only_socket(nginx: TierConfiguration, peer: PassTarget) -> ListenSocket | None:
-    """The socket that takes connections with or without TLS; None if there are several ports."""
+    """The socket that accepts connections with or without TLS; None if there are several ports."""
     if nginx.http is None:
         return None
     tls = peer.scheme in ("https", "grpcs")

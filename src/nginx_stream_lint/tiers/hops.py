@@ -1,4 +1,4 @@
-"""The way of a request from one nginx to the next, which has a configuration of its own."""
+"""The path of a request from one nginx to the next, which has a separate configuration."""
 
 from __future__ import annotations
 
@@ -55,10 +55,11 @@ class TierConfiguration(Struct, eq=False):
 
 
 class Hop(Struct, frozen=True):
-    """One nginx on the way of a request, and the request's route in it.
+    """One nginx that a request passes, and the route of the request in its configuration.
 
-    `doubt` says why it is not certain that the request gets here; empty if it is. `socket` is the
-    listen address where another nginx sends it to; empty if it comes from a client or this nginx.
+    `doubt` is the reason why it is not certain that the request gets here; empty if it is certain.
+    `socket` is the listen address that another nginx connects to; empty if the request comes from a
+    client or from this nginx itself.
     """
 
     nginx: TierConfiguration
@@ -105,13 +106,13 @@ class Reached(Struct, frozen=True):
     doubt: str = ""
 
 
-# Returns the nginx that a connection from one reaches: for a target, and one of its servers. None
-# for an app.
+# Finds the nginx that gets a connection: from one nginx, to a target, at one server of the target.
+# None if that is an app.
 Find = Callable[[TierConfiguration, PassTarget, PassTarget], Reached | None]
 
 
 def next_hops(hop: Hop, find: Find | None = None) -> list[Hop]:
-    """The hops that follow one: in the same nginx, or otherwise in others."""
+    """The hops that follow a hop: in the same nginx if it passes to itself, otherwise in others."""
     http = None if hop.nginx.is_generated else hop.nginx.http
     own = [] if http is None else self_proxied_routes(http, hop.route, hop.nginx.version)
     if own:
@@ -120,7 +121,7 @@ def next_hops(hop: Hop, find: Find | None = None) -> list[Hop]:
 
 
 def hops_behind(hop: Hop, find: Find) -> list[Hop]:
-    """The routes, in other nginx, of a request that one passes on; empty if it goes to the app."""
+    """The hops of a request in other nginx, after a hop; empty if the request goes to the app."""
     handler, target = hop.route.handler, hop.route.target
     if handler is None or target is None or handler.family not in ("proxy", "grpc"):
         return []
@@ -151,7 +152,7 @@ def hops_behind(hop: Hop, find: Find) -> list[Hop]:
 
 
 def socket_of(nginx: TierConfiguration, peer: PassTarget) -> ListenSocket | None:
-    """The socket of an nginx that a connection to an address or name reaches; None if none."""
+    """The socket of an nginx that gets connections to an address or name; None if there is none."""
     if nginx.http is None:
         return None
     tls = peer.scheme in ("https", "grpcs")

@@ -1,6 +1,6 @@
 """The proxies other than nginx in front of a location: from the deployment and the configuration.
 
-In an nginx configuration, the realip module shows who sends the requests: `real_ip_header
+An nginx configuration shows a proxy in the settings of the realip module: `real_ip_header
 CF-Connecting-IP`, or Cloudflare's addresses in `set_real_ip_from`.
 """
 
@@ -29,8 +29,8 @@ def proxies_in_front(
 ) -> Sequence[ProxyInFront]:
     """The proxies in front of a location, also the `declared` ones.
 
-    For each product there is only the first evidence. The deployment comes first, because it may
-    show the limits of a proxy.
+    Each product is returned once, with its first evidence. The deployment is searched first,
+    because it may show the limits of a proxy.
     """
     deployed = configuration.deployed
     found: dict[str, ProxyInFront] = {}
@@ -43,7 +43,7 @@ def proxies_in_front(
 
 @cached_on_level
 def _trusted(level: Level) -> Sequence[ProxyInFront]:
-    """The proxies whose word nginx takes for the client's address (realip)."""
+    """The proxies that nginx trusts to name the client's address (realip module)."""
     parent = level.parent
     if parent is not None and not {"real_ip_header", "set_real_ip_from"} & level.rows.keys():
         return _trusted(parent)
@@ -68,17 +68,19 @@ def product_of_address(text: str) -> str | None:
     from ipaddress import ip_network
 
     try:
-        asked = ip_network(text, strict=False)
+        network = ip_network(text, strict=False)
     except ValueError:
         return None  # a name, a socket or a variable
-    return next((name for name, known in _networks() if _is_in(asked, known)), None)
+    return next((name for name, known in _networks() if _is_in(network, known)), None)
 
 
-def _is_in(asked: IPv4Network | IPv6Network, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+def _is_in(
+    network: IPv4Network | IPv6Network, networks: Iterable[IPv4Network | IPv6Network]
+) -> bool:
     return any(
-        asked.version == one.version
-        and asked.network_address in one
-        and asked.prefixlen >= one.prefixlen
+        network.version == one.version
+        and network.network_address in one
+        and network.prefixlen >= one.prefixlen
         for one in networks
     )
 

@@ -34,8 +34,8 @@ class Timeout(Struct, frozen=True, forbid_unknown_fields=True, rename={"to_raise
     """A default limit of a product in seconds, and its setting `what`.
 
     `to_raise` says how to change it, with `{seconds}` or `{minutes}` for the new value; empty if
-    users cannot. `up_to` is a newer figure of the documentation. For the kinds of stream `not_for`
-    it is unknown.
+    users cannot change it. `up_to` is a newer figure of the documentation. `not_for` are the kinds
+    of stream for which the limit is unknown.
     """
 
     seconds: float
@@ -59,8 +59,8 @@ class Remedy(Struct, frozen=True, forbid_unknown_fields=True, rename={"causes": 
     """A remedy for some causes: change `setting`, or do what `do` says.
 
     `causes` are those of trace/verdict.py, and `source` is where the remedy is documented.
-    `measured` tells whether this project has seen it on the real product. `rules` are the linter's
-    rules that find the cause in a configuration, the most specific first.
+    `measured`: whether a test of this project measured it on the real product. `rules` are the
+    linter's rules that find the cause in a configuration, the most specific first.
     """
 
     causes: tuple[str, ...]
@@ -82,7 +82,7 @@ class Networks(Struct, frozen=True, forbid_unknown_fields=True):
 class Product(Struct, frozen=True, forbid_unknown_fields=True):
     """One kind of proxy, load balancer or CDN; `anonymous`: it usually does not send its name.
 
-    `also` are other names that users give it. `stream` is what it does to streams; traits that are
+    `also` are its other common names. `stream` is what it does to streams; traits that are
     missing are unknown. The fields are the keys of `products.yaml`, which explains them.
     """
 
@@ -146,7 +146,7 @@ def _by_name() -> Mapping[str, Product]:
 
 
 def product_named(name: str) -> Product | None:
-    """The product with a name that users give it, in upper or lower case; None without one."""
+    """The product with a name or other common name, in upper or lower case; None without one."""
     return _by_name().get(name.strip().lower())
 
 

@@ -1,4 +1,4 @@
-"""A tier: one proxy on the way from the app to the client, whether nginx or another product."""
+"""A tier: one proxy between the app and the client, nginx or another product."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class ProductBehaviour(Struct, frozen=True):
 
     `buffers`: `none` if it passes each piece at once, `yes` if it collects the response.
     `idle_timeout_s`: the silence in seconds after which it cuts a stream; None if it is unknown or
-    there is no limit. `http_version` is the one of its requests to the next tier, and `over_tls`
-    whether it sends them over TLS (None: as the settings of the deployment say, unknown here).
+    there is no limit. `http_version` is the one of its requests to the tier behind it, `over_tls`
+    whether it sends them over TLS (None: unknown, because the user's settings decide).
     """
 
     buffers: Literal["none", "yes", "unknown"] = "unknown"
@@ -32,9 +32,9 @@ class ProxyTier(Struct, frozen=True):
 
     `name` is the location's label for nginx, otherwise the name of the product or service as a
     reader knows it. `kind` is `nginx`, or the product's name in the table of products. `file` and
-    `line` are where it stands: the location's block, the directive, annotation or service that
-    shows the product; None if only the command line names it. `because` is the evidence for a
-    product, in a few words.
+    `line` are its place: the location's block, or the directive, annotation or service that shows
+    the product; None if only the command line names it. `because` is the evidence for a product, in
+    a few words.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """Find the layer of a live system that stops the stream: send the same request to each layer.
 
-Data flows one way: `request` says what to send, `network` sends it and makes a `recording`,
-`figures` puts it in numbers, `verdict` compares layers, `headers` and `products` say what may be
-behind it. Only `network`, `run` and `demo` do anything; the rest is pure.
+Each module passes data to the next: `network` sends a `request` and makes a `recording`, `metrics`
+computes numbers from that, `verdict` compares layers, `headers` and `products` find possible
+causes. Only `network`, `run` and `demo` have side effects; the others are pure.
 """

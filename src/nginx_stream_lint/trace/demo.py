@@ -23,7 +23,7 @@ async def demo(
 
     Args:
         binary: which nginx.
-        clients: those to ask with; none: all that `parse_layers` chooses.
+        clients: the kinds of clients; none: all that `parse_layers` chooses.
 
     Raises:
         NginxError: nginx does not start.

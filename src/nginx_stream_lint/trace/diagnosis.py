@@ -24,8 +24,8 @@ class Diagnosis(Struct, frozen=True):
 
     `judgements` are those of each layer and client of `result`. `named` is the first layer that
     does not let the stream through, or None. `products` has by layer number the product that the
-    layer's headers name. Layers in `certain` name another one than the layer before; the others may
-    only pass on its headers. `notes` are about the headers.
+    layer's headers name. Layers in `certain` name another product than the layer before; others may
+    only forward its headers. `notes` are about the headers.
     """
 
     result: TraceResult
@@ -37,7 +37,7 @@ class Diagnosis(Struct, frozen=True):
 
     @property
     def measured(self) -> bool:
-        """Whether every layer gave something to judge, or is known to refuse."""
+        """Whether every layer could be judged, or is known to refuse the request."""
         return all(
             any(
                 one.layer == layer.number and (one.verdict != NO_STREAM or one.cause == REFUSED)
@@ -58,11 +58,11 @@ class Diagnosis(Struct, frozen=True):
 
     @property
     def unclear(self) -> bool:
-        """Whether some layer gave too little to judge."""
+        """Whether the response of some layer was too short to judge."""
         return any(one.verdict == UNCLEAR for one in self.judgements)
 
     def hide(self, text: str) -> str:
-        """A text of the user's, such as of a configuration, without the request's secrets."""
+        """A text from the user, such as a configuration, without the request's secrets."""
         return self.result.layers[0].secrets.hide(text)
 
     def layer(self, number: int) -> Layer:
@@ -89,7 +89,7 @@ class Diagnosis(Struct, frozen=True):
 def diagnose(result: TraceResult) -> Diagnosis:
     """Judge a trace and return its diagnosis."""
     judgements = tuple(judge(result.measured))
-    answers = []
+    recordings = []
     known: dict[int, Product | None] = dict.fromkeys(one.number for one in result.layers)
     certain = set()
     before: dict[str, str] | None = None
@@ -104,7 +104,7 @@ def diagnose(result: TraceResult) -> Diagnosis:
         )
         if recording is None:
             continue
-        answers.append((layer.number, recording))
+        recordings.append((layer.number, recording))
         news = recognise_product(recording.headers, before)
         known[layer.number] = news or recognise_product(recording.headers)
         if news is not None:
@@ -116,5 +116,5 @@ def diagnose(result: TraceResult) -> Diagnosis:
         first_failing_layer(judgements),
         known,
         frozenset(certain),
-        tuple(header_notes(answers)),
+        tuple(header_notes(recordings)),
     )

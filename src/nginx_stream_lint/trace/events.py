@@ -27,7 +27,7 @@ class Events(Protocol):
     """Counts the events of one response.
 
     `kind` is `sse`, `ndjson` or `chunks`. `comments` counts lines that only keep the connection
-    alive. `said_last` tells whether the latest event is one that apps end a response with.
+    alive. `said_last`: the latest event is one that apps send as the last one.
     `text_is_utf8` is False after a line that is not UTF-8.
     """
 
@@ -37,7 +37,7 @@ class Events(Protocol):
     text_is_utf8: bool
 
     def feed(self, data: bytes) -> int:
-        """Take a piece; return how many events it completes."""
+        """Process a piece; return how many events it completes."""
 
     @property
     def inside(self) -> bool:
@@ -47,7 +47,7 @@ class Events(Protocol):
 def events_for(content_type: str, beginning: bytes) -> Events:
     """Return the event counter for a response with this Content-Type and beginning.
 
-    Event streams are known by their beginning, too: many are sent as something else.
+    Event streams are also recognized by their beginning: many have another Content-Type.
     """
     kind = content_type.partition(";")[0].strip().lower()
     looks_like_one = beginning.removeprefix(_BOM).startswith(_FIRST_WORDS)
@@ -85,8 +85,8 @@ class _Lines:
 class EventStream:
     """Server-sent events, by the rules of the HTML standard, section 9.2.6.
 
-    An event ends with an empty line and counts when it has data. What is left of one at the end of
-    the response does not count.
+    An event ends with an empty line and is counted if it has data. An incomplete event at the end
+    of the response is not counted.
     """
 
     kind = "sse"
@@ -108,7 +108,7 @@ class EventStream:
         return self._is_open or bool(self._lines.held)
 
     def feed(self, data: bytes) -> int:
-        """Take a piece; return how many events it completes."""
+        """Process a piece; return how many events it completes."""
         if not self._started:
             self._start += data
             if len(self._start) < len(_BOM) and _BOM.startswith(self._start):
@@ -163,7 +163,7 @@ class JsonLines:
         return bool(self._lines.held)
 
     def feed(self, data: bytes) -> int:
-        """Take a piece; return how many events it completes."""
+        """Process a piece; return how many events it completes."""
         done = 0
         for line in self._lines.feed(data):
             if not line.strip():
@@ -177,7 +177,7 @@ class JsonLines:
 
 
 class PlainPieces:
-    """Anything else: each piece that arrives counts as an event."""
+    """Anything else: each piece that arrives is treated as an event."""
 
     kind = "chunks"
     comments = 0
@@ -186,7 +186,7 @@ class PlainPieces:
     inside = False
 
     def feed(self, data: bytes) -> int:
-        """Take a piece; return how many events it completes."""
+        """Process a piece; return how many events it completes."""
         return 1 if data else 0
 
 

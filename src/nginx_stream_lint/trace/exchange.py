@@ -1,6 +1,6 @@
 """One exchange: send the request, record the response with times. Runs in the worker's process.
 
-The only module that knows niquests, which speaks HTTP/1.1, HTTP/2 and HTTP/3.
+The only module that uses niquests, which supports HTTP/1.1, HTTP/2 and HTTP/3.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from nginx_stream_lint import __version__
 from nginx_stream_lint.probe.decoding import decompressor
 from nginx_stream_lint.trace.events import Events, events_for
-from nginx_stream_lint.trace.known_words import known_answer, known_headers, known_redirect
+from nginx_stream_lint.trace.known_words import known_headers, known_redirect, known_response
 from nginx_stream_lint.trace.recording import COMPLETE, CUT, FAILED, LIMIT, UNOFFERED
 from nginx_stream_lint.trace.request import Layer, TraceLimits, TraceRequest
 
@@ -30,26 +30,26 @@ _ERROR_BODY_S = 5.0  # seconds to read the body of an error response
 # Reads of a body, and its events: no app writes so many in a response, but a server may.
 _MOST_PIECES = 200_000
 
-# What it is told about a recording: fields by their names, and `piece`, the fields of a Piece.
+# Gets changes of a recording: fields by their names, and `piece`, the fields of a BodyPart.
 Say = Callable[[dict[str, Any]], None]
 
 
-async def exchange(layer: Layer, client: str, ask: TraceRequest, shown: str, say: Say) -> None:
+async def exchange(layer: Layer, client: str, request: TraceRequest, shown: str, say: Say) -> None:
     """Send one request to a layer and report the response as it arrives; never raises for its
     errors.
 
     Args:
-        layer: whom to ask.
+        layer: the layer that gets the request.
         client: `h1`, `h2` or `h3`.
-        ask: the request.
+        request: the request.
         shown: the layer's URL without secrets.
-        say: takes what is to be changed in the recording. The last change has `finished`.
+        say: called with the changes of the recording. The last change has `finished`.
     """
-    reading = ResponseReader(ask.limits, layer.url, shown, say)
-    exchanging = asyncio.ensure_future(_converse(layer, client, ask, reading))
+    reading = ResponseReader(request.limits, layer.url, shown, say)
+    exchanging = asyncio.ensure_future(_converse(layer, client, request, reading))
     connection = asyncio.ensure_future(reading.connection.wait())
     try:
-        await _within({exchanging, connection}, exchanging, layer, ask.limits, reading)
+        await _within({exchanging, connection}, exchanging, layer, request.limits, reading)
     finally:
         reading.finish()
         exchanging.cancel()
@@ -120,12 +120,12 @@ class ResponseReader:
         return time.monotonic() - self._started
 
     @property
-    def is_answer(self) -> bool:
+    def is_success(self) -> bool:
         """Whether a successful response has begun."""
         return 200 <= self.status < 300
 
     def head(self, status: int, headers: dict[str, str], protocol: str) -> None:
-        """Note that the headers are there. Raises ValueError where the status is none."""
+        """Record the headers. Raises ValueError for an invalid status."""
         if not 100 <= status <= 999:
             raise ValueError("a status has three digits")
         self.status, self.headers = status, headers
@@ -144,7 +144,7 @@ class ResponseReader:
         )
 
     def piece(self, data: bytes) -> bool:
-        """Note a piece of the body; return whether more is wanted."""
+        """Record a piece of the body; return whether to read on."""
         now, events = self._now, 0
         self._size += len(data)
         for text in self._decode(data):
@@ -197,41 +197,43 @@ class ResponseReader:
     def finish(self) -> None:
         """Report how it ended, and the text of a response that is not a stream."""
         kind = self.headers.get("content-type", "").strip().lower()
-        is_stream = self.is_answer and not kind.startswith(("text/html", "application/json"))
+        is_stream = self.is_success and not kind.startswith(("text/html", "application/json"))
         to = self.headers.get("location", "")
         path = urlsplit(self._shown).path
         self._say(
             {
                 "ended": self.ended,
                 "error": self.error,
-                "said": "" if is_stream else known_answer(self.beginning),
+                "said": "" if is_stream else known_response(self.beginning),
                 "redirect": known_redirect(to, self._url, path) if to else "",
                 "finished": max(self._now, 1e-6),
             }
         )
 
 
-async def _converse(layer: Layer, client: str, ask: TraceRequest, reading: ResponseReader) -> None:
+async def _converse(
+    layer: Layer, client: str, request: TraceRequest, reading: ResponseReader
+) -> None:
     niquests: Any = importlib.import_module("niquests")
     try:
         async with _session(niquests, layer, client) as session:
             reading.start()
             answer = await session.request(
-                ask.method,
+                request.method,
                 layer.url,
-                headers=_headers(ask),
-                data=ask.body or None,
+                headers=_headers(request),
+                data=request.body or None,
                 stream=True,
                 allow_redirects=False,
-                timeout=(ask.limits.connect_s, ask.limits.time_s),
-                verify=ask.ca_file or ask.verify,
+                timeout=(request.limits.connect_s, request.limits.time_s),
+                verify=request.ca_file or request.verify,
                 hooks={"pre_send": [reading.connected]},
             )
             protocol = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2", 30: "3"}
             headers = {name.lower(): value for name, value in answer.headers.items()}
             reading.head(answer.status_code, headers, protocol.get(answer.http_version or 0, ""))
             _read_past_nothing(answer.raw)
-            if not reading.is_answer:
+            if not reading.is_success:
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(_beginning(answer.raw, reading), _ERROR_BODY_S)
                 return
@@ -245,9 +247,9 @@ async def _converse(layer: Layer, client: str, ask: TraceRequest, reading: Respo
 
 
 def _read_past_nothing(raw: Any) -> None:
-    """Let a response of urllib3-future go on after an empty DATA frame.
+    """Let a response of urllib3-future continue after an empty DATA frame.
 
-    It takes a read of nothing for the end. What it reads from knows better: it is `closed` then.
+    It treats an empty read as the end. The stream that it reads from is `closed` only at the end.
     """
     inner = raw._fp
     read = inner.read
@@ -261,10 +263,10 @@ def _read_past_nothing(raw: Any) -> None:
 
 
 def _note_error(reading: ResponseReader, error: Exception, layer: Layer) -> None:
-    reading.ended = CUT if reading.is_answer else FAILED
+    reading.ended = CUT if reading.is_success else FAILED
     if any("no application protocol" in str(cause) for cause in _causes(error)):
         reading.ended = UNOFFERED
-    reading.error = describe_error(error, layer, reading.is_answer)
+    reading.error = describe_error(error, layer, reading.is_success)
 
 
 async def _beginning(raw: Any, reading: ResponseReader) -> None:
@@ -296,7 +298,7 @@ def _session(niquests: Any, layer: Layer, client: str) -> Any:
     return session
 
 
-def _headers(ask: TraceRequest) -> dict[str, str]:
+def _headers(request: TraceRequest) -> dict[str, str]:
     """The headers to send: the user's, and those that every client sends."""
     encodings = "gzip, deflate" + (", br" if importlib.util.find_spec("brotli") else "")
     headers = {
@@ -304,7 +306,7 @@ def _headers(ask: TraceRequest) -> dict[str, str]:
         "Accept": "*/*",
         "Accept-Encoding": encodings,
     }
-    for name, value in ask.headers:
+    for name, value in request.headers:
         same = next((known for known in headers if known.lower() == name.lower()), None)
         if same is not None:
             del headers[same]
@@ -313,7 +315,7 @@ def _headers(ask: TraceRequest) -> dict[str, str]:
 
 
 def describe_error(error: Exception, layer: Layer, started: bool) -> str:
-    """Return an error message in our words: a library's may repeat what a server sent."""
+    """Return an error message in our own words: that of a library may repeat a server's text."""
     host = layer.host
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):

@@ -31,12 +31,12 @@ class HeaderNote(Struct, frozen=True):
     explains: tuple[str, ...] = ()
 
 
-def header_notes(answers: Sequence[tuple[int, Recording]]) -> list[HeaderNote]:
+def header_notes(recordings: Sequence[tuple[int, Recording]]) -> list[HeaderNote]:
     """Return notes about the responses of all layers, nearest to the app first."""
     found: list[HeaderNote] = []
     before: Mapping[str, str] | None = None
-    for number, recording in answers:
-        if recording.is_answer:
+    for number, recording in recordings:
+        if recording.is_success:
             found += _of(number, recording, before)
             before = recording.headers
     return found
@@ -83,7 +83,7 @@ def _accel(
     number: int, headers: Mapping[str, str], before: Mapping[str, str] | None
 ) -> Iterator[HeaderNote]:
     value = headers.get("x-accel-buffering", "").lower()
-    asked = "" if before is None else before.get("x-accel-buffering", "").lower()
+    upstream_asks = "" if before is None else before.get("x-accel-buffering", "").lower()
     if value == "yes":
         yield HeaderNote(
             number,
@@ -91,7 +91,7 @@ def _accel(
             "X-Accel-Buffering: yes turns buffering on in an nginx in front",
             ("upstream-buffer", "tls-buffer", "compression"),
         )
-    if asked == "no" and value != "no":
+    if upstream_asks == "no" and value != "no":
         yield HeaderNote(
             number,
             "accel-lost",

@@ -1,8 +1,8 @@
 """The parts of a server's text that may be shown: only words in these lists. Pure.
 
-A server may send back whatever it was sent, in any place and in any disguise. No search finds all
-disguises of a secret, so none of a server's text is shown. What a report says of it is put together
-from words that stand here, and from numbers that are too short to be a secret.
+A server may send the secrets of a request back, anywhere and in any encoding. No search finds all
+encodings of a secret, so none of a server's text is shown. A report describes it with words from
+these lists, and with numbers that are too short to be a secret.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ _SIGN_IN = re.compile(r"log-?in|sign-?in|/s?auth|oauth|sso|saml", re.IGNORECASE)
 
 
 def known_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return of a response's headers those that we know something of, with known words as values.
+    """Return the known headers of a response, with known words as values.
 
     Args:
         headers: names in lower case.
@@ -121,7 +121,7 @@ def known_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in shown.items() if value}
 
 
-def known_answer(beginning: bytes) -> str:
+def known_response(beginning: bytes) -> str:
     """Return the known words of a response that is not a stream; empty without any.
 
     Args:
@@ -143,7 +143,7 @@ def known_redirect(location: str, url: str, path: str) -> str:
 
     Args:
         location: the header.
-        url: that was asked.
+        url: the requested URL.
         path: of the URL, as it is shown.
     """
     asked = urlsplit(url)
@@ -187,7 +187,7 @@ def _media_type(value: str) -> str:
 
 
 def _listed(shown: Callable[[str], str]) -> Callable[[str], str]:
-    """What takes a value with commas; equal ones once, all that are unknown as one."""
+    """What accepts a value with commas; equal ones once, all that are unknown as one."""
 
     def values(value: str) -> str:
         found = dict.fromkeys(shown(one.strip()) for one in value.split(",") if one.strip())

@@ -25,7 +25,7 @@ class Burst(Struct, frozen=True):
     """Parts of a response that arrived together.
 
     The first arrived `at` seconds after the request, the last at `until`. They have `events` events
-    and `size` bytes. `inside` tells whether the burst ends in the middle of an event: full buffers
+    and `size` bytes. `inside`: whether the burst ends in the middle of an event: full buffers
     do that, apps do not.
     """
 
@@ -48,7 +48,7 @@ class ResponseMetrics(Struct, frozen=True):
     byte, and `last_silence_s` the time from the last byte to the end.
 
     `bursts` are the parts that arrived together, and `together` is the number of events that
-    arrived with a typical event, which counts as well. `cluster` is the buffer size in bytes that
+    arrived with a typical event, which is included. `cluster` is the buffer size in bytes that
     most bursts have, or None. `cut_inside` is the share of the bursts, without the last, that end
     in the middle of an event.
     """
@@ -85,8 +85,8 @@ def metrics(recording: Recording, before: ResponseMetrics | None = None) -> Resp
 
     Args:
         recording: what came.
-        before: the figures of a layer nearer to the app, where the same response streams: it gives
-            the app's pace, and what a piece is in a response without events.
+        before: the figures of a layer nearer to the app, at which the same response streams. They
+            show the app's pace, and the size of a piece in a response without events.
     """
     pieces = [piece for piece in recording.pieces if piece.size]
     times = [piece.at for piece in pieces for _ in range(piece.events)]
@@ -121,9 +121,9 @@ def metrics(recording: Recording, before: ResponseMetrics | None = None) -> Resp
 
 
 def _pace(times: Sequence[float]) -> float:
-    """Seconds from one event to the next, pauses left out.
+    """Seconds from one event to the next, without pauses.
 
-    A response that came in one heap took all its time.
+    For a response that arrived all at once, its whole duration.
     """
     if len(times) < 2 or times[-1] - times[0] <= _ONE_HEAP * times[-1]:
         return times[-1] / len(times) if times else 0.0
@@ -133,7 +133,7 @@ def _pace(times: Sequence[float]) -> float:
 
 
 def _bursts(pieces: Sequence[BodyPart], pace_s: float, unit: float) -> list[Burst]:
-    """`unit` is how many bytes count as an event; 0: the events that were found."""
+    """`unit` is the number of bytes that is treated as an event; 0: the events that were found."""
     gap = min(max(_SAME_BURST * pace_s, _SHORTEST_BURST_GAP), _LONGEST_BURST_GAP)
     groups: list[list[BodyPart]] = []
     for piece in pieces:

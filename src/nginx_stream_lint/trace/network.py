@@ -1,8 +1,8 @@
 """The network: send one request to one layer, and record when each part of the response arrives.
 
-The HTTP library that parses a server's response was not made for hostile servers. So each
-exchange has a process of its own (`worker.py`), which may be slow, grow or crash: it ends when its
-time is over, whatever it does. What comes out of it are numbers and known words, a line each.
+The HTTP library that parses a server's response was not made for hostile servers. So each exchange
+runs in a separate process (`worker.py`), which may be slow, grow or crash. It is killed when its
+time is over. It writes only numbers and known words, as lines.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ OnPiece = Callable[[Recording], None]
 
 
 async def fetch(
-    layer: Layer, client: str, ask: TraceRequest, on_piece: OnPiece = lambda _: None
+    layer: Layer, client: str, request: TraceRequest, on_piece: OnPiece = lambda _: None
 ) -> Recording:
     """Send one request to a layer and record the response; never raises for the layer's errors.
 
-    Redirects are not followed: they lead to another layer, and would take secrets along.
+    Redirects are not followed: they lead to another layer, which would get the secrets.
 
     Args:
-        layer: whom to ask.
+        layer: the layer that gets the request.
         client: `h1`, `h2` or `h3`.
-        ask: the request.
+        request: the request.
         on_piece: called after each piece.
 
     Raises:
@@ -63,9 +63,9 @@ async def fetch(
     )
     assert process.stdout is not None
     try:
-        await _listen(process, _request(layer, client, ask), recording, ask, on_piece)
+        await _listen(process, _request(layer, client, request), recording, request, on_piece)
         if not recording.finished:
-            _note_lost(recording, layer, ask, in_time=process.stdout.at_eof())
+            _note_lost(recording, layer, request, in_time=process.stdout.at_eof())
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(process.wait(), _LEAVE_S)
     finally:
@@ -77,39 +77,40 @@ async def fetch(
     return recording
 
 
-def _request(layer: Layer, client: str, ask: TraceRequest) -> bytes:
-    """The worker's instructions, as one line of its standard input: they are in no list of
-    processes."""
-    told = {
+def _request(layer: Layer, client: str, request: TraceRequest) -> bytes:
+    """The worker's instructions, as one line for its standard input.
+
+    Unlike arguments, they are not visible in the list of processes."""
+    instructions = {
         "url": layer.url,
         "shown": layer.shown,
         "address": layer.address,
         "client": client,
-        "method": ask.method,
-        "headers": ask.headers,
-        "body": base64.b64encode(ask.body).decode(),
-        "verify": ask.verify,
-        "ca_file": ask.ca_file,
-        "limits": asdict(ask.limits),
+        "method": request.method,
+        "headers": request.headers,
+        "body": base64.b64encode(request.body).decode(),
+        "verify": request.verify,
+        "ca_file": request.ca_file,
+        "limits": asdict(request.limits),
     }
-    return json.dumps(told).encode() + b"\n"
+    return json.dumps(instructions).encode() + b"\n"
 
 
 async def _listen(
     process: asyncio.subprocess.Process,
-    request: bytes,
+    instructions: bytes,
     recording: Recording,
-    ask: TraceRequest,
+    request: TraceRequest,
     on_piece: OnPiece,
 ) -> None:
     """Record the worker's messages until it has finished, or its time is over."""
     assert process.stdin is not None
     with contextlib.suppress(asyncio.TimeoutError, ConnectionError, ValueError):
-        process.stdin.write(request)
-        # The first line says that it has started. Only from then on the server is to blame.
+        process.stdin.write(instructions)
+        # The first line shows that it has started. A delay before that is not the server's.
         await asyncio.wait_for(_line(process), _START_S)
         listening = _follow(process, recording, on_piece)
-        await asyncio.wait_for(listening, ask.limits.time_s + _GRACE_S)
+        await asyncio.wait_for(listening, request.limits.time_s + _GRACE_S)
 
 
 async def _follow(
@@ -136,12 +137,12 @@ async def _line(process: asyncio.subprocess.Process) -> dict[str, Any] | None:
     return json.loads(line) if line.endswith(b"\n") else None
 
 
-def _note_lost(recording: Recording, layer: Layer, ask: TraceRequest, in_time: bool) -> None:
+def _note_lost(recording: Recording, layer: Layer, request: TraceRequest, in_time: bool) -> None:
     """Record the error of a worker that did not finish."""
-    limit = f"{ask.limits.time_s:g} s (--max-time)"
+    limit = f"{request.limits.time_s:g} s (--max-time)"
     began = recording.head_at is not None
     if in_time:
-        recording.ended = CUT if recording.is_answer else FAILED
+        recording.ended = CUT if recording.is_success else FAILED
         recording.error = (
             f"the HTTP client could not read the response of {layer.host} (the client ended)"
         )
@@ -149,4 +150,4 @@ def _note_lost(recording: Recording, layer: Layer, ask: TraceRequest, in_time: b
         recording.ended = LIMIT if began else FAILED
         recording.error = f"stopped after {limit}" if began else f"no response within {limit}"
     last = recording.pieces[-1].at if recording.pieces else recording.head_at or 0.0
-    recording.finished = last if in_time and last else max(last, ask.limits.time_s)
+    recording.finished = last if in_time and last else max(last, request.limits.time_s)

@@ -28,8 +28,8 @@ _NEAR_S, _NEAR_PART = 2.0, 0.05  # how far from a known timeout a silence may be
 def remedies_for(cause: str, known: Product | None) -> list[tuple[Product, Remedy]]:
     """Return the remedies for a cause, for a known product or for all.
 
-    Of all, those come first that are meant for this cause above all, and of these the products that
-    do not say their names: a layer is unknown because it does not.
+    If the product is unknown, remedies made mainly for this cause come first. Among them, those of
+    products that do not send their names come first: the layer did not send one.
     """
     those = products() if known is None else (known,)
     found = [(one, remedy) for one in those if (remedy := one.remedy(cause)) is not None]
@@ -60,7 +60,7 @@ def recognise_product(
 
     Args:
         headers: of the response, names in lower case.
-        before: those of the layer nearer to the app: what they say already is not news.
+        before: headers of the layer nearer to the app; equal headers are ignored.
     """
     for product in products():
         for header, pattern in _patterns()[product.name]:

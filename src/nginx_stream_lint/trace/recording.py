@@ -1,6 +1,6 @@
 """Records of one client's response from one layer: every part with its time. Data only.
 
-No field has text of the server's: what it says is there in the words of `known_words` only.
+No field contains text of the server, except words in the lists of `known_words`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ FAILED, UNOFFERED = "failed", "unoffered"
 class BodyPart(Struct, frozen=True):
     """The data of one read of the body, `at` seconds after the request was sent.
 
-    `size` is in bytes as received, compressed or not. The part completed `events` events. `inside`
-    tells whether it ended in the middle of one.
+    `size` is in bytes as received, compressed or not. The part completed `events` events. `inside`:
+    it ended in the middle of one.
     """
 
     at: float
@@ -35,9 +35,9 @@ class Recording(Struct):
     words.
 
     `pieces` are the parts of the body in order. `kind` is that of the events: `sse`, `ndjson` or
-    `chunks`. `comments` counts lines that only keep the connection alive. `said_last` tells whether
-    the last event is one that apps end a response with. `text_is_utf8` is False if the text should
-    be UTF-8 and is not.
+    `chunks`. `comments` counts lines that only keep the connection alive. `said_last`: the last
+    event is one that apps send as the last one. `text_is_utf8` is False if the text should be UTF-8
+    and is not.
 
     `ended` is `complete`, `cut` (an incomplete response), `limit` (we stopped reading), `failed`
     (no response) or `unoffered` (the layer does not support this HTTP version); `finished` is when
@@ -65,15 +65,15 @@ class Recording(Struct):
 
     @property
     def size(self) -> int:
-        """Bytes of the body as they came."""
+        """Number of bytes of the body as received."""
         return sum(piece.size for piece in self.pieces)
 
     @property
     def events(self) -> int:
-        """How many events came."""
+        """Number of received events."""
         return sum(piece.events for piece in self.pieces)
 
     @property
-    def is_answer(self) -> bool:
+    def is_success(self) -> bool:
         """Whether the response is successful: status 2xx."""
         return 200 <= self.status < 300

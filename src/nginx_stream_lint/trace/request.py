@@ -29,10 +29,10 @@ _NO_SECRETS = Secrets()
 
 
 class TraceRequest(Struct, frozen=True):
-    """The request that goes through every layer.
+    """The request that is sent to each layer.
 
-    `headers` are (name, value), sent as they are. `verify` tells whether certificates are checked,
-    and `ca_file` is a file of authorities to trust instead of the system's.
+    `headers` are (name, value), sent unchanged. `verify`: check certificates; `ca_file` is a file
+    with authorities to trust instead of the system's.
     """
 
     method: str = "GET"
@@ -96,21 +96,21 @@ def parse_layers(
     urls: Sequence[str],
     clients: Sequence[str],
     resolve: Sequence[str],
-    ask: TraceRequest = _GET,
+    request: TraceRequest = _GET,
 ) -> list[Layer]:
     """Return the layers that `urls` are.
 
     Args:
         urls: nearest to the app first.
-        clients: those to ask with; none: HTTP/1.1, and HTTP/2 where there is TLS.
-        resolve: `[LAYER=]HOST:PORT:ADDRESS`, as curl's, for one layer or for all that fit.
-        ask: what is sent to them; its secrets are hidden where a URL is shown.
+        clients: the kinds of clients; none: HTTP/1.1, and HTTP/2 for https URLs.
+        resolve: `[LAYER=]HOST:PORT:ADDRESS`, as for curl, for one layer or for all that fit.
+        request: the request; its secrets are hidden in URLs that are shown.
 
     Raises:
-        BadRequest: what is no URL, or no such rule.
+        BadRequest: an invalid URL or `resolve`.
     """
     addresses = [_resolving(text, len(urls)) for text in resolve]
-    secrets = Secrets(ask.headers, ask.body, urls)
+    secrets = Secrets(request.headers, request.body, urls)
     layers = []
     for number, url in enumerate(urls, 1):
         parts = _parts(url, number)
@@ -167,7 +167,8 @@ def parse_header(text: str) -> tuple[str, str]:
     """Return name and value of `Name: value`.
 
     Raises:
-        BadRequest: it is no header. The message does not repeat it: it may be a secret.
+        BadRequest: the text is no header. The message does not repeat it, because it may be a
+            secret.
     """
     name, colon, value = text.partition(":")
     if not colon or not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", name.strip()):

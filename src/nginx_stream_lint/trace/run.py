@@ -23,21 +23,21 @@ class TraceResult(Struct, frozen=True):
 
 async def trace(
     layers: Sequence[Layer],
-    ask: TraceRequest,
+    request: TraceRequest,
     repeat: int = 1,
     on_progress: OnProgress = lambda *_: None,
 ) -> TraceResult:
     """Send the same request through each layer, `repeat` times with each of its clients.
 
-    One at a time: two requests at once would wait for each other in the app. The nearest to the app
-    comes first, and a second run only after all layers had their first, so that a layer that
-    caches responses is seen to replay its own recording.
+    The requests are sent one at a time, because two at once would wait for each other in the app.
+    The layer nearest to the app comes first. The second run begins after the first run of all
+    layers, so that a layer that caches responses replays its own recording.
 
     Args:
         layers: nearest to the app first.
-        ask: what to send.
-        repeat: how often. Each time costs what the app's response costs.
-        on_progress: called with the layer, client, run (from 1) and what has come of it so far.
+        request: the request.
+        repeat: number of requests for each client and layer; each may be billed.
+        on_progress: called with the layer, client, run (from 1) and the recording so far.
 
     Raises:
         ImportError: niquests is not installed.
@@ -52,7 +52,7 @@ async def trace(
                 ) -> None:
                     on_progress(layer, client, run, recording)
 
-                recording = await fetch(layer, client, ask, seen)
+                recording = await fetch(layer, client, request, seen)
                 seen(recording)
                 found.setdefault((layer.number, recording.client), []).append(recording)
     measured = [

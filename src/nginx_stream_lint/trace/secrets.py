@@ -1,8 +1,8 @@
 """Find the secrets of a request, and hide them in texts.
 
-A report has two kinds of text that is not ours. What a server sends is never shown: only those of
-its words that `known_words` lists get into a recording. What the user gave (URLs, a
-configuration) is shown without the secrets of the request, by the functions here.
+A report has two kinds of foreign text. A server's text is never shown: a recording gets only words
+that `known_words` lists. The user's text (URLs, a configuration) is shown without the secrets of
+the request, which the functions here hide.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _MOST_DIGITS, _MOST_HUMPS = 4, 4  # in a part of a path with a readable name
 
 
 class Secrets:
-    """The secrets of a request, in every form that the user's own texts may have them in."""
+    """The secrets of a request, in every form in which the user's texts may contain them."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Secrets:
         Args:
             headers: (name, value) as sent.
             body: as sent.
-            urls: all that are asked, with credentials and query.
+            urls: all requested URLs, with credentials and query.
         """
         self._headers = tuple(headers)
         self._body = body
@@ -82,7 +82,7 @@ class Secrets:
         return frozenset(map(str.casefold, found)), frozenset(canonical)
 
     def are_in(self, text: str) -> bool:
-        """Whether a text has a secret in it, however it is written."""
+        """Whether a text contains a secret, in any form."""
         exact, canonical = self._forms
         if not exact:
             return False
@@ -93,9 +93,9 @@ class Secrets:
         )
 
     def hide(self, text: str) -> str:
-        """Return a text without them: each word that has one is hidden as a whole.
+        """Return a text without the secrets: each word that contains one is hidden completely.
 
-        Where words have one together, nothing of the text is left.
+        If only several words together contain a secret, the whole text is hidden.
         """
         if not self.are_in(text):
             return text
@@ -108,8 +108,8 @@ def shown_url(url: str, secrets: Secrets | None = None) -> str:
     """Return a URL without credentials, query values, and parts that look like a key.
 
     Args:
-        url: as asked.
-        secrets: of the request; what of the path has one of them is hidden, too.
+        url: as requested.
+        secrets: of the request; parts of the path that contain one are hidden, too.
     """
     secrets = secrets or Secrets()
     parts = urlsplit(url)

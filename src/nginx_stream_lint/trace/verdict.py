@@ -1,10 +1,10 @@
 """Find the first layer that does not let the stream through, and the cause. Pure.
 
 Each layer is judged against one nearer to the app where the same request streamed: an app may send
-in bursts of its own, and a busy machine may deliver late. A layer stalls where far more events come
-together than there, and either the bursts have the size of a buffer or end inside an event, which
-no app and no scheduler does, or the events wait long. Of several runs all have to agree that
-it stalls. Where nothing streamed before, a layer is judged by what it shows itself.
+in bursts, and a busy machine may deliver late. A layer stalls if far more events arrive together
+than there, and one of these is true: the bursts have the size of a buffer or end inside an event,
+which neither apps nor schedulers cause, or the events wait long. All runs must agree that it
+stalls. If the request streamed at no layer before, a layer is judged by its own response alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RATE_LIMIT = "rate-limit"
 READ_TIMEOUT = "read-timeout"
 BROKEN = "broken"  # cut, and not after a silence
 WHOLE_ANSWER = "whole-answer"  # collected to its end, by a layer that then knows its length
-DELAY = "delay"  # sent at regular intervals, whatever there is by then
+DELAY = "delay"  # data is sent at regular intervals
 BUFFER = "buffer"  # of another or an unknown size
 REFUSED = "refused"  # an error status, although the layer before responds
 CAUSES = (
@@ -114,11 +114,11 @@ def judge(measured: Sequence[LayerMeasurement]) -> list[Judgement]:
 
 
 def first_failing_layer(judgements: Sequence[Judgement]) -> Judgement | None:
-    """The first layer that does not let the stream through; None where all do.
+    """The first layer that does not let the stream through; None if all do.
 
-    One that refuses the request counts where no other does anything to a stream. Of a layer's
-    clients it is one whose trouble is not the TLS buffer's: what holds it for that one holds it
-    for all.
+    A layer that refuses the request is returned only if no other layer affects the stream. Of the
+    layer's clients, one is chosen whose cause is not the TLS buffer, because its cause affects all
+    clients.
     """
     new = [one for one in judgements if one.inherited is None]
     guilty = [one for one in new if one.verdict in (STALLS, REPLAYS, CUT)]
@@ -172,7 +172,7 @@ def _look(
     slower = _slower(what, before)
     if slower is not None:
         look = replace(look, slower=slower)
-    if not recording.is_answer:
+    if not recording.is_success:
         return _refusal(look, before)
     if _is_html(recording):
         return replace(look, verdict=NO_STREAM, cause=REFUSED if before else None)
@@ -261,7 +261,7 @@ def _is_held(
         took = max(end, before.last_event_s or 0.0) if before else end
         return heap.at >= _AT_THE_END * took
     if _pause(metrics) < _SHORTEST_PAUSE:
-        return False  # a flood: whatever carries it cuts it somewhere
+        return False  # so much data at once is split into pieces by any transport
     many = metrics.together >= _MANY * base
     some = metrics.together >= _SOME * base
     full = _is_full(metrics, before)

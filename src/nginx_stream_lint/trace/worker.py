@@ -1,7 +1,7 @@
 """The process of one exchange: reads a request, sends it, and writes events as JSON lines.
 
-It is bounded in memory, ends with the process that started it, and shows nothing of what the server
-sends (see `known_words`).
+Its memory is limited, it ends with the process that started it, and it shows no text of the server
+(see `known_words`).
 """
 
 from __future__ import annotations
@@ -29,15 +29,22 @@ def main() -> None:
     """Send the request from standard input."""
     be_bounded()
     importlib.import_module("niquests")  # before the clock runs
-    told: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    sent: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _say({})
-    limits = TraceLimits(**told["limits"])
-    headers = tuple((name, value) for name, value in told["headers"])
-    body = base64.b64decode(told["body"])
-    ask = TraceRequest(told["method"], headers, body, told["verify"], told["ca_file"], limits)
-    layer = Layer(0, told["url"], told["address"])
-    asyncio.run(exchange(layer, told["client"], ask, told["shown"], _say))
+    limits = TraceLimits(**sent["limits"])
+    headers = tuple((name, value) for name, value in sent["headers"])
+    body = base64.b64decode(sent["body"])
+    request = TraceRequest(
+        sent["method"],
+        headers,
+        body,
+        sent["verify"],
+        sent["ca_file"],
+        limits,
+    )
+    layer = Layer(0, sent["url"], sent["address"])
+    asyncio.run(exchange(layer, sent["client"], request, sent["shown"], _say))
 
 
 def _say(news: dict[str, Any]) -> None:

@@ -1,11 +1,11 @@
 """Replace files in one step, with their owner, mode and attributes.
 
 The new text is written to a temporary file beside the old one, with the same mode, owner, access
-list and extended attributes, and then takes its place. If any of these cannot be kept, the file is
+list and extended attributes, and then replaces it. If any of these cannot be kept, the file is
 left unchanged. Concurrent edits are kept, too: the two files are exchanged, the old one is compared
 again, and is put back if it is not what was read.
 
-A killed run leaves its temporary files behind. They are locked while the run lives, so a later run
+A killed run leaves its temporary files behind. They are locked until the run ends, so a later run
 can identify and remove them.
 """
 
@@ -37,7 +37,7 @@ _OLD_S = 24 * 60 * 60
 
 
 class Refused(OSError):
-    """The file is left unchanged, for the given reason."""
+    """The file is left unchanged; the message is the reason."""
 
     def __init__(self, why: str) -> None:
         super().__init__(errno.EPERM, why)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 # Marks around a placeholder in a word. They are noncharacters, which Unicode reserves for internal
-# use, so no file has them. `source.without_marks` removes them from output.
+# use, so no file has them. `mapped_text.without_marks` removes them from output.
 MARKS = "\ufdd0\ufdd1"
 
 # The colours and the bold type of our own reports.

@@ -71,7 +71,7 @@ class Dialect(Struct, frozen=True):
     recognised_by: str = ""
 
 
-# Some programs insert such text as a value; here it prints nothing: comments and failures.
+# Tags that print nothing although they have the form of a value: comments and failures.
 _PRINTS_NOTHING = r"\bansible_managed\b|\|\s*comment\b|^(?:fail|assert\w*)\s"
 _LONGEST_START = 500  # only this much of a tag is searched for these words
 

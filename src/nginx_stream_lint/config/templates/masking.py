@@ -95,7 +95,7 @@ class _Template:
         found = tags.find(reading, put_in)
         self.tags = found.tags
         self.blocks = sorted([*found.blocks, *blocks], key=lambda one: (one.start, -one.end))
-        self._tell_halves(found)
+        self._report_unpaired(found)
         text = fill_spans(
             text,
             (
@@ -119,7 +119,7 @@ class _Template:
         )
         self.masked = MappedText(self.source, text, reading.pieces)
 
-    def _tell_halves(self, found: tags.Tags) -> None:
+    def _report_unpaired(self, found: tags.Tags) -> None:
         for at in found.unclosed[:1]:
             self.problems.append(
                 self.original.problem(
@@ -183,7 +183,7 @@ class _Template:
         if is_optional and not found.is_nginx:
             return []
         blocks = [one for one in self.blocks if region[0] <= one.start < region[1]]
-        text = fill_spans(text, ((start, end, PLACEHOLDER) for start, end in found.holes))
+        text = fill_spans(text, ((start, end, PLACEHOLDER) for start, end in found.placeholders))
         text = fill_spans(text, ((end, end + 1, ";") for end in found.ends))
         within: list[TemplateBlock] = []
         for block in blocks:

@@ -28,7 +28,7 @@ _PARTS = re.compile(r"[ _/.'-]+")
 _REST_OF_LINE = re.compile(r"[ \t\r]*(?:\#[^\n]*)?(?:\n|\Z|(?=\}))")
 _ENDS_BELOW = re.compile(r"[ \t\r\n]*(?:\#[^\n]*\n[ \t\r\n]*){0,3}[;{]")
 _GOES_ON = re.compile(r"[ \t]*[^\s#}]")
-_MORE_HOLES = re.compile(f"[ \\t]*({PLACEHOLDER}+)")
+_MORE_PLACEHOLDERS = re.compile(f"[ \\t]*({PLACEHOLDER}+)")
 _PROSE = re.compile(r"[^;{}#\n]*")
 
 # Directives with literal brackets and angles in their arguments.
@@ -42,14 +42,14 @@ _CAPITALS = re.compile(
 class StatementScan(Struct):
     """Result of scanning a text's statements.
 
-    `holes` are placeholders that only the surrounding statement reveals; `ends` the offsets of
-    those characters of placeholders that become the `;` of an unknown statement. `stops` are the
+    `placeholders` are those that only the surrounding statement reveals; `ends` are the offsets of
+    characters of placeholders that become the `;` of an unknown statement. `stops` are the
     offsets of all `;`, `{` and `}`, `braces` those of `{` (1) and `}` (-1), `words` the spans of
     all words, quoted or not, `quotes` the ends of quoted ones. `is_nginx`: some words end with `;`
     or `{`, which JSON does not have.
     """
 
-    holes: list[Span] = field(default_factory=list)
+    placeholders: list[Span] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     comments: list[Span] = field(default_factory=list)
@@ -145,9 +145,9 @@ class _StatementReader:
             self.name, self.is_regex = word, False
         self.words += 1
         end = start + len(word)
-        for hole in self._values(start, word) if self.words > 1 else ():
-            self.found.holes.append(hole)
-            end = max(end, hole[1])
+        for placeholder in self._values(start, word) if self.words > 1 else ():
+            self.found.placeholders.append(placeholder)
+            end = max(end, placeholder[1])
         self.found.words.append((start, end))
         self.is_regex = self.is_regex or word.startswith(("~", "!~"))
         return end
@@ -164,7 +164,7 @@ class _StatementReader:
             end = brackets.end()
             message = f'"{brackets[0]}" is a placeholder'
         else:
-            end = self._end_of_holes(start)
+            end = self._end_of_placeholders(start)
             if end == start and text[start] == "<":
                 end = _end(_ANGLES.match(text, start, limit), start)
             elif end == start and self.is_template:
@@ -181,16 +181,16 @@ class _StatementReader:
                 start -= 1
             elif text[end : end + 1] in (" ", "\t"):
                 end += 1
-        found.holes.append((start, end))
+        found.placeholders.append((start, end))
         found.ends.append(end - 1)
         found.stops.append(end - 1)
         found.words.append((start, end - 1))
         return end
 
-    def _end_of_holes(self, start: int) -> int:
+    def _end_of_placeholders(self, start: int) -> int:
         """The end of the placeholders that start here and continue on the same line."""
         end = self.placeholders.get(start, start)
-        while end > start and (more := _MORE_HOLES.match(self.text, end, self.limit)):
+        while end > start and (more := _MORE_PLACEHOLDERS.match(self.text, end, self.limit)):
             end = max(self.placeholders.get(more.start(1), 0), more.end())
         return end
 

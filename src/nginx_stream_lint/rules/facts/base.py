@@ -124,12 +124,12 @@ class Facts:
 
     def __init__(
         self,
-        served: ProxiedLocation,
+        proxied: ProxiedLocation,
         stream: Stream,
         version: Version | None,
         min_read_timeout_s: float,
     ) -> None:
-        self.served = served
+        self.proxied = proxied
         self.stream = stream
         self.version = version or OLD
         self.version_is_known = version is not None
@@ -142,7 +142,7 @@ class Facts:
 
     def about(self, stream: Stream) -> Facts:
         """The facts about another stream through the same location."""
-        facts = Facts(self.served, stream, self.version, self.minimum_s)
+        facts = Facts(self.proxied, stream, self.version, self.minimum_s)
         facts.version_is_known = self.version_is_known
         facts._effective = self._effective
         facts._elsewhere = self._elsewhere
@@ -152,7 +152,7 @@ class Facts:
     def newer(self) -> Facts:
         """The same facts with the defaults of newer nginx."""
         if self._newer is None:
-            self._newer = Facts(self.served, self.stream, NEW, self.minimum_s)
+            self._newer = Facts(self.proxied, self.stream, NEW, self.minimum_s)
             self._newer._effective = {
                 name: one for name, one in self._effective.items() if not _by_version(one)
             }
@@ -173,7 +173,7 @@ class Facts:
             name = self.resolve(name)
         found = self._effective.get(name)
         if found is None:
-            level = self.served.level
+            level = self.proxied.level
             if table()[name].merge == "own":
                 level = holder(level, name)
             found = self._effective[name] = level.effective(name, self.version)
@@ -181,7 +181,7 @@ class Facts:
 
     def headers(self, name: str) -> list[tuple[str, ...]]:
         """The header rows in force; for headers that no rule knows, only their names."""
-        return headers_at(self.served.level, self.resolve(name), self.version)
+        return headers_at(self.proxied.level, self.resolve(name), self.version)
 
     def headers_written(self, level: Level, name: str) -> list[tuple[str, ...]]:
         """The header rows written at one level; if no rule knows the header, only its name."""
@@ -190,7 +190,7 @@ class Facts:
     def elsewhere(self, other_input: OtherInput) -> Any:
         """The value of an input other than the location's effective directives."""
         if other_input.name not in self._elsewhere:
-            self._elsewhere[other_input.name] = other_input.value(self.served, self.version)
+            self._elsewhere[other_input.name] = other_input.value(self.proxied, self.version)
         return self._elsewhere[other_input.name]
 
     def is_written(self, name: str) -> bool:

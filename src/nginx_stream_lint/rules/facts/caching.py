@@ -34,8 +34,8 @@ def stored(facts: Facts) -> bool:
 def recorded_by(facts: Facts) -> str | None:
     """The directive that may record responses: `<family>_cache` or `<family>_store`."""
     if facts.value("cached") != "no":
-        return f"{facts.served.handler.family}_cache"
-    return f"{facts.served.handler.family}_store" if facts.value("stored") else None
+        return f"{facts.proxied.handler.family}_cache"
+    return f"{facts.proxied.handler.family}_store" if facts.value("stored") else None
 
 
 @fact(reads=[Headers("add_header"), "expires"], directives=["add_header", "expires"])

@@ -51,16 +51,16 @@ def whole_path(facts: Facts) -> DeliveryPath:
     """The delivery path of the stream's response."""
     recorded = response_caching(
         facts.effective,
-        facts.served.handler.family,
+        facts.proxied.handler.family,
         facts.stream.method or "GET",
         lambda: _request(facts),
     )
     plain = PLAIN
-    if recorded is not NOTHING and "h2" in facts.served.clients:
+    if recorded is not NOTHING and "h2" in facts.proxied.clients:
         plain = facts.elsewhere(PLAIN_CLIENTS)
     return delivery_path_for(
         facts.effective,
-        facts.served.handler.family,
+        facts.proxied.handler.family,
         CONTENT_TYPES[facts.stream.kind],
         recorded,
         plain,
@@ -82,17 +82,17 @@ def _request(facts: Facts) -> RequestState:
 
     facts.elsewhere(REQUEST)  # reading more makes the location's cache key unique
     method = facts.stream.method or "GET"
-    where = facts.served.level.nearest("location")
+    where = facts.proxied.level.nearest("location")
     pattern = None if where is None else match_of(where)
     path = facts.stream.path
     if path is None and pattern is not None and pattern.modifier in ("", "=", "^~"):
         path = pattern.pattern
     if path is not None and path.startswith("/"):
         asked = Request("http", None, None, path, method)
-        found = route_in_server(facts.served.server, asked, facts.version)
-        if found.location is facts.served.level and found.state is not None:
+        found = route_in_server(facts.proxied.server, asked, facts.version)
+        if found.location is facts.proxied.level and found.state is not None:
             return found.state
-    return unknown_request(facts.served.server, method, None)
+    return unknown_request(facts.proxied.server, method, None)
 
 
 def scenario(facts: Facts, client: Client, accepted: AcceptEncoding = "identity") -> Scenario:
@@ -161,7 +161,7 @@ def buffered(facts: Facts) -> bool:
 @fact(reads=["<family>_buffering"])
 def buffering_is_default(facts: Facts) -> bool:
     """Whether buffering has its default value, that of nginx or of a controller."""
-    name = f"{facts.served.handler.family}_buffering"
+    name = f"{facts.proxied.handler.family}_buffering"
     return name in table() and not any(one.is_written for one in facts.effective(name).directives)
 
 
@@ -229,7 +229,7 @@ def accel_header_added(facts: Facts) -> bool:
 @fact(reads=[Headers("<family>_set_header")])
 def accel_header_sent_upstream(facts: Facts) -> bool:
     """Whether X-Accel-Buffering is set on the request to the app."""
-    if facts.served.handler.family not in ("proxy", "grpc") or not is_http(facts):
+    if facts.proxied.handler.family not in ("proxy", "grpc") or not is_http(facts):
         return False
     return _has_header(facts.headers("<family>_set_header"), "x-accel-buffering")
 
@@ -245,7 +245,7 @@ def misplaced_accel(facts: Facts) -> str | None:
     nginx buffers.
     """
     if facts.value("accel_header_sent_upstream"):
-        return f"{facts.served.handler.family}_set_header"
+        return f"{facts.proxied.handler.family}_set_header"
     added = facts.value("accel_header_added") and facts.value("buffered")
     return "add_header" if added else None
 
@@ -262,10 +262,10 @@ def accel_fix(facts: Facts) -> str | None:
 @fact(reads=["<family>_buffering"], directives=["<family>_buffering"])
 def other_family_buffering(facts: Facts) -> str | None:
     """`<family>_buffering off` of another family than the handler's, written at this level."""
-    named = facts.served.level.nearest("location") or facts.served.level
+    named = facts.proxied.level.nearest("location") or facts.proxied.level
     for family in FAMILIES:
         name = f"{family}_buffering"
-        if family == facts.served.handler.family:
+        if family == facts.proxied.handler.family:
             continue
         for row in named.rows.get(name, []):
             if row.args[:1] == ("off",) and row.is_written:

@@ -22,7 +22,7 @@ def rate_limits(facts: Facts) -> list[str]:
     """The directives that may limit the rate of this stream."""
     if not is_http(facts):
         return ["proxy_download_rate"]
-    names = ("limit_rate", f"{facts.served.handler.family}_limit_rate")
+    names = ("limit_rate", f"{facts.proxied.handler.family}_limit_rate")
     return [name for name in names if name in table()]
 
 
@@ -54,7 +54,7 @@ def six_per_browser(facts: Facts) -> bool:
 
     False if the kinds of clients are declared.
     """
-    reach = facts.served.clients
+    reach = facts.proxied.clients
     return "h1-tls" in reach and "h2" not in reach and facts.stream.clients is None
 
 

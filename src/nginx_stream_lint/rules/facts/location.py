@@ -10,18 +10,18 @@ from nginx_stream_lint.rules.facts.other_inputs import PREFIX, TARGET
 
 def author(facts: Facts) -> Author | None:
     """The generator of this configuration if it is a controller; None if a person wrote it."""
-    return facts.served.handler.directive.file.reading.author
+    return facts.proxied.handler.directive.file.reading.author
 
 
 def is_http(facts: Facts) -> bool:
     """Whether the handler is in http {}, not in stream {}."""
-    return facts.served.level.kind != "stream-server"
+    return facts.proxied.level.kind != "stream-server"
 
 
 @fact()
 def family(facts: Facts) -> str:
     """The handler's family: proxy, fastcgi, uwsgi, scgi, grpc or tunnel."""
-    return facts.served.handler.family
+    return facts.proxied.handler.family
 
 
 @fact(reads=[TARGET])
@@ -51,7 +51,7 @@ def method(facts: Facts) -> str | None:
 @fact()
 def websocket_too(facts: Facts) -> bool:
     """Whether the location probably also serves WebSockets."""
-    return any(stream.kind == "websocket" for stream in facts.served.streams)
+    return any(stream.kind == "websocket" for stream in facts.proxied.streams)
 
 
 @fact()
@@ -63,7 +63,7 @@ def client_streams(facts: Facts) -> bool:
 @fact()
 def shadowed_by(facts: Facts) -> str | None:
     """The block that handles the streams that this one was written for."""
-    shadow = facts.served.shadowed_by
+    shadow = facts.proxied.shadowed_by
     if shadow is None or shadow.directive is None:
         return None
     return f"{shadow.label} ({shadow.directive.source.name}:{shadow.directive.line})"
@@ -78,7 +78,7 @@ def prefix(facts: Facts) -> str:
 @fact()
 def level(facts: Facts) -> str:
     """The handler's block: location, if-in-location, limit_except or stream-server."""
-    return facts.served.level.kind
+    return facts.proxied.level.kind
 
 
 @computed
@@ -86,8 +86,8 @@ def usual_clients(facts: Facts) -> tuple[Client, ...]:
     """The kinds of clients that this server accepts, limited to those known to use the stream."""
     own = facts.stream.clients
     if own is None:
-        return facts.served.clients
-    return tuple(client for client in facts.served.clients if client in own) or own
+        return facts.proxied.clients
+    return tuple(client for client in facts.proxied.clients if client in own) or own
 
 
 @fact()

@@ -60,5 +60,5 @@ def nginx_answers(_: Facts) -> str | None:
 
 @fact()
 def absent_include(_: Facts) -> str | None:
-    """A missing include that may pass it on; none for a stream."""
+    """A missing include that may pass it to an app; none for a stream."""
     return None

@@ -219,10 +219,10 @@ def _stream_limit(proxied: ProxiedLocation, version: Version) -> StreamLimit | N
     return stream_limit(proxied.level, lambda name: proxied.level.effective(name, version))
 
 
-TARGET = OtherInput("target", lambda served, _: served.handler.target, by_version=False)
-PREFIX = OtherInput("prefix", lambda served, _: location_path(served), by_version=False)
+TARGET = OtherInput("target", lambda proxied, _: proxied.handler.target, by_version=False)
+PREFIX = OtherInput("prefix", lambda proxied, _: location_path(proxied), by_version=False)
 # The location itself: its facts are never shared with other locations.
-LOCATION = OtherInput("location", lambda served, _: served)
+LOCATION = OtherInput("location", lambda proxied, _: proxied)
 # nginx's version, which is the same within one cache.
 VERSION = OtherInput("version", lambda _, version: version)
 UPSTREAM = OtherInput("upstream", _upstream, by_version=False)

@@ -22,7 +22,7 @@ def tier_cuts(_: Facts) -> str | None:
 
 @fact()
 def tier_cuts_after_s(_: Facts) -> float | None:
-    """After how many seconds it does."""
+    """The number of seconds after which it does."""
     return None
 
 
@@ -70,7 +70,7 @@ def tier_heartbeat_s(_: Facts) -> float | None:
 
 @fact()
 def tier_holds(_: Facts) -> bool:
-    """Whether it collects a stream before it sends it on."""
+    """Whether it collects a stream before it forwards it."""
     return False
 
 

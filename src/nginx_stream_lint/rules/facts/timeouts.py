@@ -18,7 +18,7 @@ CUTS = (
 @fact(directives=["<family>_read_timeout", "proxy_timeout"])
 def read_timeout(facts: Facts) -> str:
     """The directive that limits silence: `<family>_read_timeout`, `proxy_timeout` in stream."""
-    return f"{facts.served.handler.family}_read_timeout" if is_http(facts) else "proxy_timeout"
+    return f"{facts.proxied.handler.family}_read_timeout" if is_http(facts) else "proxy_timeout"
 
 
 @fact(reads=["<read_timeout>"])
@@ -50,7 +50,7 @@ def cuts(facts: Facts) -> dict[str, float]:
     restarted = set(limits)
     if facts.value("client_streams"):
         limits["client_body_timeout"] = facts.value("client_timeout_s")
-        if app_ends_client_silence(facts.effective, facts.served.handler.family):
+        if app_ends_client_silence(facts.effective, facts.proxied.handler.family):
             restarted.add("client_body_timeout")
     heartbeat = facts.stream.heartbeat_s
     return {
@@ -112,7 +112,7 @@ def http3_cut_by(facts: Facts) -> str | None:
 
 @fact()
 def known_silence_s(facts: Facts) -> float | None:
-    """A silence in seconds that the app is known to keep; the catalogue has the source."""
+    """The longest known silence of the app, in seconds; the catalogue has the source."""
     return facts.stream.silence_s
 
 

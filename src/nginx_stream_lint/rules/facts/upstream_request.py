@@ -24,7 +24,7 @@ _MISSED = r"(?i)connection|upgrade|host|x-forwarded-.*"
 
 def proxies_http(facts: Facts) -> bool:
     """Whether `proxy_pass` in http {} passes the request to the app."""
-    return facts.served.handler.family == "proxy" and is_http(facts)
+    return facts.proxied.handler.family == "proxy" and is_http(facts)
 
 
 def sent_header(facts: Facts, name: str) -> str | None:
@@ -54,7 +54,7 @@ def request_collected_by(facts: Facts) -> str | None:
     is_mirrored = facts.effective("mirror_request_body").text != "off" and any(
         row[:1] not in ((), ("off",)) for row in rows
     )
-    return collected_by(facts.effective, facts.served.handler.family, is_mirrored)
+    return collected_by(facts.effective, facts.proxied.handler.family, is_mirrored)
 
 
 @fact(reads=["proxy_http_version"])
@@ -82,7 +82,7 @@ def connection_header(facts: Facts) -> str | Unknown | None:
 
 @fact(reads=["connection_header", "dropped_headers", "connection_row", "upstream_keepalive"])
 def closes_upstream_connections(facts: Facts) -> bool:
-    """Whether nginx requests the app to close each connection although it should be kept.
+    """Whether nginx sends `Connection: close` although the connection should stay open.
 
     Either a row sends `Connection: close`, or there is no row and `keepalive` has no effect,
     because nginx before 1.29.7 sends `close` by default. False if an outer row is dropped, because
@@ -110,11 +110,11 @@ def upgrade_header(facts: Facts) -> str | None:
 @fact(reads=[Headers("<family>_set_header")])
 def dropped_headers(facts: Facts) -> list[str]:
     """Names of outer `<family>_set_header` rows that this level drops and the app needs."""
-    if facts.served.handler.family not in ("proxy", "grpc") or not is_http(facts):
+    if facts.proxied.handler.family not in ("proxy", "grpc") or not is_http(facts):
         return []
     if not facts.headers("<family>_set_header"):
         return []
-    outward = facts.served.level.outward()
+    outward = facts.proxied.level.outward()
     written = [facts.headers_written(level, "<family>_set_header") for level in outward]
     levels = [[row[0] for row in rows if row] for rows in written if rows]
     if len(levels) < 2:
@@ -135,7 +135,7 @@ def runs_twice(facts: Facts) -> str | None:
         return None
     retries = _contains_any_arg(facts.effective("<family>_next_upstream"), "non_idempotent")
     if retries and facts.stream.method != "GET" and not facts.elsewhere(UPSTREAM).has_one_peer:
-        return f"{facts.served.handler.family}_next_upstream"
+        return f"{facts.proxied.handler.family}_next_upstream"
     return "mirror" if _is_mirrored(facts) else None
 
 
