@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from nginx_stream_lint.config import tokens
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER, MappedText, has_placeholder
-from nginx_stream_lint.config.tokens import Statement, Statements, Word, words_at
+from nginx_stream_lint.config.tokens import Statements, Word, words_at
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.files.source import Source, decode
 from nginx_stream_lint.util.problems import Problem, Unreadable
@@ -39,6 +40,16 @@ PIECES = [
     *('"', "'", ' "d e"', " 'f;g'", '"";', " ''", ' "h"{', "\\", "\\d", '\\"', " \\;"),
     "j_by_lua_block {",
 ]
+
+
+class Statement(NamedTuple):
+    """A statement of `Statements`, with names."""
+
+    name: str
+    args: tuple[str, ...]
+    start: int
+    end: int
+    mark: str
 
 
 def reading_of(source: Source) -> MappedText:

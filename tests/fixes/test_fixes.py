@@ -376,7 +376,8 @@ def test_a_file_whose_fixes_do_not_end_does_not_hide_the_others(tmp_path: Path) 
         found.findings += again
         return found
 
-    changed, refused, *_ = fix_checked(never_content, unsafe=False)
+    fixed = fix_checked(never_content, unsafe=False)
+    changed, refused = fixed.changed, fixed.refused
     assert set(changed) == {str(good)}
     assert len(refused) == 1
     assert refused[0].startswith(f"{bad}:1:1: was not fixed: the fixes undo one another;")
@@ -400,7 +401,8 @@ def test_what_a_fix_breaks_is_not_written(is_in_the_same: bool, tmp_path: Path) 
             found.problems += [Problem(str(bad), 1, 1, "was there before", "advice")]
         return found
 
-    changed, refused, *_ = fix_checked(breaking, unsafe=False)
+    fixed = fix_checked(breaking, unsafe=False)
+    changed, refused = fixed.changed, fixed.refused
     assert set(changed) == ({str(good)} if is_in_the_same else set())
     assert f"{bad}:1:1: was not fixed: with the fix, " in "\n".join(refused)
     assert 'unexpected "}"' in refused[0]

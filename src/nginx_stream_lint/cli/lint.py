@@ -282,7 +282,8 @@ def _fix(
         rounds.append(lint(workspace.overlaid(changed), inputs, options))
         return rounds[-1]
 
-    changed, refused, *_ = fix_checked(checked, unsafe)
+    fixed = fix_checked(checked, unsafe)
+    changed, refused = fixed.changed, fixed.refused
     mended = workspace.overlaid({key: after.text for key, (_, after) in changed.items()})
     if changed and binary is not None:
         _must_stream(mended, inputs, options, binary)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -94,19 +94,11 @@ class Word(Struct, frozen=True):
     is_quoted: bool
 
 
-class Statement(NamedTuple):
-    """A statement, or the end of a block.
-
-    `name` and `args` are decoded; `start` and `end` (after its `mark`) are offsets into the text of
-    the reading. `mark` is its last character: `;`, `{`, or `}` for the end of a block, which has no
-    name. A character that is missing in the text and was inserted has an empty span.
-    """
-
-    name: str
-    args: tuple[str, ...]
-    start: int
-    end: int
-    mark: str
+# A statement, or the end of a block: its name and its arguments, decoded; then its start and its
+# end (after its mark), as offsets into the text of the reading; then its mark. That is its last
+# character: `;`, `{`, or `}` for the end of a block, which has no name. A character that is missing
+# in the text and was inserted has an empty span.
+Statement: TypeAlias = tuple[str, tuple[str, ...], int, int, str]
 
 
 class Statements:
@@ -130,8 +122,7 @@ class Statements:
         self._split: Word | None = None  # possibly the rest of a word that contains a brace
         self._is_over = False
 
-    def __iter__(self) -> Iterator[tuple[str, tuple[str, ...], int, int, str]]:
-        # Plain tuples in the form of Statement: named ones take as long as everything else.
+    def __iter__(self) -> Iterator[Statement]:
         text, opened = self._reading.text, self._opened
         has_unseen = not text.isascii() and _UNSEEN.search(text) is not None
         known = _known
@@ -220,7 +211,7 @@ class Statements:
                 offset = match.start(6)
                 self.problems.append(_unterminated(self._reading, offset))
                 self._is_over = True
-                return Statement(PLACEHOLDER, (), offset, offset, ";"), offset
+                return (PLACEHOLDER, (), offset, offset, ";"), offset
             elif kind is not None:
                 word = _word(self._reading, match)
                 if word.end - word.start >= _SHORT:
@@ -246,7 +237,7 @@ class Statements:
                 return _statement(words, offset, ";"), offset
             if self._opened:
                 self._opened.pop()
-                return Statement("", (), offset, offset + 1, mark), offset + 1
+                return ("", (), offset, offset + 1, mark), offset + 1
             self._unexpected(offset, mark, "remove it: no block is open here")
             return None, offset + 1
         if not words:
@@ -319,7 +310,7 @@ def _plain(raw: str) -> tuple[str, tuple[str, ...]]:
 
 def _statement(words: list[Word], end: int, mark: str) -> Statement:
     name, *args = words
-    return Statement(name.value, tuple(word.value for word in args), name.start, end, mark)
+    return name.value, tuple(word.value for word in args), name.start, end, mark
 
 
 def _word(reading: MappedText, match: re.Match[str]) -> Word:

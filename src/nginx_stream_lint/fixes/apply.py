@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import accumulate, pairwise
 from operator import attrgetter
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from nginx_stream_lint.config import File, Problem, Source
@@ -46,7 +47,7 @@ class CheckedFiles(Protocol):
     def problems(self) -> Sequence[Problem]: ...
 
 
-class FixedFiles(NamedTuple):
+class FixedFiles(Struct, frozen=True):
     """Sources (before, after) by key, and the reasons why files were not fixed.
 
     `refused` has a sentence with its place for each file that was not fixed. `edits` are all edits
@@ -367,7 +368,7 @@ def _keys(fix: Fix) -> set[str]:
     return {edit.source.key for edit in fix.edits}
 
 
-class _ChangedSpan(NamedTuple):
+class _ChangedSpan(Struct, frozen=True):
     """A span of a changed text, and its span in the text before all changes.
 
     `text` is None for unchanged text; otherwise it is the new text. `owners` are the findings that
@@ -388,10 +389,10 @@ class _ChangedSpan(NamedTuple):
         """A part of it; offsets from its start in the changed text."""
         if self.text is None:
             return _ChangedSpan(self.start + start, self.start + end)
-        return self._replace(text=self.text[start:end])
+        return replace(self, text=self.text[start:end])
 
 
-class _Owned(NamedTuple):
+class _Owned(Struct, frozen=True):
     """An edit of the current text, with the findings that it fixes."""
 
     start: int

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.fixes.apply import ALSO_WRITTEN, apply_edits, compatible, includes_edit
@@ -24,7 +25,7 @@ _CUT = "..."
 _span = attrgetter("start", "end")
 
 
-class ShownFix(NamedTuple):
+class ShownFix(Struct, frozen=True):
     """A location with its fixes, the options that apply them, and their other effects."""
 
     options: str
