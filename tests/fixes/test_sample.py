@@ -110,7 +110,7 @@ def test_only_some_locations_are_checked_again(
     assert found == whole
     assert twice == [MANY, MANY]
     assert checked[0] == MANY
-    assert checked[1:] == [10]
+    assert checked[1:] == [3]
 
 
 def test_what_fixes_uncover_is_found_in_all_locations(
@@ -121,7 +121,7 @@ def test_what_fixes_uncover_is_found_in_all_locations(
     found, checked = _fixes(text, rules, monkeypatch, sampled=True)
     whole, _ = _fixes(text, rules, monkeypatch, sampled=False)
     assert found == whole
-    assert checked[1] == 10
+    assert checked[1] == 3
     assert MANY in checked[2:]
     assert str(found).count("gzip off") >= MANY
 
@@ -152,8 +152,8 @@ def test_files_with_nothing_else_are_not_read_again(
     whole, all_checks = _checked(texts, paths, rules, monkeypatch, sampled=False)
     assert found == whole
     assert [len(one.files) for one in all_checks] == [MANY + 1, MANY + 1]
-    assert [len(one.files) for one in checks] == [MANY + 1, 10 + 1]
-    assert [one.locations for one in checks] == [MANY, 10]
+    assert [len(one.files) for one in checks] == [MANY + 1, 3 + 1]
+    assert [one.locations for one in checks] == [MANY, 3]
 
 
 def test_named_files_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def test_named_files_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, _ = _checked(texts, list(texts), rules, monkeypatch, sampled=False)
     assert found == whole
     assert [len(one.files) for one in checks] == [MANY, MANY]
-    assert [one.locations for one in checks] == [MANY, 10]
+    assert [one.locations for one in checks] == [MANY, 3]
 
 
 @settings(max_examples=10)
