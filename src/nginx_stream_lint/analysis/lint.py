@@ -550,13 +550,16 @@ def with_fixes(
     if not findings:
         return [], []
     from nginx_stream_lint.fixes.apply import confine, visible_regions, without_directives
-    from nginx_stream_lint.fixes.filled_variables import FilledVariables
     from nginx_stream_lint.fixes.placement import place_fix
 
     made_from = {one.finding.identity: one for one in judged}
     mapped = {id(file.source) for file in files if file.reading.pieces}
     regions = visible_regions(file for file in files if id(file.source) in mapped)
-    filled = FilledVariables(file.reading for file in files)
+    filled = None
+    if mapped:
+        from nginx_stream_lint.fixes.filled_variables import FilledVariables
+
+        filled = FilledVariables(file.reading for file in files)
     found: list[Finding] = []
     problems: list[Problem] = []
     for finding in findings:
@@ -566,7 +569,7 @@ def with_fixes(
         except Exception as error:
             problems.append(unexpected(finding.place.source.name, error))
         fix = confine(fix, regions) if fix is not None and regions else fix
-        if fix is not None and mapped:
+        if fix is not None and filled is not None:
             fix = filled.keep_in(fix, () if one is None else one.running)
         if fix is not None and finding.spared:
             fix = without_directives(fix, finding.spared)

@@ -72,7 +72,6 @@ forgotten(_known.clear)
 _MOST_PROBLEMS = 100
 
 _PLAIN_WORD = re.compile(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
-_UNSEEN = re.compile(f"[{PLACEHOLDER}{FILLER}]")
 
 # Structure inside Lua: comments and strings hide braces, braces nest.
 _LUA = r"""(?xs)
@@ -124,7 +123,7 @@ class Statements:
 
     def __iter__(self) -> Iterator[Statement]:
         text, opened = self._reading.text, self._opened
-        has_unseen = not text.isascii() and _UNSEEN.search(text) is not None
+        has_unseen = not text.isascii() and _has_unseen(text)
         known = _known
         at = 0
         while not self._is_over:
@@ -135,7 +134,7 @@ class Statements:
                     start, at = match.start(1), match.end()
                     words = known.get(raw)
                     if words is None:
-                        if len(raw) >= _SHORT or (has_unseen and _UNSEEN.search(raw)):
+                        if len(raw) >= _SHORT or (has_unseen and _has_unseen(raw)):
                             at = start
                             break
                         known[raw] = words = _plain(raw)
@@ -313,12 +312,17 @@ def _statement(words: list[Word], end: int, mark: str) -> Statement:
     return name.value, tuple(word.value for word in args), name.start, end, mark
 
 
+def _has_unseen(text: str) -> bool:
+    """Whether a text has a placeholder, or characters that were filled in."""
+    return PLACEHOLDER in text or FILLER in text
+
+
 def _word(reading: MappedText, match: re.Match[str]) -> Word:
     kind = match.lastindex
     assert kind is not None
     start, end = match.span(kind)
     raw = match[kind]
-    if _UNSEEN.search(raw):
+    if _has_unseen(raw):
         value = reading.filled(start, end)
     elif "\\" in raw:
         value = re.sub(_ESCAPE, lambda escape: _DECODED[escape[1]], raw)

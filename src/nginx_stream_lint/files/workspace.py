@@ -8,7 +8,6 @@ settings, baselines, rules, template values. So one place keeps a run inside the
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -31,11 +30,18 @@ HOST_FOLDERS = (
     "/usr/local/openresty/nginx/conf",
 )
 
-# Folders that only hold parts of a configuration, whose main file is one folder up.
-_OF_PARTS = re.compile(
-    r"(?:conf|http|stream|server|site|mod|location|main|default)s?\.d|sites?-\w+|conf|confs|"
-    r"snippets|templates|servers?|includes?|locations|modules-\w+|proxy-confs|vhosts?|upstreams?"
+# Names of folders that only hold parts of a configuration, whose main file is one folder up: whole
+# names, what stands before `.d` (or `s.d`), and what stands before a hyphen and a word.
+_OF_PARTS = frozenset(
+    (
+        *("conf", "confs", "proxy-confs", "vhost", "vhosts", "server", "servers", "locations"),
+        *("include", "includes", "snippets", "templates", "upstream", "upstreams"),
+    )
 )
+_BEFORE_D = frozenset(
+    ("conf", "http", "stream", "server", "site", "mod", "location", "main", "default")
+)
+_BEFORE_WORD = frozenset(("site", "sites", "modules"))
 
 _MAX_FOLDERS = 100  # of a path that is resolved folder by folder
 
@@ -428,6 +434,16 @@ def _inside(folder: str) -> str:
     return folder if folder.endswith(("/", os.sep)) else folder + os.sep
 
 
+def _is_of_parts(folder: str) -> bool:
+    """Whether a folder holds only parts of a configuration, by its name."""
+    name, is_list, end = folder.rpartition(".")
+    if is_list:
+        return end == "d" and name.removesuffix("s") in _BEFORE_D
+    before, _, word = folder.partition("-")
+    is_word = word.replace("_", "a").isalnum()
+    return folder in _OF_PARTS or (is_word and before in _BEFORE_WORD)
+
+
 def _root_of(path: str, storage: Storage) -> str:
     """The real path of the folder that a named path belongs to.
 
@@ -443,7 +459,7 @@ def _root_of(path: str, storage: Storage) -> str:
     git_root = _git_root(folder, storage)
     if git_root is not None:
         return storage.real(git_root)
-    while is_file and _OF_PARTS.fullmatch(os.path.basename(folder)):
+    while is_file and _is_of_parts(os.path.basename(folder)):
         folder = os.path.dirname(folder)
     return storage.real(folder)
 

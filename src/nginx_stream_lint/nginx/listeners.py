@@ -24,7 +24,6 @@ PLAIN: frozenset[Client] = frozenset({"h1"})
 _HTTP2_DIRECTIVE: Version = (1, 25, 1)
 
 
-_PORTS = re.compile(r"\d+(-\d+)?")
 _ANY = r"^0\.0\.0\.0(?=:|$)"
 _WITH_PORT = r"(^|[^:\]]|\]):\d+(-\d+)?$"
 _RANGE = r":(\d+)-(\d+)$"
@@ -36,7 +35,8 @@ def address(argument: str) -> str:
     """Normalize a listen address: `host:port`, `[ip6]:port` or `unix:path`."""
     if argument.startswith("unix:"):
         return argument
-    if _PORTS.fullmatch(argument):
+    first, hyphen, last = argument.partition("-")
+    if first.isdecimal() and (last.isdecimal() or not hyphen):
         return f"*:{argument}"
     argument = re.sub(_ANY, "*", argument)
     if not re.search(_WITH_PORT, argument):

@@ -19,8 +19,7 @@ _SCHEMES = {
     "grpc": {"grpc://": 0, "grpcs://": 0},
     "uwsgi": {"uwsgi://": 0, "suwsgi://": 0},
 }
-_SCHEME = re.compile(r"[A-Za-z]+://")
-_IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_IPV4 = r"\d{1,3}(?:\.\d{1,3}){3}"
 
 
 class PassTarget(Struct, frozen=True):
@@ -45,8 +44,8 @@ class PassTarget(Struct, frozen=True):
 def parse_target(family: str, text: str) -> PassTarget | None:
     """Parse a target without variables; None if nginx responds with 500 to it."""
     schemes = _SCHEMES.get(family, {})
-    written = _SCHEME.match(text)
-    scheme = lower(written[0]) if written is not None else ""
+    name, separator, _ = text.partition("://")
+    scheme = lower(name + separator) if separator and name.isascii() and name.isalpha() else ""
     default = 0
     if scheme in schemes:
         default, text = schemes[scheme], text[len(scheme) :]
@@ -125,4 +124,6 @@ def _known(http: Level) -> frozenset[tuple[str, int]]:
 
 def _is_ipv4(host: str) -> bool:
     # nginx accepts leading zeros, `ipaddress` does not.
-    return _IPV4.fullmatch(host) is not None and all(int(part) < 256 for part in host.split("."))
+    return re.fullmatch(_IPV4, host) is not None and all(
+        int(part) < 256 for part in host.split(".")
+    )

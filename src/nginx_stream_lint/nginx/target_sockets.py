@@ -19,7 +19,7 @@ from nginx_stream_lint.nginx.servers import (
 from nginx_stream_lint.nginx.upstreams import upstream_block
 from nginx_stream_lint.nginx.versions import Version
 
-_PATH_VARIABLE = re.compile(r"\$\{?(?:request_uri|uri)\b")
+_PATH_VARIABLE = r"\$\{?(?:request_uri|uri)\b"
 _MOST_PEERS = 20  # of an upstream
 
 
@@ -32,9 +32,10 @@ def may_be_self_proxied(http: Level, handler: Handler, version: Version) -> bool
         return False
     written, variable, _ = handler.target.partition("$")
     authority, slash, _ = written.partition("://")[2].partition("/")
-    is_path = _PATH_VARIABLE.match(handler.target, len(written)) is not None
-    if variable and not (authority and (slash or is_path)):
-        return False
+    if variable:
+        is_path = re.match(_PATH_VARIABLE, handler.target[len(written) :]) is not None
+        if not (authority and (slash or is_path)):
+            return False
     target = parse_target(handler.family, written)
     peers = [] if target is None else target_peers(http, target)
     return any(sockets_of(http, peer, version) for peer in peers)

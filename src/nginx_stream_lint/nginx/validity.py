@@ -43,6 +43,8 @@ _URL = re.compile(r"https?://(.*)", re.DOTALL | re.IGNORECASE)
 # The rest after http:// if it has more than a host or a socket.
 _URI = r"(?s)unix:[^:]*:.+|(?!unix:)[^/?]*[/?].*"
 _OVERFLOW = r"[1-9][0-9]{19}"
+_UNITS = {"time": "wdhms", "size": "kKmM", "offset": "kKmMgG", "number": ""}
+_MOST_DIGITS = 20  # with more, a number may be too large
 _PATTERNS = {"time": _TIME, "size": _SIZE, "offset": _OFFSET, "number": _NUMBER}
 _KINDS = {"flag", *_PATTERNS}
 
@@ -115,9 +117,17 @@ def _bad_value(name: str, value: str, kind: str) -> str | None:
     if kind == "flag":
         if value.lower() not in ("on", "off"):
             return f'invalid value "{value}" in "{name}" directive, it must be "on" or "off"'
+    elif _is_usual(value, kind):
+        return None
     elif not re.fullmatch(_PATTERNS[kind], value) or re.search(_OVERFLOW, value):
         return f'"{name}" directive invalid value "{value}"'
     return None
+
+
+def _is_usual(value: str, kind: str) -> bool:
+    """Whether a value is a number with at most one unit, as nearly all are."""
+    digits = value[:-1] if value[-1:] in _UNITS[kind] else value
+    return digits.isascii() and digits.isdecimal() and len(digits) < _MOST_DIGITS
 
 
 def _blocks(level: Level, say: _Say) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_VARIABLE = re.compile(r"\$(?:([1-9])|\{(\w+)\}|(\w+))", re.ASCII)
+_VARIABLE = r"(?a)\$(?:([1-9])|\{(\w+)\}|(\w+))"
 
 
 def variables_in(text: str) -> list[str]:
@@ -21,7 +21,7 @@ def pieces(text: str) -> list[tuple[str, str]]:
     """Split a text into literals, each with the name of the next variable; the last one with ``."""
     found: list[tuple[str, str]] = []
     at = 0
-    for match in _VARIABLE.finditer(text):
+    for match in re.finditer(_VARIABLE, text):
         found.append((text[at : match.start()], match[1] or match[2] or match[3]))
         at = match.end()
     return [*found, (text[at:], "")]

@@ -86,13 +86,14 @@ def unchecked(locations: Iterable[ProxiedLocation], version: Version | None) -> 
 
     A location that several servers share is listed once, with the worst verdict.
     """
+    without = [one for one in locations if not one.is_stream and one.shadowed_by is None]
+    if not without:
+        return []
     places: dict[tuple[int, int], Unchecked] = {}
     fates = LocationCache(
         lambda proxied: _outcome(proxied, version), version, reads_of_declared(["stalled_clients"])
     )
-    for proxied in locations:
-        if proxied.is_stream or proxied.shadowed_by is not None:
-            continue
+    for proxied in without:
         location = location_info(proxied.level, ())
         spot = id(location.place.source), location.place.start
         known = places.get(spot)

@@ -14,10 +14,8 @@ from nginx_stream_lint.streams.catalogue import App, app_by_name, app_named_in
 from nginx_stream_lint.streams.comments import Comments
 from nginx_stream_lint.streams.word_classes import normalized
 
-_SCHEME = re.compile(r"^\w+://")
-_ADDRESS = re.compile(r"(?:https?://)?[0-9.:/]*")
-_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
-_NAME = re.compile(r"\$\w+")
+_VARIABLE = r"\$\{?(\w+)\}?"
+_NAME = r"\$\w+"
 # At most this many servers of an upstream, or values of a map, are searched for names.
 _MOST = 100
 
@@ -42,10 +40,10 @@ class Upstream(Struct, eq=False):
     is_deployed: bool = False
 
     def __post_init__(self) -> None:
-        self.host = _authority(self.hosts[0])
+        self.host = authority(self.hosts[0])
         _, slash, rest = _without_scheme(self.hosts[0]).partition("/")
         self.path = slash + rest
-        self.names = [host for host in self.hosts if _ADDRESS.fullmatch(host) is None]
+        self.names = [host for host in self.hosts if not _is_address(host)]
         self.app = next(filter(None, (app_named_in(normalized(host)) for host in self.names)), None)
 
 
@@ -81,7 +79,7 @@ class Upstreams(Struct):
         keepalive = False
         for one in self._targets(target):
             hosts.append(one)
-            block = upstream_block(self.http, _authority(one))
+            block = upstream_block(self.http, authority(one))
             if block is None:
                 continue
             peers = block.rows.get("server", [])[:_MOST]
@@ -99,7 +97,7 @@ class Upstreams(Struct):
     def _targets(self, target: str) -> Iterator[str]:
         """A target, and its variants for each value that a map gives to a variable in it."""
         yield target
-        for variable in _VARIABLE.finditer(target):
+        for variable in re.finditer(_VARIABLE, target) if "$" in target else ():
             for value in self.values.get(variable[1], [])[:_MOST]:
                 yield target[: variable.start()] + value + target[variable.end() :]
 
@@ -124,18 +122,26 @@ def deployed_app(level: Level, handler: Handler, nginx: Deployed | None) -> str 
     return behind.app.name if behind.is_deployed and behind.app is not None else None
 
 
+def _is_address(host: str) -> bool:
+    """Whether a host is only an address, perhaps with a port."""
+    scheme, separator, rest = host.partition("://")
+    written = rest if separator and scheme in ("http", "https") else host
+    return not written.strip("0123456789.:/")
+
+
 def _name_of(target: str) -> str:
     """The host of a target, without its port."""
-    return _authority(target).partition(":")[0]
+    return authority(target).partition(":")[0]
 
 
-def _authority(target: str) -> str:
+def authority(target: str) -> str:
+    """The host of a target, with its port."""
     return _without_scheme(target).partition("/")[0]
 
 
 def _without_scheme(target: str) -> str:
-    scheme = _SCHEME.match(target)
-    return target if scheme is None else target[scheme.end() :]
+    scheme, separator, rest = target.partition("://")
+    return rest if separator and scheme.replace("_", "a").isalnum() else target
 
 
 def _filled(location: Level, target: str) -> str:
@@ -143,7 +149,7 @@ def _filled(location: Level, target: str) -> str:
     for level in location.outward():
         if "set" in level.rows:
             constants = _constants(level)
-            target = _NAME.sub(lambda name: constants.get(name[0], name[0]), target)  # noqa: B023
+            target = re.sub(_NAME, lambda name: constants.get(name[0], name[0]), target)  # noqa: B023
     return target
 
 

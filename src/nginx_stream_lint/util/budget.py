@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from threading import local
 from typing import NoReturn
 
 from msgspec import Struct
@@ -136,19 +136,25 @@ class Budget:
         raise Unreadable(known)
 
 
-_in_force: ContextVar[Budget | None] = ContextVar("budget", default=None)
+class _OfThread(local):
+    """The budget of the run in this thread, if there is one."""
+
+    budget: Budget | None = None
+
+
+_in_force = _OfThread()
 
 
 @contextmanager
 def spending(budget: Budget) -> Iterator[None]:
     """Charge YAML reading and regular expressions in this block to a budget."""
-    token = _in_force.set(budget)
+    before, _in_force.budget = _in_force.budget, budget
     try:
         yield
     finally:
-        _in_force.reset(token)
+        _in_force.budget = before
 
 
 def in_force() -> Budget:
     """The budget of the current run; a new one outside of any run."""
-    return _in_force.get() or Budget(Limits())
+    return _in_force.budget or Budget(Limits())

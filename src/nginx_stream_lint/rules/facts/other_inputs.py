@@ -23,11 +23,11 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts.base import OtherInput, headers_at
 from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.evidence import streams_at
+from nginx_stream_lint.streams.upstreams import authority
 
 if TYPE_CHECKING:
     from nginx_stream_lint.nginx.handshake import Handshake
 
-_SCHEME = re.compile(r"^\w+://")
 # One address of an upstream, not a name that may resolve to several.
 _ADDRESS = r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:"
 # Protocols that also poll at the same path.
@@ -68,7 +68,7 @@ def _upstreams_by_target(_: Level) -> dict[str, UpstreamConnections]:
 
 
 def _upstream_of(http: Level, target: str, nginx: Deployed | None) -> UpstreamConnections:
-    host = _SCHEME.sub("", target).split("/")[0]
+    host = authority(target)
     block = upstream_block(http, host)
     if block is None:
         return UpstreamConnections(False, _is_one(host, nginx))
