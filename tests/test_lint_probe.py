@@ -63,6 +63,18 @@ def test_fixes_are_measured_before_they_are_written(conf: Path, binary: NginxBin
     assert conf.read_text().count("proxy_buffering off;") == 2
 
 
+def test_a_location_that_is_no_stream_may_buffer_after_a_fix(
+    conf: Path, binary: NginxBinary
+) -> None:
+    site = "location / { proxy_pass http://127.0.0.1:8000; }"
+    conf.write_text(TEXT.replace("location /events", f"{site}\n        location /events"))
+    done = run_here(conf, "--fix", "--probe", "--nginx", binary.path, *ONLY)
+    assert done.returncode == 0, done.stderr
+    fixed = conf.read_text()
+    assert fixed.count("proxy_buffering off;") == 2
+    assert site in fixed
+
+
 def test_a_copy_that_does_not_run_is_a_clear_sentence(conf: Path, tmp_path: Path) -> None:
     done = run_here(conf, "--probe", "--nginx", tmp_path / "nginx.conf")
     assert done.returncode == 2

@@ -342,14 +342,17 @@ def _must_stream(
 
     for configuration in read(workspace, inputs, options.around):
         path = configuration.path
-        detected = detect(configuration, options, workspace)
+        # A location that buffers what is no stream is right.
+        streamed = [
+            one for one in detect(configuration, options, workspace).proxied if one.is_stream
+        ]
         blamed = {
             (finding.location.place.source, finding.location.place.start)
-            for finding in (one.finding for one in judge_places(detected.proxied, options))
+            for finding in (one.finding for one in judge_places(streamed, options))
         }
         try:
             version = options.nginx_version or binary.version
-            measured = measure_locations(configuration, detected.proxied, version, binary)
+            measured = measure_locations(configuration, streamed, version, binary)
         except NginxError as error:
             unusable(f"{path}:1:1: the fix cannot be measured: {error}; no file was changed")
         for level, found in measured.items():
