@@ -75,6 +75,15 @@ def test_a_location_that_is_no_stream_may_buffer_after_a_fix(
     assert site in fixed
 
 
+def test_a_fix_need_not_mend_what_rules_that_are_left_out_report(
+    conf: Path, binary: NginxBinary
+) -> None:
+    other = ("--select", "short-read-timeout")
+    done = run_here(conf, "--fix", "--probe", "--nginx", binary.path, *other)
+    assert done.returncode == 0, done.stderr
+    assert conf.read_text().count("proxy_read_timeout 300s;") == 2
+
+
 def test_a_copy_that_does_not_run_is_a_clear_sentence(conf: Path, tmp_path: Path) -> None:
     done = run_here(conf, "--probe", "--nginx", tmp_path / "nginx.conf")
     assert done.returncode == 2

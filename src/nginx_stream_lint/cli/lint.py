@@ -339,7 +339,11 @@ def _must_stream(
     from nginx_stream_lint.analysis.confirm import measure_locations
     from nginx_stream_lint.analysis.lint import detect, judge_places
     from nginx_stream_lint.probe import NginxError
+    from nginx_stream_lint.rules.shipped import shipped_rules
 
+    # What a rule that the user left out reports is no fault of the fix.
+    every = {rule.name: rule for rule in (*shipped_rules(), *options.rules)}
+    options = replace(options, rules=tuple(every.values()))
     for configuration in read(workspace, inputs, options.around):
         path = configuration.path
         # A location that buffers what is no stream is right.
