@@ -247,7 +247,7 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
             items = [item for pair in items for item in pair]
         size += sum(_size(item, known) for item in items)
     if size > _MAX_NODES:
-        raise YamlMistake("its aliases expand to too much", *place(node))
+        raise YamlMistake("its aliases expand to too many values", *place(node))
     known[id(node)] = size
     return size
 
