@@ -1,4 +1,4 @@
-"""Read YAML: `on` and `no` stay words, and every mistake has a position.
+"""Read YAML: `on` and `no` stay text, and every mistake has a position.
 
 YAML 1.1 reads `on`, `off`, `yes` and `no` as booleans, but they are common words in nginx. Here
 they are strings; only `true` and `false` are booleans. If other readers could misread such a word
