@@ -79,7 +79,7 @@ def commands(context: click.Context) -> Iterator[tuple[str, HelpfulCommand]]:
     """All commands with their names, in the order of the page."""
     for name in COMMANDS:
         command = cli.get_command(context, name)
-        assert isinstance(command, HelpfulCommand)
+        assert isinstance(command, HelpfulCommand), f"{name}: needs cls=HelpfulCommand"
         yield name, command
 
 

@@ -68,7 +68,7 @@ def load_records(path: str, kind: type[_T]) -> _T:
     try:
         return convert(load_text(data_text(path)), kind)
     except ValidationError as error:
-        raise ValueError(f"{basename(path)}: {error}") from None
+        raise ValueError(f"{basename(path)}: {error}; see the comment at its top") from None
 
 
 def compose(text: str, aliases: int = _MAX_ALIASES) -> yaml.Node | None:
