@@ -16,14 +16,19 @@ NAME = "nginx-stream-lint"
 FILE = Path(__file__).resolve().parents[1] / "man" / f"{NAME}.1"
 
 _FILES = (
-    (".nginx-stream-lint.yaml", "settings: the nearest in the folder of the first path or above"),
+    (
+        ".nginx-stream-lint.yaml",
+        "the settings; the nearest file in the folder of the first path or above is used",
+    ),
+    ("pyproject.toml", "the same settings in the table [tool.nginx-stream-lint]"),
 )
 _ENVIRONMENT = (
     ("NO_COLOR", "no colours, even on a terminal"),
     ("FORCE_COLOR", "colours, even if the output is not a terminal"),
+    ("NGINX_STREAM_LINT_DEBUG", "if it is 1, show the traceback of an unexpected error"),
     (
         "GITHUB_STEP_SUMMARY",
-        "with --format github, the findings are appended to this file",
+        "the file to which --format github also appends a table of the findings",
     ),
 )
 
@@ -74,7 +79,7 @@ def commands(context: click.Context) -> Iterator[tuple[str, HelpfulCommand]]:
     """All commands with their names, in the order of the page."""
     for name in COMMANDS:
         command = cli.get_command(context, name)
-        assert isinstance(command, HelpfulCommand)
+        assert isinstance(command, HelpfulCommand), f"{name}: needs cls=HelpfulCommand"
         yield name, command
 
 

@@ -41,10 +41,11 @@ def pages() -> dict[str, str]:
             Heading("Rules", 1),
             Paragraph(
                 "The page of each rule says what was measured on a real nginx. nginx cannot show"
-                " the effects of browsers, networks and other proxies; those pages say that the"
-                " effect is not measured. The table has the highest severity of each rule, which"
-                " may depend on the case. [Severities](../lint.md#severities) says what error,"
-                " warning and note mean, [Your own rules](../own-rules.md) how to add a rule."
+                " the effects of browsers, networks and other proxies, so the pages of rules about"
+                " them say that the effect is not measured. The table has the highest severity of"
+                " each rule; a finding may have a lower one."
+                " [Severities](../lint.md#severities) says what error, warning and note mean,"
+                " [Your own rules](../own-rules.md) how to add a rule."
                 " `nginx-stream-lint rules RULE` shows the page of a rule in a terminal."
             ),
             Table(

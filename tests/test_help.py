@@ -18,7 +18,7 @@ _NAME = "nginx-stream-lint"
 def _command(name: str) -> tuple[HelpfulCommand, click.Context]:
     context = click.Context(cli, info_name=_NAME, **cli.context_settings)
     command = cli.get_command(context, name)
-    assert isinstance(command, HelpfulCommand)
+    assert isinstance(command, HelpfulCommand), "its decorator needs cls=HelpfulCommand"
     return command, click.Context(command, info_name=name, parent=context)
 
 

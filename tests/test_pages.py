@@ -73,7 +73,7 @@ def test_the_figures_of_a_rule_show_its_effect(rule: Rule) -> None:
             found.setdefault((row.example, row.who, version), set()).add(what)
     assert any(len(both) > 1 for both in found.values()), (
         f"evidence: {rule.evidence} measures the same for bad and fixed; name the evidence that"
-        " shows the effect"
+        " shows the effect, or add it to tests/conformance/effects.py"
     )
 
 

@@ -21,6 +21,7 @@ from nginx_stream_lint.config.mapped_text import (
     without_marks,
 )
 from nginx_stream_lint.config.templates import readings, readings_within, yaml_reading
+from nginx_stream_lint.config.templates.dialects import DIALECTS, Dialect
 from nginx_stream_lint.config.templates.placeholders import substitute
 from nginx_stream_lint.config.tokens import Word, words_at
 from nginx_stream_lint.config.tree import File, parse
@@ -290,6 +291,13 @@ def test_all_branches_are_read(text: str, regions: list[str]) -> None:
     file = parse(reading)
     assert file.problems == []
     assert all(one.is_conditional for one in file.directives)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.name.split(":")[0])
+def test_every_dialect_has_an_example(dialect: Dialect) -> None:
+    texts = "\n".join(text for text, _ in (*VALUES, *STATEMENTS, *CONDITIONS))
+    for start in [tag.start for tag in dialect.tags] or [dialect.placeholder]:
+        assert re.search(start, texts), "VALUES, STATEMENTS and CONDITIONS have no example of this"
 
 
 def test_what_is_outside_of_conditions_is_unconditional() -> None:

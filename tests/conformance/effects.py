@@ -185,6 +185,15 @@ class Lab:
         )
         return arrivals, self.upstream.find(asked.id)
 
+    async def ask_app(self, drip: Drip, timeout: float = 12.0) -> tuple[Arrivals, ReceivedRequest]:
+        """One request that has to reach the app; what came, and what the app saw of it."""
+        arrivals, seen = await self.ask(drip, timeout=timeout)
+        assert seen, (
+            f"the app gets no request with the header X-Drip (status {arrivals.status}), so this"
+            " evidence cannot be measured; name another one in the rule file"
+        )
+        return arrivals, seen[0]
+
 
 def drip_of(lab: Lab, **what: object) -> Drip:
     """A drip of the type that the stream's family needs."""
@@ -290,7 +299,7 @@ async def cut_while_client_is_silent(lab: Lab) -> Shown:
 async def events_end_late(lab: Lab) -> Shown:
     """Whether the end of each event comes with the next one."""
     drip = drip_of(lab, tokens=10)
-    arrivals, (seen, *_) = await lab.ask(drip)
+    arrivals, seen = await lab.ask_app(drip)
     late = judge(drip, arrivals, seen).verdict == "stalls"
     lag = statistics.median(
         at - sent for (_, at), sent in zip(arrivals.times, seen.emitted, strict=True)
@@ -300,7 +309,7 @@ async def events_end_late(lab: Lab) -> Shown:
 
 async def slowed_down(lab: Lab) -> Shown:
     """Whether the last of twenty 230-byte tokens, 50 ms apart, comes more than a second late."""
-    arrivals, (seen, *_) = await lab.ask(drip_of(lab, tokens=20, bytes=230), timeout=30)
+    arrivals, seen = await lab.ask_app(drip_of(lab, tokens=20, bytes=230), timeout=30)
     late = arrivals.times[-1][1] - seen.emitted[-1]
     return Shown(
         late > 1, f"the last of 20 tokens arrives {max(late, 0):.1f} s after the app sent it"
@@ -413,7 +422,7 @@ async def heads(named: Named, binary: NginxBinary, folder: Path) -> Heads:
             run = runnable(texts(named)[kind], inside, upstream.ports)
             async with Nginx(binary, run.text, inside) as nginx:
                 lab = Lab(run, upstream, nginx)
-                arrivals, (seen, *_) = await lab.ask(drip_of(lab, tokens=2))
+                arrivals, seen = await lab.ask_app(drip_of(lab, tokens=2))
                 sent = {**seen.headers, ":version": seen.http_version}
                 sent.pop("x-drip", None)
                 got = {k: v for k, v in arrivals.headers.items() if k != "date"}

@@ -234,7 +234,8 @@ def _method() -> dict[str, str]:
         "tokens": f"The app sends {drip.tokens} tokens of {drip.bytes} bytes, one every"
         f" {drip.interval * 1000:g} ms, unless stated otherwise.",
         "timeouts": f"Timeouts in an example are divided by {1 / SCALE:g} for the measurement"
-        f" (300s becomes {300 * SCALE:g} s); default timeouts are not.",
+        f"; default timeouts are not. So a timeout of 300s is measured as {300 * SCALE:g} s, and a"
+        " default of 60 s as 60 s.",
     }
 
 

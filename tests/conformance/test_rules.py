@@ -274,9 +274,9 @@ def test_heads(named: Named, binary: NginxBinary, tmp_path: Path) -> None:
     elif named.rule.name == "cacheable-stream":
         assert bad_got.get("cache-control") != fixed_got.get("cache-control")
     elif named.evidence == "upstream-request":
-        assert differing_headers(bad_sent, fixed_sent)
+        assert differing_headers(bad_sent, fixed_sent), "the app gets the same headers"
     else:
-        assert differing_headers(bad_got, fixed_got)
+        assert differing_headers(bad_got, fixed_got), "the client gets the same headers"
 
 
 def test_every_effect_is_shown() -> None:

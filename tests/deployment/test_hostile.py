@@ -122,7 +122,7 @@ def _filled(folder: Path) -> None:
         (_many, "the YAML files have more than 400,000 values"),
         (_instances, "this repository runs more than 500 nginx"),
         (_laughs, ""),
-        (_merges, "its aliases stand for too much"),
+        (_merges, "its aliases expand to too many values"),
         (_deep, "it is nested deeper than 100 levels"),
         (_huge, "compose.yaml:1:1: note: "),
         (_links, "compose.yaml:1:1: note: leads out of the repository"),

@@ -169,6 +169,19 @@ def test_named_files_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [one.locations for one in checks] == [MANY, 3]
 
 
+def test_one_location_among_many_may_be_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its findings and its fixes are those of the others, but they lead to something else."""
+    (tmp_path / "no-gzip-beside.yaml").write_text(NEXT, encoding="utf-8")
+    rules = load_rules(builtin_folder(), tmp_path)
+    text = _text([*[""] * MANY, "gzip on;"])
+    found, _ = _fixes(text, rules, monkeypatch, sampled=True)
+    whole, _ = _fixes(text, rules, monkeypatch, sampled=False)
+    assert found == whole
+    assert "gzip off;" in str(found)
+
+
 @settings(max_examples=10)
 @given(
     each=st.lists(st.sampled_from(SETTINGS), min_size=1, max_size=4),

@@ -87,6 +87,20 @@ def test_what_could_not_be_read_is_reported(name: str) -> None:
     assert "a message" in text
 
 
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"text"}))
+def test_the_text_of_a_finding_leaves_a_report_valid(name: str, tmp_path: Path) -> None:
+    """A format that writes a message or a file's name without escaping it fails here."""
+    path = tmp_path / "a<b>&\"'`|,\x01\ufffe.conf"
+    path.write_text("server { location /events { proxy_pass http://127.0.0.1:8000; } }\n")
+    run = run_of(path, all_streams=True)
+    found = replace(run.report.findings[0], message="<b>&amp; \"'`|,\\ ]]> %0A :: \x01\ufffe \n x")
+    text = render(name, replace(run, report=replace(run.report, findings=[found])))
+    CHECKS[name](text)
+    assert [(rule, severity) for rule, _, severity in READ[name](text)] == [
+        (found.rule, found.severity)
+    ]
+
+
 def test_sarif_depends_on_nothing_but_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -341,7 +341,7 @@ def test_the_rule_that_is_made_wrong_below_is_right(tmp_path: Path) -> None:
         ("greater_than: 1h", "greater_than: [1]", "4:46", "greater_than needs a number"),
         ("greater_than: 1h", "greater_than: min_read", "4:46", 'unknown subject "min_read"; did'),
         ("greater_than: 1h", "greater_than: 1parsec", "4:46", 'unknown subject "1parsec"'),
-        ("greater_than: 1h", "is: 60", "4:36", 'what a directive is set to is text: "60"'),
+        ("greater_than: 1h", "is: 60", "4:36", 'the value of a directive is text: "60"'),
         ("greater_than: 1h", "is: off", "4:36", 'off must be quoted: "off"'),
         (WHEN, "when: bufered and kind", "4:7", 'unknown name "bufered"; did you mean "buffered"?'),
         (
@@ -355,7 +355,7 @@ def test_the_rule_that_is_made_wrong_below_is_right(tmp_path: Path) -> None:
         (WHEN, "when: proxy_buffering", "4:7", 'write value("proxy_buffering")'),
         (WHEN, 'when: value("proxy_bufering")', "4:13", 'did you mean "proxy_buffering"?'),
         (WHEN, "when: value(kind)", "4:13", "value needs the name of one directive"),
-        (WHEN, 'when: value("proxy_method") == 1', "4:32", 'is set to is text: "1"'),
+        (WHEN, 'when: value("proxy_method") == 1', "4:32", 'of a directive is text: "1"'),
         (WHEN, 'when: kind == "sse" kind', "4:21", "`and`, `or` or the end of the expression"),
         (WHEN, 'when: kind = "sse"', "4:12", 'not a valid expression: unexpected "="'),
         (WHEN, "when: kind == method", "4:15", "== and != need a constant on the right"),
@@ -395,7 +395,7 @@ def test_the_rule_that_is_made_wrong_below_is_right(tmp_path: Path) -> None:
         ),
         ("- good: server {}", "- bad: a", "19:5", "an example needs `bad` and `fixed`, or `good`"),
         ("- good", "- nginx_version: new\n    good", "19:20", '"new" is not an nginx version'),
-        ("why: We say so.", "why: &a [*a]", "16:6", "its aliases expand to too much"),
+        ("why: We say so.", "why: &a [*a]", "16:6", "its aliases expand to too many values"),
         ("why: We", "why: 'We", "20:1", None),
     ],
 )

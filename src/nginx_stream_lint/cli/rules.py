@@ -43,7 +43,7 @@ _EXAMPLE_S = 1.0
         "nginx-stream-lint rules --test my-rules/": "Test your own rules:",
     },
     exit_codes={
-        0: "Done; with --test, all examples are right.",
+        0: "The rules were shown; with --test, all examples are right.",
         1: "With --test: at least one example is wrong.",
         2: "The rule does not exist, or a rule file is wrong.",
     },

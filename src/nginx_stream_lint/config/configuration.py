@@ -425,7 +425,7 @@ class _IncludeReader:
             return self._missing(directive, stop, is_refused=True)
         except Unreadable as stop:
             self.configuration.problems.append(stop.problem)
-            directive.unknown = "it was not looked for"
+            directive.unknown = "its files could not be read"
             return []
 
     def _matching(self, directive: Directive, pattern: str) -> list[File]:

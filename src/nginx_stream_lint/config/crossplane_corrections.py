@@ -7,6 +7,7 @@ third-party modules.
 
 from __future__ import annotations
 
+from functools import cache
 from types import ModuleType
 
 _HTTP = "HTTP_MAIN HTTP_SRV HTTP_LOC"
@@ -133,6 +134,7 @@ _NEWER: dict[str, tuple[str, ...]] = {
 def with_corrections(analyzer: ModuleType) -> dict[str, list[int]]:
     """crossplane's table (`crossplane.analyzer.DIRECTIVES`) with nginx's rows added."""
 
+    @cache  # many rows are equal
     def mask(row: str) -> int:
         bits = 0
         for flag in row.split():

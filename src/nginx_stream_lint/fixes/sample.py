@@ -16,16 +16,17 @@ _COMMENT = re.compile(r"#[^\n]*")
 
 
 def sample(
-    findings: Sequence[Finding], named: Collection[str] = ()
+    findings: Sequence[Finding], alike: Sequence[int | None], named: Collection[str] = ()
 ) -> tuple[dict[str, str], set[str]]:
     """Return texts by key: with all fixes, and without the locations that repeat others.
 
-    Locations are of one kind if the same rules report them, and their fixes write the same text.
-    After the first `_MOST_OF_A_KIND`, more are left out. Empty if none can be. The second value has
-    the keys of files of which only comments are left. Those that the user `named` are not among
-    them: on its own, such a file is refused.
+    Locations are of one kind if the rules cannot tell them apart (`alike`, see
+    `analysis.lint.Result`), and their fixes write the same text. After the first
+    `_MOST_OF_A_KIND`, more are left out. Empty if none can be. The second value has the keys of
+    files of which only comments are left. Those that the user `named` are not among them: on its
+    own, such a file is refused.
     """
-    left_out, kept = _divided(findings)
+    left_out, kept = _divided(findings, alike)
     if not left_out:
         return {}, set()
     edits: dict[Source, list[Edit]] = {}
@@ -36,13 +37,16 @@ def sample(
     return texts, without_rest.difference(named)
 
 
-def _divided(findings: Iterable[Finding]) -> tuple[list[Edit], list[Finding]]:
+def _divided(
+    findings: Sequence[Finding], alike: Sequence[int | None]
+) -> tuple[list[Edit], list[Finding]]:
     """Edits that remove locations, and the findings in the others."""
     left_out: list[Edit] = []
     kept: list[Finding] = []
+    numbers = {id(one): number for one, number in zip(findings, alike, strict=True)}
     kinds: Counter[Hashable] = Counter()
     for here, is_outer in _by_location(findings):
-        kind = tuple(map(_kind, here))
+        kind = tuple((numbers[id(one)] or id(one), _written(one)) for one in here)
         kinds[kind] += 1
         if kinds[kind] <= _MOST_OF_A_KIND or is_outer or not all(map(_is_inside, here)):
             kept += here
@@ -65,11 +69,10 @@ def _by_location(findings: Iterable[Finding]) -> Iterator[tuple[list[Finding], b
         yield here, after[0] == at[0] and after[1] < here[0].location.block_end
 
 
-def _kind(finding: Finding) -> Hashable:
-    fix, stream = finding.fix, finding.stream
-    edits = () if fix is None else tuple((one.end - one.start, one.text) for one in fix.edits)
-    about = None if stream is None else (stream.kind, stream.confidence)
-    return finding.rule, finding.severity, about, edits
+def _written(finding: Finding) -> Hashable:
+    """What the fix of a finding writes, and the length of what it replaces."""
+    edits = () if finding.fix is None else finding.fix.edits
+    return tuple((one.end - one.start, one.text) for one in edits)
 
 
 def _is_inside(finding: Finding) -> bool:

@@ -126,7 +126,9 @@ class NodeReader:
                     if isinstance(one, Mapping):
                         self.merged += len(one.entries)
                         if self.merged > _MAX_MERGED:
-                            raise YamlMistake("its aliases stand for too much", *place(key_node))
+                            raise YamlMistake(
+                                "its aliases expand to too many values", *place(key_node)
+                            )
                         merged = {**one.entries, **merged}
                 continue
             key = self._word(key_node)

@@ -70,7 +70,7 @@ async def skip(reader: asyncio.StreamReader, size: int) -> int:
         asyncio.IncompleteReadError: the peer closed before that.
     """
     if size < 0:
-        raise ValueError("a body has no fewer bytes than none")
+        raise ValueError("the length of a body must not be negative")
     left = size
     while left:
         piece = await reader.read(min(left, 65536))

@@ -13,8 +13,8 @@ from nginx_stream_lint.util.sinks import in_xml
 def junit(run: Run) -> str:
     """Render the run as a test suite per file.
 
-    A finding at or above the severity that fails a run is a failure; a milder one is a passed test
-    with output; a problem is an error. Locations without findings pass.
+    A finding at or above the severity that fails a run is a failure; a less severe one is a passed
+    test with output; a problem is an error. Locations without findings pass.
     """
     suites: dict[str, list[Element]] = {}
     for file, case in _cases(run):

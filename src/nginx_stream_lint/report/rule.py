@@ -130,17 +130,20 @@ def _code(text: str | None) -> Code:
 
 def _evidence(rule: Rule, measured: Measurements) -> Iterator[Block]:
     yield Heading("Evidence")
-    kinds = dict.fromkeys(
-        example.evidence or rule.evidence for example in rule.examples if example.bad
-    )
-    for kind in kinds:
+    kinds: dict[str, list[str]] = {}  # with the numbers of their examples
+    for number, example in enumerate((one for one in rule.examples if one.bad), 1):
+        kinds.setdefault(example.evidence or rule.evidence, []).append(str(number))
+    for kind, numbers in kinds.items():
         measurement = EVIDENCE.get(kind)
+        which = f" (example{'s' * (len(numbers) > 1)} {listed(numbers)})" if len(kinds) > 1 else ""
         if measurement is None:
             yield Paragraph(kind)  # a user's own rule describes its evidence in its own words
         elif kind == "accepted":
-            yield Paragraph(f"Checked on a real nginx: {measurement}. The effect is not measured.")
+            yield Paragraph(
+                f"Checked on a real nginx{which}: {measurement}. The effect is not measured."
+            )
         else:
-            yield Paragraph(f"Measured on a real nginx: {measurement}.")
+            yield Paragraph(f"Measured on a real nginx{which}: {measurement}.")
     rows = measured.rules.get(rule.name, ())
     versions = list(dict.fromkeys(version for one in rows for version in one.nginx))
     if rows:

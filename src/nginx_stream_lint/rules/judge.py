@@ -86,14 +86,14 @@ def unchecked(locations: Iterable[ProxiedLocation], version: Version | None) -> 
 
     A location that several servers share is listed once, with the worst verdict.
     """
-    without = [one for one in locations if not one.is_stream and one.shadowed_by is None]
-    if not without:
+    without_evidence = [one for one in locations if not one.is_stream and one.shadowed_by is None]
+    if not without_evidence:
         return []
     places: dict[tuple[int, int], Unchecked] = {}
     fates = LocationCache(
         lambda proxied: _outcome(proxied, version), version, reads_of_declared(["stalled_clients"])
     )
-    for proxied in without:
+    for proxied in without_evidence:
         location = location_info(proxied.level, ())
         spot = id(location.place.source), location.place.start
         known = places.get(spot)

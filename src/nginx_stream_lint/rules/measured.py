@@ -24,7 +24,7 @@ EVIDENCE = {
     "upstream-request": "the app gets different headers, or another HTTP version",
     "client-response": "the client gets different headers or framing, or a"
     " truncated response looks complete",
-    "handshake": "a WebSocket handshake gets status 101 only with the fix",
+    "handshake": "a WebSocket handshake succeeds only with the fix",
     "requests-twice": "the app gets the same request twice",
     "abandoned": "the app continues after the client has left",
     "reload": "a reload cuts the stream",

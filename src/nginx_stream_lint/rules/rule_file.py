@@ -551,7 +551,7 @@ def _operand_mistake(subject: str, operator: str, value: Any, written: str) -> s
     """Return what is wrong with a constant operand; None if nothing is."""
     is_number = isinstance(value, (bool, int, float))
     if operator in ("is", "is_not") and subject not in FACTS and is_number:
-        return f'what a directive is set to is text: "{short_word(written)}"'
+        return f'the value of a directive is text: "{short_word(written)}"'
     is_right, expected = _OPERANDS.get(operator, _ANY)
     if not is_right(value):
         return f"{operator} needs {expected}"

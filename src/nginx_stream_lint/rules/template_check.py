@@ -205,7 +205,7 @@ def _check_filter(node: Any) -> None:
 
 def _check_test(node: Any) -> None:
     if node.name != "none":
-        raise _Refused(f'unknown test "{short_word(node.name)}"; one of: none')
+        raise _Refused(f'unknown test "{short_word(node.name)}"; only `is none` is supported')
 
 
 def _check_const(node: Any) -> None:

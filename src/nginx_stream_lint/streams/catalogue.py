@@ -130,10 +130,10 @@ def endpoints_by_leading_segments(path: str) -> Sequence[Endpoint]:
     """The endpoints whose distinctive part may be at the start of a path."""
     segments = index().segments
     firsts, longest = _shape_of_segments()
-    at = path.find("/", 1)
-    if (path if at < 0 else path[:at]) not in firsts:
+    if _first_segment(path) not in firsts:
         return ()
     ranks: list[int] = []
+    at = path.find("/", 1)
     while 0 < at <= longest:
         ranks += segments.get(path[:at], ())
         at = path.find("/", at + 1)
@@ -145,8 +145,12 @@ def endpoints_by_leading_segments(path: str) -> Sequence[Endpoint]:
 def _shape_of_segments() -> tuple[set[str], int]:
     """The first segments of the index, and the largest number of characters in a row of it."""
     segments = index().segments
-    firsts = {row[: at if (at := row.find("/", 1)) > 0 else None] for row in segments}
-    return firsts, max(map(len, segments))
+    return set(map(_first_segment, segments)), max(map(len, segments))
+
+
+def _first_segment(path: str) -> str:
+    at = path.find("/", 1)
+    return path if at < 0 else path[:at]
 
 
 @latest_remembered(4096)

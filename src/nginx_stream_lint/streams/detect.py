@@ -46,7 +46,7 @@ _ASIDE = ("auth_request", "mirror")
 _HABIT = 5  # a setting in this many places is a habit, and no evidence
 
 NO_EVIDENCE = Stream("chunked", "possible", "nothing suggests that it streams")
-WRITTEN_FOR_ONE = Stream("sse", "likely", "its path is that of a stream")
+WRITTEN_FOR_ONE = Stream("sse", "likely", "a stream has this path")
 _NOBODY_SAYS = (NO_EVIDENCE,)
 _WRITTEN_FOR_ONE = (WRITTEN_FOR_ONE,)
 EVERYTHING = Stream("sse", "declared", "because --all-streams is set", kind_is_open=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import local
+from contextvars import ContextVar
 from typing import NoReturn
 
 from msgspec import Struct
@@ -136,25 +136,19 @@ class Budget:
         raise Unreadable(known)
 
 
-class _OfThread(local):
-    """The budget of the run in this thread, if there is one."""
-
-    budget: Budget | None = None
-
-
-_in_force = _OfThread()
+_in_force: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 
 @contextmanager
 def spending(budget: Budget) -> Iterator[None]:
     """Charge YAML reading and regular expressions in this block to a budget."""
-    before, _in_force.budget = _in_force.budget, budget
+    token = _in_force.set(budget)
     try:
         yield
     finally:
-        _in_force.budget = before
+        _in_force.reset(token)
 
 
 def in_force() -> Budget:
     """The budget of the current run; a new one outside of any run."""
-    return _in_force.budget or Budget(Limits())
+    return _in_force.get() or Budget(Limits())

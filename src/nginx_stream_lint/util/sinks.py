@@ -94,7 +94,7 @@ def workflow_property(text: str) -> str:
 
 
 def in_json(text: str) -> str:
-    """Escape invisible characters in a JSON document without changing its value."""
+    """Escape invisible characters in a finished JSON document without changing its value."""
     # A search for two characters takes fifty times as long as one for a single one.
     has_command = "#" in text and "##" in text
     if not text.isascii() or has_command or "\x7f" in text:
@@ -119,9 +119,11 @@ def in_html(text: str) -> str:
 
 
 def in_xml(text: str) -> str:
-    """Escape invisible characters in an XML document without changing its value.
+    """Escape invisible characters in a finished XML document without changing its value.
 
-    Those that XML 1.0 cannot hold become replacement characters, so that the document is valid.
+    It leaves `&`, `<` and quotes alone: whatever writes the document, such as ElementTree, escapes
+    them before. Invisible characters that XML 1.0 cannot hold become replacement characters, so
+    that the document is valid.
     """
     return re.sub(_NEVER_SHOWN, _in_xml, text)
 

@@ -1,4 +1,4 @@
-"""Read YAML: `on` and `no` stay words, and every mistake has a position.
+"""Read YAML: `on` and `no` stay text, and every mistake has a position.
 
 YAML 1.1 reads `on`, `off`, `yes` and `no` as booleans, but they are common words in nginx. Here
 they are strings; only `true` and `false` are booleans. If other readers could misread such a word
@@ -68,7 +68,7 @@ def load_records(path: str, kind: type[_T]) -> _T:
     try:
         return convert(load_text(data_text(path)), kind)
     except ValidationError as error:
-        raise ValueError(f"{basename(path)}: {error}") from None
+        raise ValueError(f"{basename(path)}: {error}; see the comment at its top") from None
 
 
 def compose(text: str, aliases: int = _MAX_ALIASES) -> yaml.Node | None:
@@ -247,7 +247,7 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
             items = [item for pair in items for item in pair]
         size += sum(_size(item, known) for item in items)
     if size > _MAX_NODES:
-        raise YamlMistake("its aliases expand to too much", *place(node))
+        raise YamlMistake("its aliases expand to too many values", *place(node))
     known[id(node)] = size
     return size
 

@@ -252,7 +252,7 @@ def misplaced_accel(facts: Facts) -> str | None:
 
 @fact()
 def accel_fix(facts: Facts) -> str | None:
-    """Where to fix that an nginx consumes the X-Accel-Buffering that the next one needs.
+    """Where to fix that an nginx consumes the X-Accel-Buffering that the one in front needs.
 
     `pass-on` and `stop-buffering` are in this location, `elsewhere` is not.
     """

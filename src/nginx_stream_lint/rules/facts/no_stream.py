@@ -24,7 +24,7 @@ REMARKS = {
 
 @fact()
 def ignore_mistake(_: Facts) -> str | None:
-    """The mistake in an ignore comment: no-reason, unknown-rule, unused; none for a stream."""
+    """An ignore comment's mistake: no-reason, unknown-rule, unused; none in rules about streams."""
     return None
 
 
@@ -36,7 +36,7 @@ def ignored_rules(_: Facts) -> list[str]:
 
 @fact()
 def never_matches(_: Facts) -> str | None:
-    """The path of a location that no request can reach; none for a stream."""
+    """The path of a location that no request can reach; none in rules about streams."""
     return None
 
 
@@ -48,7 +48,7 @@ def meant(_: Facts) -> list[str]:
 
 @fact()
 def declared(_: Facts) -> str | None:
-    """A declared path or URL that nginx passes to no app; none for a stream."""
+    """A declared path or URL that nginx passes to no app; none in rules about streams."""
     return None
 
 
@@ -60,5 +60,5 @@ def nginx_answers(_: Facts) -> str | None:
 
 @fact()
 def absent_include(_: Facts) -> str | None:
-    """A missing include that may pass it to an app; none for a stream."""
+    """A missing include that may pass it to an app; none in rules about streams."""
     return None

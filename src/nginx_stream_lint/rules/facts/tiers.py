@@ -10,7 +10,7 @@ from nginx_stream_lint.rules.facts.base import Facts, fact
 
 @fact()
 def tier(_: Facts) -> str | None:
-    """The proxy in front of nginx that the rule is about, such as Cloudflare; none for a stream."""
+    """The proxy in front of nginx, such as Cloudflare; none in rules about streams."""
     return None
 
 
