@@ -90,7 +90,8 @@ def test_comments_declare_so_many_different_streams_for_one_place(tmp_path: Path
         assert all(f"more than {limit} different streams" in one.message for one in problems)
     assert run_here("nginx.conf", cwd=tmp_path).returncode == 2
     limits = Path(__file__).parents[2] / "docs" / "limits.md"
-    assert f"Comments may declare {limit} different streams" in limits.read_text(encoding="utf-8")
+    text = limits.read_text(encoding="utf-8")
+    assert f"Comments may declare at most {limit} different streams" in text
 
 
 def test_what_the_catalogue_knows_stays_and_the_user_wins(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ from nginx_stream_lint.trace.verdict import (
     first_failing_layer,
     judge,
 )
+from tests.waiting import until
 
 SECONDS_TO_START = 60.0
 # 40 KB in 1.5 s: five buffers of 4 KB would be too few to see a size in, two of 16 KB are enough.
@@ -332,12 +333,20 @@ async def running(tier: Tier, place: Place, upstream: int) -> AsyncIterator[None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        # Children of a server may hold its port a little longer than the server itself.
+        await until(lambda: not _is_reached(place.plain))
+
+
+def _is_reached(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
 
 
 async def _listening(process: subprocess.Popen[bytes], place: Place) -> None:
     deadline = time.monotonic() + SECONDS_TO_START
     while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", place.plain), 1):
+        if _is_reached(place.plain):
             return
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError((place.folder / "said").read_text(errors="replace"))
