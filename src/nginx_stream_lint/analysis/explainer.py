@@ -61,17 +61,20 @@ from nginx_stream_lint.tiers.in_front import proxies_in_front, tier_in_front
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.remembering import remembered
 
+_Settings = tuple[dict[str, Effective], frozenset[str]]
+
 
 class Explanation(Struct, frozen=True):
     """The explanation of one URL.
 
-    `settings` are the relevant directives where it ends, `read_timeout_s` the longest silence there
-    in seconds (of the app, of a client that keeps sending, and on HTTP/3 connections), and
-    `deliveries` every scenario for the clients that the server accepts: none if the request is not
-    proxied, and only HTTP/1.1 for a WebSocket, because nginx supports no other. `tiers` are the
-    servers that the stream passes, in this and other configurations, nearest the app first: the
-    client reaches the last one, where the URL ends. `nginx` is the one of the
-    deployment that responds, `app` the name of the app that the deployment runs behind it.
+    `settings` are the relevant directives where it ends, by name, and `written` the names of those
+    that are not defaults of nginx. `read_timeout_s` is the longest silence there in seconds (of the
+    app, of a client that keeps sending, and on HTTP/3 connections), and `deliveries` every scenario
+    for the clients that the server accepts: none if the request is not proxied, and only HTTP/1.1
+    for a WebSocket, because nginx supports no other. `tiers` are the servers that the stream
+    passes, in this and other configurations, nearest the app first: the client reaches the last
+    one, where the URL ends. `nginx` is the one of the deployment that responds, `app` the name of
+    the app that the deployment runs behind it.
     """
 
     url: str
@@ -83,6 +86,7 @@ class Explanation(Struct, frozen=True):
     tiers: Sequence[Passed] = ()
     nginx: Deployed | None = None
     app: str | None = None
+    written: frozenset[str] = frozenset()
 
     @property
     def places(self) -> list[PassedPlace]:
@@ -164,7 +168,7 @@ class Explainer:
         self._deliveries: dict[tuple[DeliveryPath, tuple[Client, ...]], list[Delivery]] = {}
         self._caches: VerdictCaches = {}
         self._mistakes: list[Problem] | None = None
-        self._settings: dict[tuple[Level, Handler | None], dict[str, Effective]] = {}
+        self._settings: dict[tuple[Level, Handler | None], _Settings] = {}
 
     @property
     def servers(self) -> Sequence[Level]:
@@ -196,7 +200,8 @@ class Explainer:
         level = found.location
         if level is None or found.server is None:
             return Explanation(url, request, found, {}, None, [])
-        explanation = Explanation(url, request, found, self._in_force(level, found), None, [])
+        settings, written = self._in_force(level, found)
+        explanation = Explanation(url, request, found, settings, None, [], written=written)
         if found.handler is not None:
             explanation = self._with_tiers(self._delivered(explanation))
         for explainer, asked in self._assumed_streams(explanation):
@@ -410,17 +415,18 @@ class Explainer:
                 self._proxied[_AssumedStream(found.server, found.level, target)] = found
         return self._proxied[assumed]
 
-    def _in_force(self, level: Level, route: Route) -> dict[str, Effective]:
-        """The effective settings where a request ends."""
+    def _in_force(self, level: Level, route: Route) -> _Settings:
+        """The effective settings where a request ends, and the names of those that are written."""
         key = (level, route.handler)
         if key not in self._settings:
             family = route.handler.family if route.handler is not None else None
             # Directives that are set nowhere have the same default everywhere.
             settings = dict(_defaults(family, self.version))
             somewhere = {name for outer in level.outward() for name in outer.rows}
-            for name in settings.keys() if level.uncertain else settings.keys() & somewhere:
-                settings[name] = level.effective(name, self.version)
-            self._settings[key] = settings
+            names = settings.keys() if level.uncertain else settings.keys() & somewhere
+            settings |= {name: level.effective(name, self.version) for name in names}
+            written = frozenset(name for name in names if settings[name].origin != "default")
+            self._settings[key] = settings, written
         return self._settings[key]
 
     def _delivered(self, explanation: Explanation) -> Explanation:

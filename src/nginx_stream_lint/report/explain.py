@@ -264,12 +264,8 @@ def response_words(explanation: Explanation) -> str:
 
 def _settings(explainer: Explainer, explanation: Explanation, columns: int) -> Iterator[str]:
     family = "" if explanation.route.handler is None else explanation.route.handler.family
-    always = _always(family)
-    shown = {
-        name: value
-        for name, value in explanation.settings.items()
-        if (value.origin != "default" and name not in _NEVER) or name in always
-    }
+    names = _always(family) | explanation.written.difference(_NEVER)
+    shown = {name: value for name, value in explanation.settings.items() if name in names}
     width = max((len(name) for name in shown), default=0)
     for name, value in shown.items():
         rows = [" ".join(arg or '""' for arg in row) for row in value.rows] or ["(not set)"]
