@@ -66,21 +66,6 @@ def explain(
     return [one for _, one in explainers.explain_all(requests)]
 
 
-def make_explainer(
-    workspace: Workspace,
-    conf: str,
-    options: Options,
-    documents: str | None = None,
-    streams: bool = False,
-    through: Sequence[str] = (),
-) -> Explainer:
-    """Return an explainer for the last nginx of a chain: that of `conf`, then those of `through`.
-
-    Of several configurations for a path, this is the first one with a server. Raises `NoServer`.
-    """
-    return make_explainers(workspace, conf, options, documents, streams, through).first
-
-
 def make_explainers(
     workspace: Workspace,
     conf: str,
@@ -89,9 +74,11 @@ def make_explainers(
     streams: bool = False,
     through: Sequence[str] = (),
 ) -> Explainers:
-    """Return the explainers for the configurations of a path, as `make_explainer` makes them.
+    """Return the explainers for the configurations of a path.
 
-    A chain has one. Raises `NoServer`.
+    With other nginx in front (`through`), there is one: that of the last nginx of the chain. Of
+    several configurations for a path of a chain, it uses the first one with a server. Raises
+    `NoServer`.
     """
     files = None if documents is None else DocumentRoot(workspace, documents)
     chain: list[Explainer] = []

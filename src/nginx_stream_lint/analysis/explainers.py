@@ -53,8 +53,10 @@ class Explainers:
     ) -> list[tuple[Explainer, Explanation]]:
         """Explain several URLs, in their order; each with its explainer."""
         chosen = [(self.of(request), url, request) for url, request in requests]
+        by_explainer: dict[Explainer, list[tuple[str, Request]]] = {}
+        for explainer, url, request in chosen:
+            by_explainer.setdefault(explainer, []).append((url, request))
         found: dict[str, Explanation] = {}
-        for explainer in dict.fromkeys(one for one, _, _ in chosen):
-            own = [(url, request) for one, url, request in chosen if one is explainer]
+        for explainer, own in by_explainer.items():
             found |= {one.url: one for one in explainer.explain_all(own)}
         return [(explainer, found[url]) for explainer, url, _ in chosen]
