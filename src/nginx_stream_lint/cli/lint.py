@@ -342,12 +342,12 @@ def _must_stream(
     from nginx_stream_lint.probe import NginxError
     from nginx_stream_lint.rules.shipped import shipped_rules
 
-    # What a rule that the user left out reports is no fault of the fix.
+    # The fix need not mend what rules that the user left out would report.
     every = {rule.name: rule for rule in (*shipped_rules(), *options.rules)}
     options = replace(options, rules=tuple(every.values()))
     for configuration in read(workspace, inputs, options.around):
         path = configuration.path
-        # A location that buffers what is no stream is right.
+        # A location without a stream may buffer its responses.
         streamed = [
             one for one in detect(configuration, options, workspace).proxied if one.is_stream
         ]

@@ -134,7 +134,7 @@ class _Gathering:
         self.paths: list[str] = []
         self.deployed: list[Deployed] = []
         self.in_yaml: dict[str, _YamlTexts] = {}  # by key of the file
-        self.beside: dict[str, _YamlTexts | None] = {}  # the same for files that nobody named
+        self.beside: dict[str, _YamlTexts | None] = {}  # the same for other files
         self.found: list[Configuration] = []
         self.named: set[str] = set()  # keys of the files that the user names
         self.guessed: set[str] = set()  # keys of files that are nginx's by their text only

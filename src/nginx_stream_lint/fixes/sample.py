@@ -10,7 +10,7 @@ from nginx_stream_lint.config import Source
 from nginx_stream_lint.fixes.apply import apply_edits, compatible
 from nginx_stream_lint.rules.finding import Edit, Finding
 
-# What the fixes of three equal locations lead to, those of more lead to as well.
+# Three equal locations show what their fixes lead to; more of them would show the same.
 _MOST_OF_A_KIND = 3
 _COMMENT = re.compile(r"#[^\n]*")
 

@@ -90,7 +90,7 @@ def unchecked(locations: Iterable[ProxiedLocation], version: Version | None) -> 
     if not without_evidence:
         return []
     places: dict[tuple[int, int], Unchecked] = {}
-    fates = LocationCache(
+    outcomes = LocationCache(
         lambda proxied: _outcome(proxied, version), version, reads_of_declared(["stalled_clients"])
     )
     for proxied in without_evidence:
@@ -98,7 +98,7 @@ def unchecked(locations: Iterable[ProxiedLocation], version: Version | None) -> 
         spot = id(location.place.source), location.place.start
         known = places.get(spot)
         if known is None or known.verdict == "streams":
-            places[spot] = Unchecked(location, fates.get(proxied), proxied.streams[0])
+            places[spot] = Unchecked(location, outcomes.get(proxied), proxied.streams[0])
     return list(places.values())
 
 
