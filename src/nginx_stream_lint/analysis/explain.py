@@ -161,7 +161,7 @@ def _explainers(
     made = explainers(tuple(behind))
     first = next(made, None)
     if first is not None:
-        return Explainers(first, made)
+        return Explainers(first, made if len(found) > 1 else ())
     problems = [problem for one in found for problem in one.problems]
     if not problems or any(one.root is not None for one in found):
         advice = "name a file with a server or location"

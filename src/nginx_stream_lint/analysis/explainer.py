@@ -74,7 +74,8 @@ class Explanation(Struct, frozen=True):
     for a WebSocket, because nginx supports no other. `tiers` are the servers that the stream
     passes, in this and other configurations, nearest the app first: the client reaches the last
     one, where the URL ends. `nginx` is the one of the deployment that responds, `app` the name of
-    the app that the deployment runs behind it.
+    the app that the deployment runs behind it. `stream` is the likely stream of its location;
+    `is_websocket` is about the URL itself.
     """
 
     url: str
@@ -87,6 +88,8 @@ class Explanation(Struct, frozen=True):
     nginx: Deployed | None = None
     app: str | None = None
     written: frozenset[str] = frozenset()
+    stream: Stream | None = None
+    is_websocket: bool = False
 
     @property
     def places(self) -> list[PassedPlace]:
@@ -308,51 +311,46 @@ class Explainer:
         the deliveries of its handshake.
         """
         found = [self.explain(url, request) for url, request in requests]
-        found = [self._as_websocket(self._with_client_silence(one)) for one in found]
+        with spending(self.budget):
+            found = [self._with_stream(one) for one in found]
         if self.deployed is None:
             return found
         return [replace(one, nginx=self.deployed, app=self._app_behind(one)) for one in found]
 
-    def _as_websocket(self, explanation: Explanation) -> Explanation:
-        if not explanation.deliveries or not self.is_websocket(explanation):
+    def _with_stream(self, explanation: Explanation) -> Explanation:
+        """Add the likely stream, and what depends on it: the read timeout and the deliveries."""
+        level = explanation.route.location
+        if level is None or explanation.route.handler is None:
             return explanation
-        with spending(self.budget):
-            deliveries = deliveries_of_websocket(
-                explanation.deliveries,
-                self.root,
-                explanation.request,
-                self.nginx,
-                self._files,
-                self._ways,
-            )
+        streams = next((place.streams for _, place in self._at(explanation)), ())
+        stream = stream_of_url(streams, explanation.request.target)
+        timeout = explanation.read_timeout_s
+        if timeout is not None and streams and streams[0].client_streams:
+            client = client_silence_s(lambda name: level.effective(name, self.version))
+            timeout = timeout if client is None else min(timeout, client)
+        is_websocket = stream is not None and stream.kind == "websocket"
+        explanation = replace(
+            explanation,
+            read_timeout_s=timeout,
+            stream=streams[0] if streams else None,
+            is_websocket=is_websocket,
+        )
+        return self._of_handshake(explanation) if is_websocket else explanation
+
+    def _of_handshake(self, explanation: Explanation) -> Explanation:
+        """The explanation of a WebSocket, with the deliveries of its handshake."""
+        if not explanation.deliveries:
+            return explanation
+        deliveries = deliveries_of_websocket(
+            explanation.deliveries,
+            self.root,
+            explanation.request,
+            self.nginx,
+            self._files,
+            self._ways,
+        )
         tiers = [replace(tier, deliveries=deliveries) for tier in explanation.tiers]
         return replace(explanation, deliveries=deliveries, tiers=tiers)
-
-    def is_websocket(self, explanation: Explanation) -> bool:
-        """Whether a URL is likely a WebSocket's."""
-        with spending(self.budget):
-            proxied = self._at(explanation)[:1]
-        streams = next((each.streams for _, each in proxied), ())
-        stream = stream_of_url(streams, explanation.request.target)
-        return stream is not None and stream.kind == "websocket"
-
-    def _with_client_silence(self, explanation: Explanation) -> Explanation:
-        level = explanation.route.location
-        stream = self.stream(explanation) if level is not None else None
-        if level is None or explanation.read_timeout_s is None or stream is None:
-            return explanation
-        if not stream.client_streams:
-            return explanation
-        client = client_silence_s(lambda name: level.effective(name, self.version))
-        limits = (explanation.read_timeout_s, client)
-        return replace(
-            explanation, read_timeout_s=min(limit for limit in limits if limit is not None)
-        )
-
-    def stream(self, explanation: Explanation) -> Stream | None:
-        """The likely stream at the location of a URL."""
-        with spending(self.budget):
-            return next((each.streams[0] for _, each in self._at(explanation)[:1]), None)
 
     def findings(self, explanation: Explanation) -> list[Finding]:
         """The findings about the locations that a URL's request passes."""

@@ -40,7 +40,7 @@ class Explainers:
 
     def of(self, request: Request) -> Explainer:
         """The explainer for a request."""
-        if request.host is None or self.first.has_name(request):
+        if not self._others or request.host is None or self.first.has_name(request):
             return self.first
         named = self._named.find(host_of(request) or "") or []
         patterned = [one for one in self._every if any(name[0] == "~" for name in one.names)]

@@ -171,7 +171,7 @@ def explain_command(
         if format_ == "html":
             from nginx_stream_lint.report.explain_html import explain_html
 
-            text = explain_html(pairs, told)
+            text = explain_html([one for _, one in pairs], told)
         else:
             from nginx_stream_lint.report.explain import explain_text
 

@@ -102,15 +102,18 @@ def _tier_lines(words: TierWords, width: int) -> Iterator[str]:
     yield from _VERDICT.sub(_coloured, "\n".join(lines)).split("\n")
 
 
-def client_lines(explainer: Explainer, explanation: Explanation) -> Iterator[tuple[str, str, str]]:
+def client_lines(explanation: Explanation) -> Iterator[tuple[str, str, str]]:
     """For each client of a URL: its kind, the verdict, and what holds the stream."""
     handler = explanation.route.handler
     family = "" if handler is None else handler.family
-    is_websocket = explainer.is_websocket(explanation)
     for client in dict.fromkeys(one.scenario.client for one in explanation.deliveries):
         own = [one for one in explanation.deliveries if one.scenario.client == client]
         usual = next(one for one in own if _is_usual(one))
-        said = "" if is_websocket else f"{_held(explanation, usual, family)}{_later(usual)}"
+        said = (
+            ""
+            if explanation.is_websocket
+            else f"{_held(explanation, usual, family)}{_later(usual)}"
+        )
         yield CLIENTS[client], str(usual.verdict), said
 
 
@@ -153,7 +156,7 @@ def _lines(
     explainer: Explainer, explanation: Explanation, findings: Sequence[Finding], width: int
 ) -> Iterator[str]:
     route = explanation.route
-    stream = explainer.stream(explanation)
+    stream = explanation.stream
     yield click.style(printable(explanation.url), bold=True)
     names = " ".join(names_of(route.server)) or "(no name)"
     stands = "" if route.server is None else route.server.place
@@ -186,7 +189,7 @@ def _lines(
         for words in tier_words(explanation):
             yield from _tier_lines(words, width)
         yield ""
-    if explainer.is_websocket(explanation):
+    if explanation.is_websocket:
         yield from _websocket(explanation.deliveries)
     else:
         yield from _verdicts(explanation, handler.family, width)

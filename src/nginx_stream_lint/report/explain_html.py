@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.analysis.explainer import Explainer, Explanation
+from nginx_stream_lint.analysis.explainer import Explanation
 from nginx_stream_lint.report.explain import (
     TierWords,
     client_lines,
@@ -42,14 +42,10 @@ code { font: 13px/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace 
 """
 
 
-def explain_html(
-    explanations: Sequence[tuple[Explainer, Explanation]], findings: Sequence[Sequence[Finding]]
-) -> str:
+def explain_html(explanations: Sequence[Explanation], findings: Sequence[Sequence[Finding]]) -> str:
     """Render explanations as one page; `findings` are those of each URL."""
     body = "\n".join(
-        part
-        for (explainer, one), own in zip(explanations, findings, strict=True)
-        for part in _section(explainer, one, own)
+        part for one, own in zip(explanations, findings, strict=True) for part in _section(one, own)
     )
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     page = f"""<!doctype html>
@@ -72,9 +68,7 @@ it holds the stream</p>
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
-def _section(
-    explainer: Explainer, explanation: Explanation, findings: Sequence[Finding]
-) -> Iterator[str]:
+def _section(explanation: Explanation, findings: Sequence[Finding]) -> Iterator[str]:
     yield f"<section>\n<h2><code>{in_html(explanation.url)}</code></h2>"
     if explanation.route.handler is None:
         yield f"<p>{in_html(response_words(explanation))}</p>\n</section>"
@@ -87,7 +81,7 @@ def _section(
     for words in tier_words(explanation):
         yield _tier(words)
     yield "<li><b>the client</b>"
-    for client, verdict, said in client_lines(explainer, explanation):
+    for client, verdict, said in client_lines(explanation):
         yield f"<p>{in_html(client)} {_chip(verdict)}{in_html(said)}</p>"
     yield "</li>\n</ol>"
     if findings:

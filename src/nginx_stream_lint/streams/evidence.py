@@ -174,8 +174,8 @@ def candidate_of(level: Level, handler: Handler, upstreams: Upstreams) -> Stream
 def switches_off(place: StreamCandidate) -> bool:
     """Whether a place itself turns the buffering of its handler off."""
     handler = place.level.own_handler
-    rows = place.level.rows.get(f"{handler.family}_buffering", ()) if handler is not None else ()
-    return any(row.args[:1] == ("off",) for row in rows)
+    rows = place.level.rows.get(f"{handler.family}_buffering") if handler is not None else None
+    return rows is not None and any(row.args[:1] == ("off",) for row in rows)
 
 
 def streams_of_candidate(
@@ -199,14 +199,18 @@ def streams_of_candidate(
     return _streams(tuple(endpoints), clues)
 
 
-@latest_remembered(256)
 def streams_at(path: str) -> tuple[Stream, ...]:
     """The streams that a path alone suggests: catalogued endpoints, otherwise by its words."""
-    match = LocationPattern("=", path)
-    endpoints = endpoints_named_by(match, candidates(match))
+    return _streams_at(normalized(path))
+
+
+@latest_remembered(256)
+def _streams_at(path: str) -> tuple[Stream, ...]:
+    """The streams that a normalized path suggests."""
+    said = _path("=", path)
+    endpoints = endpoints_named_by(LocationPattern("=", path), said.endpoints)
     if endpoints:
         return tuple(map(_known, endpoints))
-    said = _path("=", path)
     clues = [clue for clue in (*said.clues, *said.talk) if clue.kind is not None]
     if said.at_once or not clues:
         return ()
