@@ -180,7 +180,7 @@ def wheel_faults(wheel: Path, root: Path) -> Iterator[str]:
     if f"{PACKAGE}/py.typed" not in inside:
         yield f"{wheel.name}: type checkers ignore the types of a package without py.typed"
     points = inside.get(f"{info}/entry_points.txt", b"").decode()
-    if "nginx-stream-lint = nginx_stream_lint.cli:main" not in points:
+    if "nginx-stream-lint = nginx_stream_lint.__main__:main" not in points:
         yield f"{wheel.name}: does not install the command nginx-stream-lint"
 
 

@@ -15,7 +15,7 @@ DEMO = ROOT / "fixtures" / "demo" / "nginx.conf"
 # Tells on standard error what Python does when it ends.
 WATCHED = """
 import atexit, sys
-from nginx_stream_lint.cli import main
+from nginx_stream_lint.__main__ import main
 
 atexit.register(print, "at exit", file=sys.stderr)
 {more}

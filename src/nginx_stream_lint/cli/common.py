@@ -232,7 +232,7 @@ def run_to_end(work: Coroutine[Any, Any, _T]) -> _T:
     import gc
     import signal
 
-    gc.enable()  # `main` disabled it, but this may run for long, and sockets need collecting
+    gc.enable()  # off since the start, but this may run for long, and sockets need collecting
 
     async def guarded() -> _T:
         loop = asyncio.get_running_loop()
