@@ -22,7 +22,7 @@ from nginx_stream_lint.cli.common import (
     workspace_of,
     write,
 )
-from nginx_stream_lint.cli.exit_codes import EXIT_FINDINGS
+from nginx_stream_lint.cli.exit_status import EXIT_FINDINGS
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import PathOption, configuration_options, through_option
@@ -61,7 +61,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
             "Measure a URL of the nginx in front of another one:"
         ),
     },
-    exit_codes={
+    exit_status={
         0: "All measured streams get through.",
         1: "At least one measured stream does not get through.",
         2: "The command line or the configuration is wrong, or nginx could not run it.",

@@ -23,7 +23,7 @@ from nginx_stream_lint.cli.common import (
     workspace_of,
     write,
 )
-from nginx_stream_lint.cli.exit_codes import EXIT_FINDINGS, EXIT_UNUSABLE
+from nginx_stream_lint.cli.exit_status import EXIT_FINDINGS, EXIT_UNUSABLE
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import (
@@ -68,7 +68,7 @@ _PLOTS = (".svg", ".html")
             "Send a POST with headers and a body from files:"
         ),
     },
-    exit_codes={
+    exit_status={
         0: "The stream gets through all layers.",
         1: "At least one layer does not let the stream through.",
         2: "The command line is wrong, or a layer could not be measured.",

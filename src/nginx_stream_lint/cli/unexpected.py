@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from nginx_stream_lint.cli.common import missing_package, say, unusable
-from nginx_stream_lint.cli.exit_codes import EXIT_UNUSABLE
+from nginx_stream_lint.cli.exit_status import EXIT_UNUSABLE
 from nginx_stream_lint.config import Configuration, Source
 from nginx_stream_lint.util.problems import DEBUG, REPORT_IT, blamed
 
