@@ -244,7 +244,7 @@ def test_reasons_are_plain(tmp_path: Path) -> None:
         at("/x", more="proxy_buffering off;"): "it sets proxy_buffering off",
         at("/v2/events"): 'its path says "events"',
         at("/chat/events"): 'its path says "events" and "chat"',
-        at("/x", "http://llm-gateway"): '"http://llm-gateway" says "llm"',
+        at("/x", "http://llm-gateway"): 'its upstream "http://llm-gateway" says "llm"',
         at("/ollama/"): "its path is named after Ollama",
     }
     for text, because in texts.items():

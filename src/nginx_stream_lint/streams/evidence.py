@@ -523,9 +523,10 @@ def _is_whole_app(place: StreamCandidate) -> bool:
 @latest_remembered(4096)
 def _behind_clues(behind: Upstream) -> tuple[Clue, ...]:
     """Evidence in the upstream's host names and in the comments about them."""
+    called = 'its upstream "{text}" says "{word}"'
     saying = 'a comment about its upstream says "{word}"'
     return (
-        *match_words("upstream", [(host, '"{text}" says "{word}"') for host in behind.names]),
+        *match_words("upstream", [(host, called) for host in behind.names]),
         *match_words("comment", [(one, saying) for one in behind.comments]),
     )
 
