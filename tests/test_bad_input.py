@@ -151,6 +151,27 @@ def test_a_missing_file(tmp_path: Path) -> None:
     refuses(tmp_path, "nginx.conf/b", place="nginx.conf/b:1:1", says="Not a directory")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("lint nginx.conf/", "lint nginx.conf//", "lint nginx.conf/.", "lint nginx.conf/x/.."),
+        *("lint nginx.conf nginx.conf/", "lint nginx.conf/ nginx.conf"),
+        *("explain nginx.conf/ /", "probe nginx.conf/ /"),
+        "explain nginx.conf / --through nginx.conf/",
+        "lint nginx.conf --baseline nginx.conf/",
+    ],
+)
+def test_a_file_with_the_path_of_a_folder(command: str, tmp_path: Path) -> None:
+    """The system has no such file. What it includes would be looked for below the file."""
+    write(tmp_path, "events {}\nhttp { include a.conf; }\n")
+    write(tmp_path, "server { location / { proxy_pass http://a; } }\n", "a.conf")
+    words = command.split()
+    name = next(word for word in words if word.startswith("nginx.conf/"))
+    says = "is a file, not a folder" + ("" if "--baseline" in words else '; write "nginx.conf"')
+    done = refuses(tmp_path, *words, place=f"{name}:1:1", says=says)
+    assert "included file" not in done.stderr
+
+
 def without_privileges() -> Callable[[], None] | None:
     """What root must do first so that file modes apply to it: give up two capabilities for good."""
     if os.geteuid() != 0:
