@@ -131,10 +131,9 @@ def _run() -> None:
         say("interrupted")
         status = EXIT_INTERRUPTED
     except OSError as error:
-        from nginx_stream_lint.cli.common import unusable
+        from nginx_stream_lint.cli.unexpected import fail
 
-        where = f"{error.filename}:1:1: " if error.filename else ""
-        unusable(f"{where}{error.strerror or error}")
+        fail(error)
     except Exception as error:
         from nginx_stream_lint.cli.unexpected import give_up
 

@@ -37,6 +37,16 @@ def give_up(error: Exception) -> NoReturn:
     unusable(f"nginx-stream-lint failed{reading}: {blamed(error)}; {REPORT_IT}")
 
 
+def fail(error: OSError) -> NoReturn:
+    """Exit with status 2 for an error of the operating system."""
+    try:
+        os.getcwd()
+    except OSError as gone:  # every relative path depends on it, and the search for settings
+        unusable(f".:1:1: the current folder is not there ({gone.strerror}); change to another one")
+    where = f"{error.filename}:1:1: " if error.filename else ""
+    unusable(f"{where}{error.strerror or error}")
+
+
 def _being_read(traceback: TracebackType | None) -> str:
     """The file that was being processed, according to the innermost calls."""
     found = ""
