@@ -424,9 +424,9 @@ def _is_made_for_sockets(place: StreamCandidate) -> bool:
     if place.is_general or place.is_catch_all_or_fallback:
         return False
     headers = {
-        tuple(arg.lower() for arg in args)
-        for name, args, _, is_habit in _rows(place.level, _FOR_ALL)
-        if name == "proxy_set_header" and not is_habit
+        tuple(map(str.lower, row.args))
+        for row in place.level.rows.get("proxy_set_header", ())
+        if row.file.uses < _HABIT
     }
     return headers.issuperset((("upgrade", "$http_upgrade"), ("connection", "upgrade")))
 
