@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.cli.leaving import leave
+from nginx_stream_lint.cli.quick_exit import quick_exit
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -91,7 +91,7 @@ def main() -> None:
         _run()
     except SystemExit as end:
         if isinstance(end.code, int):
-            leave(end.code)
+            quick_exit(end.code)
         raise
 
 
