@@ -1,4 +1,4 @@
-"""The man page, made from the help of the commands; `make docs` writes man/."""
+"""Make the man page from the help of the commands; `make docs` writes man/."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _items(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Text without anything that roff would take for its own."""
+    """Escape the characters of a text that roff would interpret."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("`", "")
     return f"\\&{escaped}" if escaped[:1] in (".", "'") else escaped
 

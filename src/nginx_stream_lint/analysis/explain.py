@@ -148,7 +148,7 @@ def _explainers(
     behind: Sequence[Explainer],
 ) -> Explainers:
     with spending(workspace.budget):
-        found = read(workspace, [conf], options.around, behind=True)
+        found = read(workspace, [conf], options.input_options, behind=True)
 
     def explainers(behind: Sequence[Explainer]) -> Iterator[Explainer]:
         for one in found:
@@ -235,7 +235,9 @@ def _configuration_of(
     """The configuration of another nginx of the deployment; None if it cannot be read."""
     if nginx.main is None:
         return None
-    around = options.around
-    files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
+    input_options = options.input_options
+    files = IncludeResolver(
+        workspace, input_options.values, input_options.absent, mounts=input_options.mounts
+    )
     found = read_all(nginx.main, files.of(nginx))
     return next((one for one in found if one.root is not None), None)

@@ -15,7 +15,7 @@ import click
 
 from nginx_stream_lint import __version__
 from nginx_stream_lint.cli.help import write_end
-from nginx_stream_lint.cli.leaving import leave
+from nginx_stream_lint.cli.quick_exit import quick_exit
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -107,7 +107,7 @@ def main() -> None:
         _run()
     except SystemExit as end:
         if isinstance(end.code, int):
-            leave(end.code)
+            quick_exit(end.code)
         raise
 
 

@@ -346,7 +346,7 @@ def _must_stream(
     # stream stalls, the fix is not at fault.
     every = {rule.name: rule for rule in (*shipped_rules(), *options.rules)}
     options = replace(options, rules=tuple(every.values()))
-    for configuration in read(workspace, inputs, options.around):
+    for configuration in read(workspace, inputs, options.input_options):
         path = configuration.path
         # A location without a stream may buffer its responses.
         streamed = [

@@ -326,7 +326,9 @@ def _configs(texts: tuple[str, ...], layers: int, flags: dict[str, Any]) -> _Con
         files = {key: flags[key] for key in ("host", "mounts")}
         workspace = workspace_of([path], files)
         given = files | {"config_file": None, "isolated": flags["isolated"]}
-        configuration = read(path, workspace, merge_options(workspace, path, given).options.around)
+        configuration = read(
+            path, workspace, merge_options(workspace, path, given).options.input_options
+        )
         if configuration.root is None or configuration.context:
             for problem in configuration.problems:
                 say(str(problem))
