@@ -172,7 +172,7 @@ def _one_line(text: str) -> str:
 
 def _readable(workspace: Workspace, conf: str, around: InputOptions) -> list[Configuration]:
     """The configurations that can be measured; exits with status 2 if there are none."""
-    from nginx_stream_lint.probe.copy import first_problem
+    from nginx_stream_lint.probe.runnable import first_problem
 
     with spending(workspace.budget):
         found = read(workspace, [conf], around)
@@ -263,7 +263,7 @@ def _place(proxied: ProxiedLocation) -> str:
 def _passed_on(explainer: Explainer, requests: list[ProbeRequest]) -> list[PassedOn]:
     """The requests that other nginx get; exits with status 2 if one of those cannot be measured."""
     from nginx_stream_lint.analysis.probe_tiers import passed_on
-    from nginx_stream_lint.probe.copy import first_problem
+    from nginx_stream_lint.probe.runnable import first_problem
 
     found = passed_on(explainer, requests)
     for one in found:

@@ -19,7 +19,7 @@ from nginx_stream_lint.nginx.listeners import addresses
 from nginx_stream_lint.nginx.pass_target import PassTarget
 from nginx_stream_lint.probe.adapt_copy import adapt_copy
 from nginx_stream_lint.probe.certificate import write_certificate
-from nginx_stream_lint.probe.copy import MARKER, WRITABLE, copy_of
+from nginx_stream_lint.probe.copy import copy_of
 from nginx_stream_lint.probe.copy_model import (
     CopiedPlace,
     CopiedSocket,
@@ -28,8 +28,9 @@ from nginx_stream_lint.probe.copy_model import (
     NextCopy,
 )
 from nginx_stream_lint.probe.drip import Drip
-from nginx_stream_lint.probe.folders import temporary_folder
+from nginx_stream_lint.probe.folders import WRITABLE, temporary_folder
 from nginx_stream_lint.probe.launch import NginxError
+from nginx_stream_lint.probe.markers import MARKER
 from nginx_stream_lint.probe.measure import REPLAYS, STALLS, STREAMS, UNCLEAR, Job, Measurement
 from nginx_stream_lint.probe.nginx import Nginx, NginxBinary
 from nginx_stream_lint.probe.upstream import DrippingUpstream
