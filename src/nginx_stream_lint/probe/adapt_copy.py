@@ -15,7 +15,8 @@ from nginx_stream_lint.config import Directive
 from nginx_stream_lint.probe.copy_model import CopiedDirective, Copy, copy_text, empty_variable
 from nginx_stream_lint.probe.folders import WRITABLE
 from nginx_stream_lint.probe.launch import NginxError, SandboxLimits
-from nginx_stream_lint.probe.nginx import NginxBinary, check
+from nginx_stream_lint.probe.nginx import check
+from nginx_stream_lint.probe.nginx_binary import NginxBinary
 from nginx_stream_lint.probe.quoting import UnwritableWord, quoted
 from nginx_stream_lint.probe.verify import Bounds, Forbidden, verify
 

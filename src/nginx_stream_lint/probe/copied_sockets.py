@@ -9,7 +9,7 @@ from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import HTTP2_DIRECTIVE, addresses
 from nginx_stream_lint.nginx.versions import NEW, Version
 from nginx_stream_lint.probe.copy_model import CopiedDirective, CopiedSocket, Copy
-from nginx_stream_lint.probe.nginx import free_ports
+from nginx_stream_lint.probe.free_ports import free_ports
 
 _KEPT_OPTIONS = frozenset({"ssl", "http2", "default_server", "default"})
 

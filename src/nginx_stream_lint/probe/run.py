@@ -32,7 +32,8 @@ from nginx_stream_lint.probe.folders import WRITABLE, temporary_folder
 from nginx_stream_lint.probe.launch import NginxError
 from nginx_stream_lint.probe.markers import MARKER
 from nginx_stream_lint.probe.measure import REPLAYS, STALLS, STREAMS, UNCLEAR, Job, Measurement
-from nginx_stream_lint.probe.nginx import Nginx, NginxBinary
+from nginx_stream_lint.probe.nginx import Nginx
+from nginx_stream_lint.probe.nginx_binary import NginxBinary
 from nginx_stream_lint.probe.upstream import DrippingUpstream
 
 _AT_ONCE = 24
