@@ -23,7 +23,7 @@ from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.nginx.request_route import route_in_server, route_request
 from nginx_stream_lint.nginx.servers import ListenSocket, choose_server, tcp_sockets
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.probe.run import ProbeRequest
+from nginx_stream_lint.probe.probe_model import ProbeRequest
 from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream

@@ -38,7 +38,7 @@ from nginx_stream_lint.util.budget import spending
 
 if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
-    from nginx_stream_lint.probe.run import PassedOn, ProbeRequest
+    from nginx_stream_lint.probe.probe_model import PassedOn, ProbeRequest
 
 _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 
