@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.mapped_text import Author
-from nginx_stream_lint.fixes.order import LAST, rank, rank_of_line
+from nginx_stream_lint.fixes.order import LAST, group, rank
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.location_match import match_of
@@ -455,7 +455,7 @@ def _insert(line: str, level: Level, after: Directive | None) -> Edit:
     if after is not None and _is_inside(after, level) and _stays(after, level):
         anchor: Directive | None = after
     else:
-        anchor = _anchor(level, rank_of_line(line))
+        anchor = _anchor(level, line.split(maxsplit=1)[0])
     if anchor is None:
         opening = level.directive
         if opening is None or opening.block is None:
@@ -478,8 +478,22 @@ def _is_inside(directive: Directive, level: Level) -> bool:
     )
 
 
-def _anchor(level: Level, place: int) -> Directive | None:
-    """The directive after which one with this rank is inserted."""
+def _anchor(level: Level, name: str) -> Directive | None:
+    """The directive after which one with this name is inserted.
+
+    One without a place in the usual order belongs behind others of its group.
+    """
+    place = rank(name)
+    if place == LAST:
+        related = [
+            row
+            for other, rows in level.rows.items()
+            if rank(other) == LAST and group(other) == group(name)
+            for row in rows
+        ]
+        beside = _last_that_stays(related, level)
+        if beside is not None:
+            return beside
     handler = level.own_handler
     if handler is not None and _is_inside(handler.directive, level):
         behind = handler.directive
