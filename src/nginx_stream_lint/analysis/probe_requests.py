@@ -100,7 +100,7 @@ def _url_requests(
             host = f"{host}:{routed.port}"
     level = route_request(root, routed, version).location
     streams = next((one.streams for one in locations if one.level is level), ())
-    stream = stream_of_url(streams, routed.target)
+    stream = None if level is None else stream_of_url(streams, routed.target, level)
     if method is None and stream is not None and stream.method is not None:
         routed = Routed(routed.scheme, routed.host, routed.port, routed.target, stream.method)
     request = _request(url, chosen.server, mine, version, level, stream, wanted)
