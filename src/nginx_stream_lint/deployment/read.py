@@ -90,13 +90,15 @@ def _of_dockerfile(
     """The container of a Dockerfile that no compose file builds."""
     if not names_server(workspace, path):
         return None
-    from nginx_stream_lint.deployment import dockerfile
+    from nginx_stream_lint.deployment.build_context import context_of
+    from nginx_stream_lint.deployment.dockerfile import build
     from nginx_stream_lint.deployment.instance import Container
+    from nginx_stream_lint.deployment.instructions import instructions
 
     try:
         source = workspace.source(path)
-        context = dockerfile.context_of(workspace, path, dockerfile.instructions(source), root)
-        made = dockerfile.build(workspace, source, context)
+        context = context_of(workspace, path, instructions(source), root)
+        made = build(workspace, source, context)
     except Unreadable as error:
         notes.append(error.problem)
         return None
