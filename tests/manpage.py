@@ -65,8 +65,8 @@ def _lines() -> Iterator[str]:
             yield _text(words)
             yield ".br"
             yield f"\\fB{_text(line)}\\fR"
-        yield ".SS Exit codes"
-        yield from _items([(str(code), words) for code, words in command.exit_codes.items()])
+        yield ".SS Exit status"
+        yield from _items([(str(code), words) for code, words in command.exit_status.items()])
     yield ".SH FILES"
     yield from _items(_FILES)
     yield ".SH ENVIRONMENT"

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from nginx_stream_lint.probe import NginxBinary, find_nginx
-from nginx_stream_lint.probe.nginx import inspect
+from nginx_stream_lint.probe.nginx_binary import inspect
 
 
 def add_nginx_option(parser: argparse.ArgumentParser) -> None:

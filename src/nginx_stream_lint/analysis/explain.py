@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
@@ -130,7 +131,8 @@ def _chain(
     if not through and workspace.key(conf) in known:
         return options.tiers
     for name in through:
-        if not workspace.exists(name) and named_tier(name) is None:
+        is_path = os.path.dirname(name) != ""
+        if not is_path and not workspace.exists(name) and named_tier(name) is None:
             near = nearest_words(name, product_names()).removeprefix("; ")
             message = "there is no such file, and no product of this name"
             raise NoServer([Problem(name, 1, 1, message, near or "check the name")])
