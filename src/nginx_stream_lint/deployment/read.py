@@ -50,7 +50,7 @@ def read_deployment(
     for one in containers:
         if len(instances) == _MAX_INSTANCES:
             place = one.origin.file, one.origin.line, one.origin.column
-            message = f"this repository runs more than {_MAX_INSTANCES} nginx"
+            message = f"this repository runs more than {_MAX_INSTANCES} nginx instances"
             notes.append(Problem(*place, message, "the others are unknown; check a folder of it"))
             break
         found = None if one.is_rescaled else instance_of(workspace, one, notes)

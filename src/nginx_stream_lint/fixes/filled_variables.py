@@ -37,7 +37,7 @@ class FilledVariables:
             return fix
         said: list[str] = []
         for name, values in lost.items():
-            # A value that the user gives comes first, and has no place.
+            # A value from --env-file takes precedence, and has no place to name.
             origins = dict.fromkeys(
                 one.value_origin(name) for one in running if one.values.get(name) in values
             )

@@ -226,7 +226,7 @@ def _shown(lines: tuple[int, ...], behind: int) -> list[tuple[str, int]]:
 def _changes(
     old: tuple[int, ...], new: tuple[int, ...]
 ) -> Sequence[tuple[str, int, int, int, int]]:
-    """The stretches of two texts, as `difflib.SequenceMatcher.get_opcodes` gives them."""
+    """The stretches of two texts, as `difflib.SequenceMatcher.get_opcodes` returns them."""
     both = min(len(old), len(new))
     head = next((at for at in range(both) if old[at] != new[at]), both)
     left = both - head

@@ -76,7 +76,7 @@ class FixForm(Struct, forbid_unknown_fields=True):
 
 
 class ExampleForm(Struct, forbid_unknown_fields=True):
-    """A configuration: `bad` with what the fix makes of it, `fixed`; or `good`."""
+    """A configuration: `bad`, with the result of its fix as `fixed`; or `good`."""
 
     bad: Text | UnsetType = UNSET
     fixed: Text | UnsetType = UNSET
