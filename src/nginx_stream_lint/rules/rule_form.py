@@ -63,6 +63,12 @@ class StepForm(Struct, forbid_unknown_fields=True):
     scope: Scope | UnsetType = UNSET
     when: ConditionForm | UnsetType = UNSET
     applicability: Applicability | UnsetType = UNSET
+    caution: (
+        Annotated[
+            str, Meta(min_length=1, description="What else an unsafe step changes: a sentence.")
+        ]
+        | UnsetType
+    ) = UNSET
     optional: bool | UnsetType = UNSET
 
 
