@@ -126,6 +126,7 @@ class NginxOrgConverter(Converter):
         """
         here = master.document.source is self.document.source
         nowhere = Span(self.place, self.place)
+        self.origins = {**self.origins, **master.origins}
         for name in _INHERITED & master.annotations.keys() - self.annotations.keys():
             entry = master.annotations[name]
             word = entry.value
