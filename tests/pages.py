@@ -69,7 +69,7 @@ def _highest(rule: Rule) -> str:
     """The highest severity of a rule. `analysis/twins.py` raises that of one rule."""
     if rule.name == TWIN_RULE:
         return SEVERITIES[0]
-    return min((severity for severity, _ in rule.severity), key=SEVERITIES.index)
+    return rule.highest_severity
 
 
 def _with_facts(text: str) -> str:

@@ -34,7 +34,7 @@ def proxies_page() -> Iterator[Block]:
         (
             "in nginx: `real_ip_header CF-Connecting-IP`, or one of Cloudflare's networks in"
             " `set_real_ip_from`",
-            "in a compose file: labels for Traefik (`traefik.http.routers.…`) at the nginx service;"
+            "in a compose file: labels for Traefik (`traefik.http.routers.…`) on the nginx service;"
             " a service that runs HAProxy, Caddy, Apache, Envoy or Varnish, if its configuration"
             " in the repository names the nginx service; a Cloudflare tunnel whose ingress rules,"
             " command or `depends_on` name the nginx service",

@@ -14,7 +14,7 @@ from nginx_stream_lint.streams.catalogue import (
     apps,
 )
 from nginx_stream_lint.streams.endpoint_names import is_general
-from nginx_stream_lint.streams.evidence import answers_at_once
+from nginx_stream_lint.streams.evidence import responds_at_once
 from nginx_stream_lint.streams.evidence_words import EvidenceWord, evidence_words
 from nginx_stream_lint.streams.word_classes import normalized, normalized_pattern
 from nginx_stream_lint.streams.word_lists import spellings
@@ -67,7 +67,7 @@ def test_the_same_is_heard(text: str) -> None:
     assert app_named_in(short) is app_named_in(text)
     for token, other in zip(re.findall(r"[\w-]+", text), re.findall(r"[\w-]+", short), strict=True):
         assert app_by_word(token.lower()) is app_by_word(other.lower())
-    assert answers_at_once(normalized_pattern(text)) == answers_at_once(text)
+    assert responds_at_once(normalized_pattern(text)) == responds_at_once(text)
 
 
 @given(text)

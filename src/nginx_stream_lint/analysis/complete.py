@@ -52,7 +52,7 @@ def complete_fixes(result: Result, workspace: Workspace, options: Options) -> No
         if applicable(result.findings) != {"safe"}:
             return False  # unsafe fixes follow when no safe ones are left
         texts, without = sample(
-            result.findings, result.alike, set(map(workspace.key, result.inputs))
+            result.findings, result.rule_groups, set(map(workspace.key, result.inputs))
         )
         if not texts:
             return False

@@ -50,7 +50,7 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.judge import FindingWithContext, message
 from nginx_stream_lint.streams.declaration_syntax import declaration
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.detect import Asked, ProxiedLocation
+from nginx_stream_lint.streams.detect import ProxiedLocation, Requested
 from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.passed_on import TierLocations, link_streams
 from nginx_stream_lint.streams.stream import ASKED, Stream
@@ -67,14 +67,14 @@ _Settings = tuple[dict[str, Effective], frozenset[str]]
 class Explanation(Struct, frozen=True):
     """The explanation of one URL.
 
-    `settings` are the relevant directives where it ends, by name, and `written` the names of those
-    that are not defaults of nginx. `read_timeout_s` is the longest silence there in seconds (of the
-    app, of a client that keeps sending, and on HTTP/3 connections), and `deliveries` every scenario
-    for the clients that the server accepts: none if the request is not proxied, and only HTTP/1.1
-    for a WebSocket, because nginx supports no other. `tiers` are the servers that the stream
-    passes, in this and other configurations, nearest the app first: the client reaches the last
-    one, where the URL ends. `nginx` is the one of the deployment that responds, `app` the name of
-    the app that the deployment runs behind it. `stream` is the likely stream of its location;
+    `settings` are the relevant directives at its location, by name, and `written` the names of
+    those that are not defaults of nginx. `read_timeout_s` is the longest silence there in seconds
+    (of the app, of a client that keeps sending, and on HTTP/3 connections), and `deliveries` every
+    scenario for the clients that the server accepts: none if the request is not proxied, and only
+    HTTP/1.1 for a WebSocket, because nginx supports no other. `tiers` are the servers that the
+    stream passes, in this and other configurations, nearest the app first: the client reaches the
+    last one, where the URL ends. `nginx` is the one of the deployment that responds, `app` the name
+    of the app that the deployment runs behind it. `stream` is the likely stream of its location;
     `is_websocket` is about the URL itself.
     """
 
@@ -166,7 +166,7 @@ class Explainer:
         self._streams = streams
         # The requested places, and the streams there. New ones are examined on demand, many at
         # once, and do not affect the results of others.
-        self._asked: dict[_AssumedStream, None] = {}
+        self._requested: dict[_AssumedStream, None] = {}
         self._proxied: dict[_AssumedStream, ProxiedLocation | None] = {}
         self._deliveries: dict[tuple[DeliveryPath, tuple[Client, ...]], list[Delivery]] = {}
         self._caches: VerdictCaches = {}
@@ -207,9 +207,9 @@ class Explainer:
         explanation = Explanation(url, request, found, settings, None, [], written=written)
         if found.handler is not None:
             explanation = self._with_tiers(self._delivered(explanation))
-        for explainer, asked in self._assumed_streams(explanation):
-            if asked not in explainer._proxied:
-                explainer._asked[asked] = None
+        for explainer, assumed in self._assumed_streams(explanation):
+            if assumed not in explainer._proxied:
+                explainer._requested[assumed] = None
         return explanation
 
     def _tier_of(self, nginx: Deployed) -> TierConfiguration | None:
@@ -243,7 +243,7 @@ class Explainer:
         return replace(explanation, deliveries=deliveries, tiers=tiers, read_timeout_s=timeout)
 
     def _in_front(self, route: Route) -> list[ProductPosition]:
-        """The products in front of this nginx that the repository shows and the user omits."""
+        """Products in front of this nginx that the repository shows but the user did not name."""
         if route.location is None:
             return []
         named = {one.tier.kind for one in self.products}
@@ -293,9 +293,9 @@ class Explainer:
             wrong = refusals(self.root, self._known_version)
             return [*self._configuration.problems, *wrong, *self._declared_wrong()]
 
-    def _detect(self, asked: Asked) -> list[ProxiedLocation]:
+    def _detect(self, requested: Requested) -> list[ProxiedLocation]:
         found, self._mistakes = detect_streams(
-            self._configuration, self.root, self._options, asked=asked
+            self._configuration, self.root, self._options, requested=requested
         )
         return found
 
@@ -382,7 +382,9 @@ class Explainer:
 
     def _at(self, explanation: Explanation) -> list[tuple[Explainer, ProxiedLocation]]:
         """The places that a URL passes, nearest to the client first, each with its explainer."""
-        found = [(one, one._streams_at(asked)) for one, asked in self._assumed_streams(explanation)]
+        found = [
+            (one, one._streams_at(assumed)) for one, assumed in self._assumed_streams(explanation)
+        ]
         return [(one, place) for one, place in found if place is not None]
 
     def _assumed_streams(self, explanation: Explanation) -> list[tuple[Explainer, _AssumedStream]]:
@@ -404,12 +406,12 @@ class Explainer:
         """The streams of a location; all places requested so far are handled in one batch."""
         if assumed not in self._proxied:
             places: dict[Level, dict[Level, list[Declaration]]] = {}
-            for each in self._asked:
+            for each in self._requested:
                 places.setdefault(each.server, {}).setdefault(each.level, []).extend(each.declared)
-            self._proxied |= dict.fromkeys(self._asked)
-            self._asked = {}
+            self._proxied |= dict.fromkeys(self._requested)
+            self._requested = {}
             for found in self._detect(places):
-                target = None if found.asked is None else found.asked.text
+                target = None if found.requested is None else found.requested.text
                 self._proxied[_AssumedStream(found.server, found.level, target)] = found
         return self._proxied[assumed]
 

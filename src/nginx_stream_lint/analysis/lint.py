@@ -59,7 +59,7 @@ from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.rules.verdict_cache import VerdictCache
 from nginx_stream_lint.streams.declarations import Declaration, DeclaredProxy
-from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
+from nginx_stream_lint.streams.detect import ProxiedLocation, Requested, find_proxied
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
@@ -74,7 +74,7 @@ MIN_READ_TIMEOUT_S = 300.0
 
 
 class Options(Struct, frozen=True):
-    """Options of a check. `nginx_version` None: unknown, older defaults are assumed.
+    """Options of a check. If `nginx_version` is None, nginx older than 1.29.7 is assumed.
 
     `policy` sets the severities of findings, and overrides for some files; `baseline` has the known
     findings. `isolated`: comments ignore nothing, and the streams that they declare weaken no
@@ -109,8 +109,9 @@ class Result(Struct):
     were read; `stale` are baseline entries whose findings no longer occur; `details` are notes that
     are only shown with -v. `unchecked` are the locations without evidence of a stream. `locations`
     counts proxied locations, `streams` those that probably stream. `deployed` is each nginx of the
-    deployment with findings. `alike` has a number for each finding, in order: equal ones belong to
-    locations that the rules cannot tell apart. It is None for findings that are not about streams.
+    deployment with findings. `rule_groups` has a number for each finding, in order. If two findings
+    have the same number, the rules cannot tell their locations apart; it is None for findings that
+    are not about streams.
     """
 
     inputs: list[str] = field(default_factory=list)
@@ -126,7 +127,7 @@ class Result(Struct):
     deployed: list[Deployed] = field(default_factory=list)
     locations: int = 0
     streams: int = 0
-    alike: list[int | None] = field(default_factory=list)
+    rule_groups: list[int | None] = field(default_factory=list)
     _detected: list[Detected] = field(default_factory=list)
 
     def add_notes(self, notes: Iterable[Note]) -> None:
@@ -224,7 +225,7 @@ def lint(
                 result.problems += detected.problems
             result._detected.append(detected)
             result.proxied += detected.proxied
-            result.files += _asked_for(configuration)
+            result.files += _named_files(configuration)
             result.unchecked += _unchecked(detected, by_version(configuration, options)[0])
             here = [one.finding for one in found]
             # Two main files may include the same snippet, with the same findings.
@@ -236,7 +237,7 @@ def lint(
                 judged.setdefault(one.finding.identity, one)
         files = [file for one in result._detected for file in one.configuration.files]
         unproxied = unproxied_declarations(result._detected, paths, workspace)
-        beside = [one for one in every_read if one.is_context]
+        beside = [one for one in every_read if one.is_for_comparison]
         result._detected += [detect(one, options, workspace) for one in beside]
         pairs = _compare_twins(result._detected, options, caches)
         for pair in pairs:
@@ -249,7 +250,7 @@ def lint(
         kept = options.policy.applied(kept)
         if options.baseline is not None:
             kept = _without_known(kept, result, options, workspace)
-        result.findings, failed, result.alike = with_fixes(kept, judged.values(), files)
+        result.findings, failed, result.rule_groups = with_fixes(kept, judged.values(), files)
     _finish(result, failed, workspace)
     return result
 
@@ -296,7 +297,7 @@ def _detected(
     """
     found: list[tuple[Configuration, list[tuple[Options, Detected]]]] = []
     for configuration in every:
-        if configuration.is_context:
+        if configuration.is_for_comparison:
             continue
         result.add_notes(configuration.notes)
         try:
@@ -344,10 +345,10 @@ def read(
 ) -> list[Configuration]:
     """Read all configurations for paths, including those that a controller would generate.
 
-    With `behind`, the nginx behind a controller are searched in the manifests around. This begins a
-    run: results cached by an earlier one are cleared.
+    With `behind`, this also reads the nearby manifests, to find the nginx behind a controller. This
+    begins a run: results cached by an earlier one are cleared.
     """
-    return [one for one in _read(workspace, paths, around, behind) if not one.is_context]
+    return [one for one in _read(workspace, paths, around, behind) if not one.is_for_comparison]
 
 
 def _read(
@@ -413,24 +414,24 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]
         return Detected(configuration, root, found, problems, declared)
     # Only some files of the configuration were named.
-    wanted = {id(file) for file in _asked_for(configuration)}
+    wanted = {id(file) for file in _named_files(configuration)}
 
     @cache
     def is_partly(level: Level) -> bool:
-        """Whether a part of a level's own block is in one of them."""
+        """Whether a part of a level's own block is in a named file."""
         rows = [row for rows in level.rows.values() for row in rows]
         rows += [level.directive] if level.directive else []
         return any(id(row.file) in wanted for row in rows)
 
-    def is_asked_for(level: Level) -> bool:
-        """Whether a part of a level's block, or of a block around it, is in one of them."""
+    def is_named(level: Level) -> bool:
+        """Whether a part of a level's block, or of an enclosing block, is in a named file."""
         return any(map(is_partly, level.outward()))
 
-    def has_asked_for(server: Level) -> bool:
-        return any(map(is_asked_for, server.walk()))
+    def has_named(server: Level) -> bool:
+        return any(map(is_named, server.walk()))
 
-    found, mistakes = detect_streams(configuration, root, options, has_asked_for)
-    found = [one for one in found if is_asked_for(one.level)]
+    found, mistakes = detect_streams(configuration, root, options, has_named)
+    found = [one for one in found if is_named(one.level)]
     problems = [*configuration.problems, *refusals(root, known), *mistakes]
     problems = [one for one in problems if workspace.key(one.file) in about]
     return Detected(configuration, root, found, problems, declared)
@@ -450,7 +451,7 @@ def _unproxied(
     return unproxied_reasons(root, version or OLD, declarations, configuration.missing)
 
 
-def _asked_for(configuration: Configuration) -> list[File]:
+def _named_files(configuration: Configuration) -> list[File]:
     """The files of a configuration that the user named."""
     about = configuration.about
     return [file for file in configuration.files if about is None or file.source.key in about]
@@ -552,7 +553,7 @@ def with_fixes(
     """Return the findings with their fixes, and the files in which planning failed (a bug).
 
     Findings about comments already have their fix. Fixes only edit nginx text of the `files`. The
-    third list is `Result.alike`.
+    third list is `Result.rule_groups`.
     """
     findings = list(findings)
     if not findings:
@@ -570,10 +571,10 @@ def with_fixes(
         filled = FilledVariables(file.reading for file in files)
     found: list[Finding] = []
     problems: list[Problem] = []
-    alike: list[int | None] = []
+    rule_groups: list[int | None] = []
     for finding in findings:
         one, fix = made_from.get(finding.identity), finding.fix
-        alike.append(None if one is None else id(one.verdict))
+        rule_groups.append(None if one is None else id(one.verdict))
         try:
             fix = fix if one is None else place_fix(one)
         except Exception as error:
@@ -586,7 +587,7 @@ def with_fixes(
         if fix is not None and any(edit.source.is_from_image for edit in fix.edits):
             fix = Fix(fix.title, "manual", fix.snippet)
         found.append(_in_repository(finding if fix is finding.fix else finding.with_fix(fix)))
-    return found, problems, alike
+    return found, problems, rule_groups
 
 
 def _in_repository(finding: Finding) -> Finding:
@@ -642,11 +643,11 @@ def detect_streams(
     root: Level,
     options: Options,
     only: Callable[[Level], bool] | None = None,
-    asked: Asked | None = None,
+    requested: Requested | None = None,
 ) -> tuple[list[ProxiedLocation], list[Problem]]:
     """Detect proxied locations and their streams, in all servers or those that `only` accepts.
 
-    Also returns problems with declarations. `asked` is as in `streams.detect.find_proxied`.
+    Also returns problems with declarations. `requested` is as in `streams.detect.find_proxied`.
     """
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
     found, mistakes = find_proxied(
@@ -656,7 +657,7 @@ def detect_streams(
         options.streams,
         options.all_streams,
         only,
-        asked,
+        requested,
         options.isolated,
     )
     http = root.first("http")
@@ -666,7 +667,7 @@ def detect_streams(
         from nginx_stream_lint.tiers.hops import TierConfiguration
 
         nginx = TierConfiguration(configuration, http, version)
-        link_streams([TierLocations(nginx, found)], spread=asked is None)
+        link_streams([TierLocations(nginx, found)], spread=requested is None)
     return found, mistakes
 
 
@@ -692,12 +693,12 @@ def judge_places(
             policy.min_read_timeout_s(file, options.min_read_timeout_s),
         )
 
-    alike: dict[tuple[Version | None, float], list[ProxiedLocation]] = {}
+    by_settings: dict[tuple[Version | None, float], list[ProxiedLocation]] = {}
     for one in locations:
         file = (one.level.directive or one.handler.directive).source.name
-        alike.setdefault(settings(file), []).append(one)
+        by_settings.setdefault(settings(file), []).append(one)
     found_here: list[FindingWithContext] = []
-    for key, places in alike.items():
+    for key, places in by_settings.items():
         if key not in caches:
             caches[key] = VerdictCache(options.rules, *key)
         found_here += judge(places, caches[key])

@@ -49,7 +49,7 @@ class _Limit(Struct, frozen=True):
 
 
 class _TierRemark(Struct, frozen=True):
-    """The remark of a rule about one stream behind a proxy."""
+    """The report of a rule about one stream behind a proxy."""
 
     remark: Remark
     place: ProxiedLocation

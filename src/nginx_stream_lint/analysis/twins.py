@@ -38,7 +38,10 @@ class _ControllerServer(Struct, eq=False):
 def controller_differences(
     every: Sequence[Detected], options: Options, caches: VerdictCaches
 ) -> Iterator[tuple[FindingWithContext, FindingWithContext]]:
-    """Findings about locations whose twin streams, each with its form for `controller-default`."""
+    """Findings about locations whose twin lets the stream through.
+
+    Each comes with the finding of `controller-default` that replaces it.
+    """
     if not any(rule.name == RULE for rule in options.rules):
         return
     servers = _servers(every)

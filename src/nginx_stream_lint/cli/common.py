@@ -232,7 +232,9 @@ def run_to_end(work: Coroutine[Any, Any, _T]) -> _T:
     import gc
     import signal
 
-    gc.enable()  # off since the start, but this may run for long, and sockets need collecting
+    # The command starts with garbage collection off, but a measurement may take long, and closed
+    # sockets are only freed by collecting them.
+    gc.enable()
 
     async def guarded() -> _T:
         loop = asyncio.get_running_loop()

@@ -78,12 +78,19 @@ def _key(finding: Finding) -> tuple[str, str, int]:
 )
 @configuration_options("text", "json", "html")
 @click.argument("urls", metavar="URL...", nargs=-1, required=True)
-@click.option("--method", default="GET", show_default=True, help="HTTP method of the request.")
+@click.option(
+    "--method",
+    metavar="METHOD",
+    default="GET",
+    show_default=True,
+    help="HTTP method of the request.",
+)
 @click.option(
     "--root",
     "files",
+    metavar="FOLDER",
     type=PathOption(exists=True, file_okay=False),
-    help="Directory to use as the document root for try_files.  [default: files are unknown]",
+    help="Folder to use as the document root for try_files.  [default: files are unknown]",
 )
 @through_option
 @nginx_version_option

@@ -27,7 +27,7 @@ class HelpfulCommand(click.Command):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        # Also if a program runs the command without the group: click keeps the first option made.
+        # `-h` also works if a program runs the command without its group.
         self.context_settings = {"help_option_names": ["-h", "--help"], **self.context_settings}
         self.groups = groups
         self.examples = examples

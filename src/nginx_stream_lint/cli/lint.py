@@ -342,7 +342,8 @@ def _must_stream(
     from nginx_stream_lint.probe import NginxError
     from nginx_stream_lint.rules.shipped import shipped_rules
 
-    # The fix need not mend what rules that the user left out would report.
+    # Apply all rules, also those that the user left out: if one of these would report that the
+    # stream stalls, the fix is not at fault.
     every = {rule.name: rule for rule in (*shipped_rules(), *options.rules)}
     options = replace(options, rules=tuple(every.values()))
     for configuration in read(workspace, inputs, options.around):

@@ -165,7 +165,7 @@ def _rules(
         for rule in rules
         if (selected is None or rule.name in selected)
         and rule.name not in ignored
-        and policy.wants(rule.name)
+        and policy.is_enabled(rule.name)
     )
     return chosen, policy, tuple(names)
 

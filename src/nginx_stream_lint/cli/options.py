@@ -186,6 +186,7 @@ min_read_timeout_option = click.option(
 rules_folder_option = click.option(
     "--rules",
     "rules_folder",
+    metavar="FOLDER",
     type=PathOption(exists=True, file_okay=False),
     help="Folder with your own rules, in addition to the built-in ones.",
 )

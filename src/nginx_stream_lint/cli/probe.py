@@ -101,11 +101,14 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 )
 @click.option("--gzip", is_flag=True, help="Send requests that accept compression (gzip).")
 @click.option(
-    "--method", help="HTTP method of the requests.  [default: that of the stream, if known; or GET]"
+    "--method",
+    metavar="METHOD",
+    help="HTTP method of the requests.  [default: that of the stream, if known; or GET]",
 )
 @through_option
 @click.option(
     "--tokens",
+    metavar="N",
     type=click.IntRange(2, _MOST_TOKENS),
     default=20,
     show_default=True,
@@ -113,6 +116,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 )
 @click.option(
     "--interval",
+    metavar="SECONDS",
     type=click.FloatRange(0.01, _LONGEST_INTERVAL),
     default=0.05,
     show_default=True,
@@ -121,7 +125,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 @click.option(
     "--plot",
     type=PathOption(dir_okay=False),
-    help="SVG file for a diagram of what the app sends and the client gets over time.",
+    help="Draw when the app sends and the client gets each token, as SVG.",
 )
 def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     """Measure a copy of a configuration on a real nginx.

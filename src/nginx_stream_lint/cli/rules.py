@@ -55,7 +55,8 @@ _EXAMPLE_S = 1.0
     "tested",
     metavar="PATH",
     type=PathOption(exists=True),
-    help="Test the examples of the rules in this folder or file, together with the built-in rules.",
+    help="Test the examples of the rules in this folder or file; built-in rules must not report"
+    " anything in them.",
 )
 @click.option(
     "--format",
@@ -186,7 +187,7 @@ def _listed(rules: list[Rule]) -> str:
     width = max(len(rule.name) for rule in rules)
     lines: list[str] = []
     for rule in rules:
-        worst = rule.severity[0][0]
+        worst = rule.highest_severity
         severity = click.style(f"{worst:<7}", fg=SEVERITY_COLOURS[worst])
         lines.append(f"{severity}  {rule.name:{width}}  {rule.title}\n")
     return "".join(lines)

@@ -76,7 +76,7 @@ _PLOTS = (".svg", ".html")
 )
 @click.argument("urls", metavar="[URL]...", nargs=-1)
 @click.option(
-    "--demo", is_flag=True, help="Start a test app behind two nginx, and trace through them."
+    "--demo", is_flag=True, help="Start a test app behind two nginx servers, and trace the chain."
 )
 @click.option(
     "-X", "--method", help="HTTP method of the request.  [default: GET, or POST with --data]"
@@ -104,6 +104,7 @@ _PLOTS = (".svg", ".html")
 )
 @click.option(
     "--repeat",
+    metavar="N",
     type=click.IntRange(1, _MOST_RUNS),
     default=1,
     show_default=True,
@@ -113,7 +114,7 @@ _PLOTS = (".svg", ".html")
     "--resolve",
     metavar="[LAYER=]HOST:PORT:ADDRESS",
     multiple=True,
-    help="Connect to ADDRESS for HOST:PORT, in one layer or in all; repeatable.",
+    help="Connect to ADDRESS for HOST:PORT, in layer LAYER or in all layers; repeatable.",
 )
 @click.option("-k", "--insecure", is_flag=True, help="Accept any certificate.")
 @click.option(
@@ -139,6 +140,7 @@ _PLOTS = (".svg", ".html")
 )
 @click.option(
     "--max-bytes",
+    metavar="N",
     type=click.IntRange(1),
     default=10_000_000,
     show_default=True,
@@ -164,7 +166,7 @@ _PLOTS = (".svg", ".html")
     "--plot",
     metavar="FILE.svg|FILE.html",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File for a diagram of what arrives when.",
+    help="Draw when each event arrives, as SVG or HTML.",
 )
 @include_options
 @isolated_option
@@ -204,7 +206,7 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
         sys.exit(EXIT_UNUSABLE)
 
 
-# What to ask
+# The request
 
 
 def _request_from(flags: dict[str, Any]) -> TraceRequest:

@@ -91,8 +91,8 @@ class Configuration(Struct, eq=False):
     absolute path: the names of that folder and of those above are no evidence. `missing` are
     includes without a file, which may set anything. `guessed`: only its text suggests that it is an
     nginx file. `deployed` is the nginx of the deployment that reads it; `beside` are all of the
-    deployment, if a controller generates this configuration. `is_context`: it is not checked,
-    because the user did not name it, and others are compared with it.
+    deployment, if a controller generates this configuration. `is_for_comparison`: the user
+    did not name it, so it is only compared with others.
     """
 
     path: str
@@ -107,7 +107,7 @@ class Configuration(Struct, eq=False):
     missing: list[Directive] = field(default_factory=list)
     guessed: bool = False
     deployed: Deployed | None = None
-    is_context: bool = False
+    is_for_comparison: bool = False
     beside: Sequence[Deployed] = ()
 
     @property
@@ -452,12 +452,12 @@ class _IncludeReader:
         leads_out = isinstance(absent, LeadsOut)
         if is_mounted:
             return self._missing(directive, absent, is_refused=leads_out)
-        if self._is_at_home or self.provider.reads_as_nginx:
+        if self._is_in_place or self.provider.reads_as_nginx:
             return self._missing(directive, absent, is_refused=True)
         return self._meant(directive) or self._missing(directive, absent, is_refused=leads_out)
 
     @property
-    def _is_at_home(self) -> bool:
+    def _is_in_place(self) -> bool:
         """Whether relative paths start from the main file's folder in the repository.
 
         That is not so for a fragment, nor for a template, whose main file is generated elsewhere.
@@ -540,11 +540,11 @@ class _IncludeReader:
                 else:
                     parsed.append(file)
         except Absent as stop:
-            twin = self.provider.twin(path)
-            if twin is None:
+            site = self.provider.available_site(path)
+            if site is None:
                 self._absent[key] = stop
             else:
-                parsed = self._parsed(twin, directive)
+                parsed = self._parsed(site, directive)
         except NotAFile as stop:
             self._refuse(directive, stop.problem)
         except Unreadable as stop:

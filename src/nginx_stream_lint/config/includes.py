@@ -177,7 +177,7 @@ class IncludeResolver:
             return IncludeCandidates([plain_name(argument)], same=True)
         return self.repository_of(near).nearest(argument, near, main)
 
-    def twin(self, path: str) -> str | None:
+    def available_site(self, path: str) -> str | None:
         """The available site that a broken link among the enabled sites refers to."""
         if self.reads_as_nginx or not self.workspace.is_link(path):
             return None

@@ -41,22 +41,22 @@ STDIN = "<stdin>"
 # Texts of one YAML file whose names other texts of it may include, if these names are not unique.
 _MAX_SHARED = 100
 
-# From a YAML source, its text with placeholders masked, its conditional spans, and an include
-# resolver, to configurations.
+# Translates one YAML file to configurations. Arguments: its source, its text with placeholders
+# masked, its conditional spans, and an include resolver.
 Manifests = Callable[[Source, str, Regions, IncludeResolver], list[Configuration]]
 
-# From the YAML texts of a run, the configurations that come from each alone, and an include
-# resolver, to the configurations that come from one or several of them.
+# Translates the YAML files of a run together. Arguments: their texts, the configurations from
+# single files, and an include resolver. Returns the configurations from one or several files.
 Together = Callable[
     [Sequence[MappedText], Sequence[Configuration], IncludeResolver], list[Configuration]
 ]
 
-# From the path of a YAML file, a key, and the line and column of that, to the nginx text there.
+# Finds nginx text in a YAML file. Arguments: its path, a key, and the line and column of the key.
 Blocks = Callable[[str, str, tuple[int, int]], MappedText | None]
 
-# From a workspace, the folder of a repository, its files, the texts of those YAML files that have
-# nginx text in them, that nginx text, and whether controllers generate configurations of the run,
-# to the nginx that the repository runs, and what is unknown of them.
+# Finds the nginx that a repository runs, with notes about what is unknown of them. Arguments: the
+# workspace, the folder of the repository, its files, those YAML files that contain nginx text, that
+# nginx text, and whether controllers generate configurations of the run.
 Deployments = Callable[
     [Workspace, str, Sequence[str], Sequence[str], Blocks, bool],
     tuple[Sequence[Deployed], Sequence[Note]],
@@ -116,6 +116,8 @@ class _YamlTexts:
 
 
 class _Gathering:
+    """Collects the configurations of a run; see `configurations`."""
+
     def __init__(
         self,
         around: InputOptions,

@@ -186,7 +186,11 @@ class Repository:
         if has_gateway:
             found = sorted((*found, *routes))
         paths = {path for path, _ in found}
-        return [(path, verdict) for path, verdict in found if not self._is_twin(path, paths)]
+        return [
+            (path, verdict)
+            for path, verdict in found
+            if not self._is_enabled_elsewhere(path, paths)
+        ]
 
     def rejected(self) -> list[str]:
         """The files that seem to be nginx files but do not parse as such."""
@@ -206,7 +210,7 @@ class Repository:
             and self._look(path).is_main
         ]
 
-    def _is_twin(self, path: str, paths: set[str]) -> bool:
+    def _is_enabled_elsewhere(self, path: str, paths: set[str]) -> bool:
         folder, name = os.path.split(path)
         if not folder.endswith(_AVAILABLE):
             return False

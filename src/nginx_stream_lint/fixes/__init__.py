@@ -1,1 +1,1 @@
-"""Fixes: edits over spans, applied whole or not at all."""
+"""Fixes: edits of files, applied completely or not at all."""

@@ -31,7 +31,10 @@ _NUMBER = re.compile("[0-9]+")
 
 
 class NotConverging(Exception):
-    """Fixes that undo one another: a bug in the rules. `files` still change: names by key."""
+    """Fixes that undo one another: a bug in the rules.
+
+    `files` are those that still change: their names by key.
+    """
 
     def __init__(self, files: Mapping[str, str]) -> None:
         super().__init__("the fixes undo one another")
@@ -277,7 +280,7 @@ def _statements(text: str) -> tuple[str, ...]:
 def fix_checked(lint: Callable[[Mapping[str, str]], CheckedFiles], unsafe: bool) -> FixedFiles:
     """Fix all files in which that causes no new problems; see `fix_all`.
 
-    A file stays unchanged if its fixes do not end, or if they make something unreadable.
+    A file stays unchanged if its fixes undo one another, or if they make something unreadable.
     """
     refused: dict[str, str] = {}
     rounds: list[CheckedFiles] = []

@@ -16,17 +16,17 @@ _COMMENT = re.compile(r"#[^\n]*")
 
 
 def sample(
-    findings: Sequence[Finding], alike: Sequence[int | None], named: Collection[str] = ()
+    findings: Sequence[Finding], rule_groups: Sequence[int | None], named: Collection[str] = ()
 ) -> tuple[dict[str, str], set[str]]:
     """Return texts by key: with all fixes, and without the locations that repeat others.
 
-    Locations are of one kind if the rules cannot tell them apart (`alike`, see
+    Locations are of one kind if the rules cannot tell them apart (`rule_groups`, see
     `analysis.lint.Result`), and their fixes write the same text. After the first
     `_MOST_OF_A_KIND`, more are left out. Empty if none can be. The second value has the keys of
     files of which only comments are left. Those that the user `named` are not among them: on its
     own, such a file is refused.
     """
-    left_out, kept = _divided(findings, alike)
+    left_out, kept = _divided(findings, rule_groups)
     if not left_out:
         return {}, set()
     edits: dict[Source, list[Edit]] = {}
@@ -38,12 +38,12 @@ def sample(
 
 
 def _divided(
-    findings: Sequence[Finding], alike: Sequence[int | None]
+    findings: Sequence[Finding], rule_groups: Sequence[int | None]
 ) -> tuple[list[Edit], list[Finding]]:
     """Edits that remove locations, and the findings in the others."""
     left_out: list[Edit] = []
     kept: list[Finding] = []
-    numbers = {id(one): number for one, number in zip(findings, alike, strict=True)}
+    numbers = {id(one): number for one, number in zip(findings, rule_groups, strict=True)}
     kinds: Counter[Hashable] = Counter()
     for here, is_outer in _by_location(findings):
         kind = tuple((numbers[id(one)] or id(one), _written(one)) for one in here)

@@ -15,16 +15,15 @@ from msgspec import Struct, field
 from nginx_stream_lint.kubernetes.controllers import Controller
 from nginx_stream_lint.kubernetes.gateway_api import written
 from nginx_stream_lint.kubernetes.manifest import Document, Mapping, Scalar
-from nginx_stream_lint.kubernetes.nginx_org import (
-    paths_by_upstream,
-    paths_of_routes,
-    upstreams_of,
-)
 from nginx_stream_lint.kubernetes.resources import (
     ControllerSettings,
     Ingress,
-    IngressPath,
     VirtualServer,
+)
+from nginx_stream_lint.kubernetes.virtual_server_routes import (
+    paths_by_route,
+    paths_by_upstream,
+    upstreams_by_route,
 )
 
 
@@ -42,9 +41,9 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
     assumed: bool
     settings: ControllerSettings | None = None
     patch: Document | None = None
-    _upstreams: dict[int, Mapping] = field(default_factory=dict)  # see `upstreams_of`
+    _upstreams: dict[int, Mapping] = field(default_factory=dict)  # see `upstreams_by_route`
     _sharing: dict[int, dict[str, None]] = field(default_factory=dict)  # see `paths_by_upstream`
-    _routes: dict[int, str] = field(default_factory=dict)  # see `paths_of_routes`
+    _routes: dict[int, str] = field(default_factory=dict)  # see `paths_by_route`
     # The paths of an Ingress, each once; and the place of each: start, end, path.
     _paths: dict[str, None] = field(default_factory=dict)
     _spans: list[tuple[int, int, str]] = field(default_factory=list)
@@ -108,10 +107,10 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
             return [], 0
         if not self._paths:
             entries = [path for host in resource.hosts for path in host.paths]
-            self._paths.update(dict.fromkeys(map(_path_of, entries)))
+            self._paths.update(dict.fromkeys(one.text for one in entries))
             if resource.default is not None:
                 self._paths["the default backend"] = None
-            self._spans.extend(sorted((*one.span, _path_of(one)) for one in entries))
+            self._spans.extend(sorted((*one.span, one.text) for one in entries))
         at = bisect_right(self._spans, offset, key=itemgetter(0)) - 1
         own = self._spans[at] if at >= 0 else (0, 0, "")
         mine = own[2] if offset < own[1] else None
@@ -123,8 +122,8 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
     ) -> tuple[list[str], int]:
         upstream = self.upstream_at(resource, offset)
         if not self._routes:
-            self._routes.update(paths_of_routes(resource))
-            self._sharing.update(paths_by_upstream(resource))
+            self._routes.update(paths_by_route(resource.spec))
+            self._sharing.update(paths_by_upstream(resource.spec))
         paths = {} if upstream is None else self._sharing.get(upstream.span.start, {})
         mine = self._routes.get(offset)
         named = islice((path for path in paths if path != mine), most)
@@ -133,7 +132,7 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
     def upstream_at(self, resource: VirtualServer, offset: int) -> Mapping | None:
         """The upstream of the route that begins at an offset."""
         if not self._upstreams:
-            self._upstreams.update(upstreams_of(resource))
+            self._upstreams.update(upstreams_by_route(resource.spec))
         return self._upstreams.get(offset)
 
     def service_at(self, offset: int) -> tuple[str, str | None] | None:
@@ -185,15 +184,10 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
 def _services(resource: Ingress | VirtualServer) -> Iterator[tuple[int, Scalar | None]]:
     """The Services of a resource, each with the offset at which its upstream begins."""
     if isinstance(resource, VirtualServer):
-        for one in resource.spec.items("upstreams"):
-            if isinstance(one, Mapping):
-                yield one.span.start, one.word("service")
+        for one in resource.spec.mappings("upstreams"):
+            yield one.span.start, one.word("service")
         return
     paths = [path for host in resource.hosts for path in host.paths]
     for path in paths if resource.default is None else [*paths, resource.default]:
         if path.service is not None:
             yield path.service.start, path.service
-
-
-def _path_of(path: IngressPath) -> str:
-    return "/" if path.path is None else path.path.text

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping as MappingOf
 from functools import cached_property
 
 from nginx_stream_lint.config.mapped_text import (
@@ -15,7 +16,14 @@ from nginx_stream_lint.config.mapped_text import (
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.kubernetes.controllers import BlockName, Controller, Setting, is_true
 from nginx_stream_lint.kubernetes.gateway_api import written
-from nginx_stream_lint.kubernetes.manifest import Document, MappingEntry, NodeOrigin, Scalar, Span
+from nginx_stream_lint.kubernetes.manifest import (
+    Document,
+    Mapping,
+    MappingEntry,
+    NodeOrigin,
+    Scalar,
+    Span,
+)
 from nginx_stream_lint.kubernetes.nginx_text import Arg, NginxText, quoted
 from nginx_stream_lint.kubernetes.resources import (
     ControllerSettings,
@@ -103,6 +111,11 @@ class Writer:
             text += "s"
         self.text.line(name, *text.split(), at=span)
 
+    def certificate(self) -> None:
+        """Write a server's certificate and key."""
+        self.text.line("ssl_certificate", CERTIFICATE)
+        self.text.line("ssl_certificate_key", KEY)
+
     # Snippets
 
     def snippet(self, entry: MappingEntry | None) -> None:
@@ -137,7 +150,12 @@ class PatchedPart(Writer):
 
 
 class Converter(Writer):
-    """Converts a resource to nginx configuration."""
+    """Converts a resource to nginx configuration.
+
+    `followers` convert other resources, whose locations are in the same servers.
+    """
+
+    followers: Sequence[Converter] = ()
 
     def __init__(
         self,
@@ -154,8 +172,7 @@ class Converter(Writer):
             self.origins = {**resource.origins, **settings.origins}
         self.annotations: dict[str, MappingEntry] = {}
         self.unknown: Span | None = None
-        # Others whose locations are in the same server, and what was written for them, by name.
-        self.followers: list[Converter] = []
+        # What others wrote, by the names of the includes.
         self.parts: dict[str, tuple[Writer, NginxText]] = {}
         self.zone_suffix = ""  # of names that must differ from those of other resources
         if isinstance(resource, Ingress):
@@ -169,19 +186,13 @@ class Converter(Writer):
         """Write the whole configuration into `text`."""
         raise NotImplementedError
 
-    def others(self, write: Callable[[Converter], None], which: Iterable[Converter]) -> None:
-        """Write a part of other resources, and include it here."""
-        for other in which:
-            other.text = NginxText(other.place)
-            write(other)
-            self.include(other)
-
     def include(self, part: Writer) -> None:
-        """Include the text of another writer, unless it is empty."""
+        """Include what another writer has written, which then begins a new text."""
         if part.text.text.strip():
             name = f"ingress-part-{len(self.parts)}"
             self.parts[name] = part, part.text
             self.text.line("include", name)
+        part.text = NginxText(part.place)
 
     def row(self, name: str, row: Setting, entry: MappingEntry) -> None:
         """Write a directive with the value that a setting has in an entry, where that is."""
@@ -251,6 +262,11 @@ class Converter(Writer):
         entry = self.entry(name)
         return word_of(entry).text.strip() if entry is not None else ""
 
+    def matching(self, name: str, pattern: str, default: str = "") -> str:
+        """An annotation's value if all of it matches a pattern, otherwise a default."""
+        value = self.value(name)
+        return value if re.fullmatch(pattern, value) else default
+
     def is_on(self, name: str, default: bool = False) -> bool:
         """A boolean from the annotations, otherwise from the ConfigMap."""
         for entry in (self.entry(name), self.data.get(name)):
@@ -267,7 +283,10 @@ class Converter(Writer):
     # Rows
 
     def rows(
-        self, level: BlockName, fields: Mapping[str, MappingEntry] | None = None, grpc: bool = False
+        self,
+        level: BlockName,
+        fields: MappingOf[str, MappingEntry] | None = None,
+        grpc: bool = False,
     ) -> None:
         """Write the directives of a level that have a setting in the controller's table.
 
@@ -286,7 +305,7 @@ class Converter(Writer):
                 self.default(name, row, None)
 
     def _given(
-        self, row: Setting, fields: Mapping[str, MappingEntry] | None
+        self, row: Setting, fields: MappingOf[str, MappingEntry] | None
     ) -> MappingEntry | None:
         if fields is not None:
             entry = fields.get(row.field or "")
@@ -295,6 +314,16 @@ class Converter(Writer):
         if entry is None and row.key and not (self.unknown is not None and row.annotation):
             entry = self.data.get(row.key)
         return entry if entry is not None and isinstance(entry.value, Scalar) else None
+
+    def app_root(self) -> None:
+        """Write the redirect from / to the path in the annotation `app-root`."""
+        root = self.entry("app-root")
+        if root is not None:
+            word = word_of(root)
+            self.text.open("if", "($uri", "=", "/)", at=root.span)
+            before = ("$scheme://$http_host", Span(word.start, word.start))
+            self.text.line("return", "302", [before, word], at=root.span)
+            self.text.close(root.span)
 
     # Names
 
@@ -362,6 +391,12 @@ def word_of(entry: MappingEntry) -> Scalar:
     """The value of an entry, which must be a word."""
     assert isinstance(entry.value, Scalar)
     return entry.value
+
+
+def is_true_at(node: Mapping, *path: str) -> bool:
+    """Whether the word at a path of keys is true."""
+    word = node.word(*path)
+    return word is not None and is_true(word.text)
 
 
 def split_list(word: Scalar, separator: str) -> Iterator[Scalar]:

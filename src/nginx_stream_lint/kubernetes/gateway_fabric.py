@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.kubernetes.controllers import Setting, gateway_fabric, is_true
-from nginx_stream_lint.kubernetes.conversion import CERTIFICATE, KEY, Writer, service_address
+from nginx_stream_lint.kubernetes.conversion import Writer, service_address
 from nginx_stream_lint.kubernetes.gateway_api import (
     ApiObject,
     Reference,
@@ -427,8 +427,7 @@ class GatewayConverter:
         text.open("server", at=at)
         self._listen(server.listener.port, server.listener.tls)
         if server.listener.tls:
-            text.line("ssl_certificate", CERTIFICATE)
-            text.line("ssl_certificate_key", KEY)
+            self.root.certificate()
         part: GatewayPart | None = None
         for host in server.hosts:
             if host is None:

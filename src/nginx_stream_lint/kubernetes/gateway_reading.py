@@ -151,7 +151,7 @@ def _replaced_ingresses(
         except Unreadable:
             continue
         for one in configurations(reading.source, reading.text, reading.conditional, files):
-            one.is_context = True
+            one.is_for_comparison = True
             yield one
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterable, Sequence
 
 from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.kubernetes.controllers import Setting
 from nginx_stream_lint.kubernetes.conversion import (
     CERTIFICATE,
-    KEY,
     Converter,
     backend_key,
     service_address,
@@ -23,7 +23,7 @@ from nginx_stream_lint.kubernetes.conversion import (
     word_of,
 )
 from nginx_stream_lint.kubernetes.manifest import MappingEntry, Scalar, Span
-from nginx_stream_lint.kubernetes.nginx_text import Arg, Part, TextPart, in_quotes, quoted
+from nginx_stream_lint.kubernetes.nginx_text import Arg, TextPart, in_quotes, quoted
 from nginx_stream_lint.kubernetes.resources import Host, Ingress, IngressPath, host_name
 from nginx_stream_lint.util.numbers import whole_number
 
@@ -93,7 +93,9 @@ _CORS = {
 
 
 class IngressNginxConverter(Converter):
-    """Converts one Ingress as ingress-nginx does."""
+    """Converts an Ingress as ingress-nginx does, with others of the same hosts (`followers`)."""
+
+    followers: Sequence[IngressNginxConverter] = ()
 
     def make(self) -> None:
         """Write the whole configuration."""
@@ -113,8 +115,7 @@ class IngressNginxConverter(Converter):
         self.comments(span)
         text.raw(_HTTP)
         self.rows("http")
-        text.line("ssl_certificate", CERTIFICATE)
-        text.line("ssl_certificate_key", KEY)
+        self.certificate()
         self._errors(self.data.get("custom-http-errors"))
         self.snippet(self.data.get("http-snippet"))
         if isinstance(self.resource, Ingress):
@@ -126,12 +127,16 @@ class IngressNginxConverter(Converter):
     def _ingress(self) -> None:
         seen: set[str] = set()
         self._http_part(seen)
-        self.others(lambda one: _of(one)._http_part(seen), self.followers)
+        for other in self.followers:
+            other._http_part(seen)
+            self.include(other)
         known: set[str] = set()
         for same in self.servers():
             known.add(host_name(same))
             self._server(same)
-        self.others(lambda one: _of(one)._other_servers(known), self.followers)
+        for other in self.followers:
+            other._other_servers(known)
+            self.include(other)
 
     def _http_part(self, seen: set[str]) -> None:
         """Write what is outside of servers; upstreams that were not `seen` before."""
@@ -180,14 +185,9 @@ class IngressNginxConverter(Converter):
         self._redirect_to_https()
         self.snippet(self.entry("server-snippet"))
         self._mirror_location()
-        root = self.entry("app-root")
-        if root is not None:
-            text.open("if", "($uri", "=", "/)", at=root.span)
-            target = self._joined("$scheme://$http_host", word_of(root))
-            text.line("return", "302", target, at=root.span)
-            text.close(root.span)
+        self.app_root()
         with_host = [
-            (one, own) for one in self.followers if (own := _of(one).by_host.get(host_name(hosts)))
+            (one, own) for one in self.followers if (own := one.by_host.get(host_name(hosts)))
         ]
         every = [
             path for one in (hosts, *(own for _, own in with_host)) for path in self.paths(one)
@@ -196,11 +196,8 @@ class IngressNginxConverter(Converter):
         seen: set[str] = set()
         self._server_locations(hosts, exact, seen)
         for other, own in with_host:
-
-            def write(one: Converter, own: list[Host] = own) -> None:
-                _of(one)._server_locations(own, exact, seen)
-
-            self.others(write, [other])
+            other._server_locations(own, exact, seen)
+            self.include(other)
         if all(path.path is not None and path.path.text != "/" for path in every):
             text.raw("location / {\nreturn 404;\n}")
         self._error_locations()
@@ -226,9 +223,8 @@ class IngressNginxConverter(Converter):
         verify = self.value("auth-tls-verify-client")
         known = verify in ("on", "off", "optional", "optional_no_ca")
         self.text.line("ssl_verify_client", verify if known else "on", at=secret.span)
-        depth = self.value("auth-tls-verify-depth")
-        number = depth if re.fullmatch(r"[0-9]+", depth) else "1"
-        self.text.line("ssl_verify_depth", number, at=secret.span)
+        depth = self.matching("auth-tls-verify-depth", r"[0-9]+", "1")
+        self.text.line("ssl_verify_depth", depth, at=secret.span)
 
     # Locations
 
@@ -236,14 +232,8 @@ class IngressNginxConverter(Converter):
         self, hosts: list[Host], exact: set[str], seen: set[str]
     ) -> list[tuple[IngressPath, list[Arg]]]:
         """The locations of a server: the path and the arguments of the directive."""
-        rewrite = self.value("rewrite-target")
-        paths = self.paths(hosts)
-        paths.sort(key=lambda one: -len(one.path.text if one.path is not None else "/"))
-
-        def rewrites(path: IngressPath) -> bool:
-            return bool(rewrite) and rewrite != (path.path.text if path.path else "/")
-
-        regex = self.is_on("use-regex") or any(rewrites(path) for path in paths)
+        paths = sorted(self.paths(hosts), key=lambda one: -len(one.text))
+        regex = self._are_regex(paths)
         found: list[tuple[IngressPath, list[Arg]]] = []
 
         def add(path: IngressPath, head: list[Arg], key: str) -> None:
@@ -252,8 +242,7 @@ class IngressNginxConverter(Converter):
                 found.append((path, head))
 
         for path in paths:
-            word: Part = path.path if path.path is not None else "/"
-            text = path.path.text if path.path is not None else "/"
+            word, text = path.path or "/", path.text
             if regex:
                 add(path, ["~*", in_quotes("^", word)], f"~{text}")
             elif path.type == "Exact":
@@ -325,13 +314,12 @@ class IngressNginxConverter(Converter):
     def _variables(self, path: IngressPath) -> None:
         """The variables that snippets may use."""
         service, port = backend_key(path)
-        own = path.path.text if path.path is not None else "/"
         values = {
             "namespace": "default",
             "ingress_name": self.ingress.name,
             "service_name": service,
             "service_port": port,
-            "location_path": own,
+            "location_path": path.text,
             "proxy_upstream_name": f"default-{service}-{port}",
         }
         for name, value in values.items():
@@ -351,11 +339,12 @@ class IngressNginxConverter(Converter):
     @property
     def has_regex(self) -> bool:
         """Whether its paths are regular expressions, as are then all of the same host."""
-        paths = self.paths(self.hosts)
+        return self._are_regex(self.paths(self.hosts))
+
+    def _are_regex(self, paths: Iterable[IngressPath]) -> bool:
         rewrite = self.value("rewrite-target")
-        return self.is_on("use-regex") or any(
-            bool(rewrite) and rewrite != (path.path.text if path.path else "/") for path in paths
-        )
+        rewrites = bool(rewrite) and any(path.text != rewrite for path in paths)
+        return rewrites or self.is_on("use-regex")
 
     @property
     def _protocol(self) -> tuple[str, str]:
@@ -364,9 +353,8 @@ class IngressNginxConverter(Converter):
     def _pass(self, path: IngressPath, header: str) -> None:
         name = self.names[backend_key(path)]
         rewrite = self.entry("rewrite-target")
-        own = path.path.text if path.path is not None else "/"
-        if rewrite is not None and word_of(rewrite).text != own:
-            pattern = in_quotes("(?i)", path.path if path.path is not None else "/")
+        if rewrite is not None and word_of(rewrite).text != path.text:
+            pattern = in_quotes("(?i)", path.path or "/")
             target = quoted(word_of(rewrite))
             self.text.line("rewrite", pattern, target, "break", at=rewrite.span)
             prefix = self.entry("x-forwarded-prefix")
@@ -382,8 +370,7 @@ class IngressNginxConverter(Converter):
             self.text.line(directive, [(scheme, whole), (name, service.span)], at=service.span)
 
     def _proxy_redirect(self) -> None:
-        given = self.entry("proxy-redirect-from"), self.entry("proxy-redirect-to")
-        source, target = given
+        source, target = self.entry("proxy-redirect-from"), self.entry("proxy-redirect-to")
         if source is None:
             self.text.line("proxy_redirect", "off")
         elif self.value("proxy-redirect-from") in ("default", "off"):
@@ -422,8 +409,11 @@ class IngressNginxConverter(Converter):
     # Subrequests, limits, other responses
 
     def _auth_path(self, path: IngressPath) -> str:
-        own = path.path.text if path.path is not None else "/"
-        name = base64.urlsafe_b64encode(own.encode("utf-8", "surrogatepass")).decode().rstrip("=")
+        name = (
+            base64.urlsafe_b64encode(path.text.encode("utf-8", "surrogatepass"))
+            .decode()
+            .rstrip("=")
+        )
         return f"/_external-auth-{name}-{path.type}"
 
     def _auth_location(self, path: IngressPath) -> str:
@@ -495,13 +485,10 @@ class IngressNginxConverter(Converter):
             self.text.line("limit_conn_zone", "$binary_remote_addr", zone, at=entry.span)
 
     def _limit(self, name: str) -> MappingEntry | None:
-        entry = self.entry(name)
-        is_number = re.fullmatch(r"[1-9][0-9]*", self.value(name)) is not None
-        return entry if is_number else None
+        return self.entry(name) if self.matching(name, r"[1-9][0-9]*") else None
 
     def _limits(self) -> None:
-        factor = self.value("limit-burst-multiplier")
-        times = int(factor) if re.fullmatch(r"[1-9][0-9]{0,5}", factor) else 5
+        times = int(self.matching("limit-burst-multiplier", r"[1-9][0-9]{0,5}", "5"))
         for name in ("limit-rps", "limit-rpm"):
             entry = self._limit(name)
             if entry is not None:
@@ -565,11 +552,8 @@ class IngressNginxConverter(Converter):
         for name, default in (("temporal-redirect", "302"), ("permanent-redirect", "301")):
             entry = self.entry(name)
             if entry is not None:
-                code = self.value(f"{name}-code")
-                known = re.fullmatch(r"30[0-8]", code) is not None
-                self.text.line(
-                    "return", code if known else default, quoted(word_of(entry)), at=entry.span
-                )
+                code = self.matching(f"{name}-code", r"30[0-8]", default)
+                self.text.line("return", code, quoted(word_of(entry)), at=entry.span)
                 return
 
     def _mirror(self) -> None:
@@ -593,15 +577,7 @@ class IngressNginxConverter(Converter):
         self.text.line("proxy_pass", "$mirror_target", at=target.span)
         self.text.close(target.span)
 
-    def _joined(self, before: str, word: Scalar) -> Arg:
-        return [(before, Span(word.start, word.start)), word]
-
 
 def _host_of(url: str) -> str:
     """The host in a URL; empty if that is a variable."""
     return re.sub(r"^\w+://|[/?:$].*", "", url)
-
-
-def _of(one: Converter) -> IngressNginxConverter:
-    assert isinstance(one, IngressNginxConverter)
-    return one

@@ -91,6 +91,14 @@ class Mapping(Struct, frozen=True, eq=False):
         node = self.at(*path)
         return node.items if isinstance(node, Sequence) else ()
 
+    def mappings(self, *path: str) -> list[Mapping]:
+        """The items of the sequence at a path of keys that are mappings."""
+        return [item for item in self.items(*path) if isinstance(item, Mapping)]
+
+    def words(self, *path: str) -> list[Scalar]:
+        """The items of the sequence at a path of keys that are words and not empty."""
+        return [item for item in self.items(*path) if isinstance(item, Scalar) and item.text]
+
 
 class Sequence(Struct, frozen=True, eq=False):
     """A sequence."""

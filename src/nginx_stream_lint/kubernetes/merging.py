@@ -23,8 +23,9 @@ from nginx_stream_lint.kubernetes.conversion import (
 from nginx_stream_lint.kubernetes.gateway_api import OF_INGRESS_CONTROLLER, ApiObject, Objects
 from nginx_stream_lint.kubernetes.gateway_reading import limit, read_objects
 from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginxConverter
-from nginx_stream_lint.kubernetes.nginx_org import NginxOrgConverter
+from nginx_stream_lint.kubernetes.nginx_org_ingress import NginxOrgIngressConverter
 from nginx_stream_lint.kubernetes.nginx_org_policies import policies_for, policy_names
+from nginx_stream_lint.kubernetes.nginx_org_virtual_server import VirtualServerConverter
 from nginx_stream_lint.kubernetes.nginx_text import NginxText
 from nginx_stream_lint.kubernetes.resources import Ingress, VirtualServer
 from nginx_stream_lint.kubernetes.translate import converter, read_written, reading_of, written
@@ -104,7 +105,7 @@ def _with(
 
 def virtual_server(author: ControllerAuthor, policies: dict[str, ApiObject]) -> Converter:
     """Write the configuration of a VirtualServer with policies."""
-    maker = NginxOrgConverter(author.controller, author.resource, author.settings)
+    maker = VirtualServerConverter(author.controller, author.resource, author.settings)
     maker.policies = policies
     return written(maker)
 
@@ -206,7 +207,7 @@ def converted(group: Sequence[Configuration]) -> Converter:
     for number, one in enumerate(others, start=2):
         one.zone_suffix = f"_{number}"
         one.parts = first.parts
-        if isinstance(one, NginxOrgConverter):
+        if isinstance(one, NginxOrgIngressConverter):
             one.inherit(first)
     first.followers = others
     return written(first)

@@ -7,11 +7,10 @@ policies have no effect on streams.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from collections.abc import Mapping as MappingOf
 
 from nginx_stream_lint.kubernetes.controllers import is_true
-from nginx_stream_lint.kubernetes.conversion import Writer
+from nginx_stream_lint.kubernetes.conversion import Writer, is_true_at
 from nginx_stream_lint.kubernetes.gateway_api import ApiObject, Objects, Reference, written
 from nginx_stream_lint.kubernetes.manifest import Mapping, Scalar, Span
 from nginx_stream_lint.kubernetes.nginx_text import Arg, quoted
@@ -28,15 +27,12 @@ _KEY = "$scheme$proxy_host$request_uri"
 
 def policy_names(spec: Mapping) -> list[Scalar]:
     """The names of the policies of a VirtualServer and of its routes."""
-    routes = [one for one in spec.items("routes") if isinstance(one, Mapping)]
-    return [word for node in (spec, *routes) for word in _named(node)]
+    return [word for node in (spec, *spec.mappings("routes")) for word in _named(node)]
 
 
-def _named(node: Mapping) -> Iterator[Scalar]:
-    for item in node.items("policies"):
-        word = item.word("name") if isinstance(item, Mapping) else None
-        if word is not None:
-            yield word
+def _named(node: Mapping) -> list[Scalar]:
+    words = (item.word("name") for item in node.mappings("policies"))
+    return [word for word in words if word is not None]
 
 
 def policies_for(resource: VirtualServer, objects: Objects) -> dict[str, ApiObject]:
@@ -65,9 +61,10 @@ def policies_of(node: Mapping, known: MappingOf[str, ApiObject]) -> list[ApiObje
     kinds: dict[str, ApiObject] = {}
     for word in _named(node):
         policy = known.get(word.text)
-        for kind in ("cache", "rateLimit") if policy is not None else ():
-            if policy is not None and policy.spec.mapping(kind) is not None:
-                kinds.setdefault(kind, policy)
+        if policy is not None:
+            for kind in ("cache", "rateLimit"):
+                if policy.spec.mapping(kind) is not None:
+                    kinds.setdefault(kind, policy)
     return list(dict.fromkeys(kinds.values()))
 
 
@@ -100,12 +97,12 @@ def write_policy(to: Writer, policy: ApiObject) -> None:
         burst, delay = limit.word("burst"), limit.word("delay")
         if burst is not None and _NUMBER.fullmatch(burst.text):
             words.append(f"burst={burst.text}")
-        if _is_on(limit, "noDelay"):
+        if is_true_at(limit, "noDelay"):
             words.append("nodelay")
         elif delay is not None and _NUMBER.fullmatch(delay.text):
             words.append(f"delay={delay.text}")
         to.text.line("limit_req", *words, at=limit.span)
-        if _is_on(limit, "dryRun"):
+        if is_true_at(limit, "dryRun"):
             to.text.line("limit_req_dry_run", "on", at=limit.entries["dryRun"].span)
 
 
@@ -115,17 +112,17 @@ def _write_cache(to: Writer, cache: Mapping, zone: str) -> None:
     key = cache.word("cacheKey")
     at = None if key is None else cache.entries["cacheKey"].span
     text.line("proxy_cache_key", _KEY if key is None else quoted(key), at=at)
-    if _is_on(cache, "overrideUpstreamCache"):
+    if is_true_at(cache, "overrideUpstreamCache"):
         names = "Cache-Control", "Expires", "Set-Cookie", "Vary", "X-Accel-Expires"
         text.line("proxy_ignore_headers", *names, at=cache.entries["overrideUpstreamCache"].span)
     time = cache.word("time")
-    codes = [one for one in _words(cache, "allowedCodes") if _CODE.fullmatch(one.text)]
+    codes = [one for one in cache.words("allowedCodes") if _CODE.fullmatch(one.text)]
     if time is not None and _TIME.fullmatch(time.text):
         for code in codes:
             text.line("proxy_cache_valid", code, time, at=code.span)
         if not codes:
             text.line("proxy_cache_valid", time, at=cache.entries["time"].span)
-    methods = [one for one in _words(cache, "allowedMethods") if _METHOD.fullmatch(one.text)]
+    methods = [one for one in cache.words("allowedMethods") if _METHOD.fullmatch(one.text)]
     if methods:
         at = Span(methods[0].start, methods[-1].end)
         text.line("proxy_cache_methods", *methods, at=at)
@@ -135,23 +132,13 @@ def _write_cache(to: Writer, cache: Mapping, zone: str) -> None:
     uses = cache.word("cacheMinUses")
     if uses is not None and _NUMBER.fullmatch(uses.text):
         text.line("proxy_cache_min_uses", uses, at=cache.entries["cacheMinUses"].span)
-    conditions = cache.mapping("conditions")
     for name, directive in (("noCache", "proxy_no_cache"), ("bypass", "proxy_cache_bypass")):
-        words = [] if conditions is None else _words(conditions, name)
+        words = cache.words("conditions", name)
         if words:
             at = Span(words[0].start, words[-1].end)
             text.line(directive, *map(quoted, words), at=at)
 
 
-def _words(node: Mapping, key: str) -> list[Scalar]:
-    return [one for one in node.items(key) if isinstance(one, Scalar) and one.text]
-
-
 def _word(node: Mapping, key: str, pattern: re.Pattern[str], default: str) -> str:
     word = node.word(key)
     return word.text if word is not None and pattern.fullmatch(word.text) else default
-
-
-def _is_on(node: Mapping, key: str) -> bool:
-    word = node.word(key)
-    return word is not None and is_true(word.text)

@@ -36,6 +36,11 @@ class IngressPath(Struct, frozen=True, eq=False):
     port: Scalar | None
     span: Span
 
+    @property
+    def text(self) -> str:
+        """The path as text: / without one."""
+        return "/" if self.path is None else self.path.text
+
 
 class Host(Struct, frozen=True, eq=False):
     """A host with its paths; `name` None for any host."""

@@ -23,9 +23,12 @@ from nginx_stream_lint.kubernetes.conversion import Converter, Writer
 from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginxConverter
 from nginx_stream_lint.kubernetes.manifest import Scalar, documents
 from nginx_stream_lint.kubernetes.nginx_org import NginxOrgConverter
+from nginx_stream_lint.kubernetes.nginx_org_ingress import NginxOrgIngressConverter
+from nginx_stream_lint.kubernetes.nginx_org_virtual_server import VirtualServerConverter
 from nginx_stream_lint.kubernetes.nginx_text import NginxText, TooLong
 from nginx_stream_lint.kubernetes.resources import (
     ControllerSettings,
+    Ingress,
     Resource,
     VirtualServer,
     classes,
@@ -117,7 +120,13 @@ def converter(
     controller: Controller, resource: Resource, settings: ControllerSettings | None
 ) -> Converter:
     """The converter of a controller for a resource."""
-    kind = IngressNginxConverter if controller is ingress_nginx() else NginxOrgConverter
+    kind: type[Converter] = NginxOrgConverter
+    if controller is ingress_nginx():
+        kind = IngressNginxConverter
+    elif isinstance(resource, Ingress):
+        kind = NginxOrgIngressConverter
+    elif isinstance(resource, VirtualServer):
+        kind = VirtualServerConverter
     return kind(controller, resource, settings)
 
 

@@ -242,8 +242,8 @@ def _rule(rule: Rule) -> SarifRule:
         short_description=SarifText(rule.title),
         full_description=SarifText(rule.why),
         help=SarifHelp(rule_text(rule), rule_markdown(rule)),
-        # The worst severity of the rule; each result has its own.
-        default_configuration=SarifLevel(rule.severity[0][0]),
+        # Each result has its own severity.
+        default_configuration=SarifLevel(rule.highest_severity),
         properties=SarifTags(["nginx", "streaming", *rule.kinds]),
     )
 

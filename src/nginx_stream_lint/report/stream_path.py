@@ -90,13 +90,13 @@ def stream_paths(
             if known is None and proxied.nginx is not None:
                 # Of a floating tag, the older release is shown, as by the findings.
                 known = next(iter(proxied.nginx.versions), None)
-            way = _way(proxied, known)
+            way = _stream_path(proxied, known)
             if key not in found or not way.gets_through:
                 found[key] = way
     return list(found.values())
 
 
-def _way(proxied: ProxiedLocation, version: Version | None) -> StreamPath:
+def _stream_path(proxied: ProxiedLocation, version: Version | None) -> StreamPath:
     stream = proxied.streams[0]
     facts = Facts(proxied, stream, version, MIN_READ_TIMEOUT_S)
     if stream.kind == "websocket":

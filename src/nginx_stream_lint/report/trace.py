@@ -60,7 +60,7 @@ def trace_text(
         lines += [click.style(line, fg=colour, bold=True) for line in sentences]
     lines += _remedies(diagnosis, width)
     if layer_findings is not None:
-        lines += _blame(layer_findings, diagnosis.hide, width)
+        lines += _layer_findings(layer_findings, diagnosis.hide, width)
     return "\n".join(lines) + "\n"
 
 
@@ -115,7 +115,7 @@ def _remedies(diagnosis: Diagnosis, width: int) -> Iterator[str]:
         yield f"  and {left} more; see --format json"
 
 
-def _blame(layer_findings: TraceFindings, hide: Hide, width: int) -> Iterator[str]:
+def _layer_findings(layer_findings: TraceFindings, hide: Hide, width: int) -> Iterator[str]:
     yield ""
     if not layer_findings.place:
         yield "No server in the configuration handles this URL."

@@ -43,12 +43,12 @@ class _Bar(Struct, frozen=True):
 class _Lane(Struct, frozen=True):
     """One client of one layer.
 
-    `one` is its judgement. `bars` are the arrivals, `numbers` the bars with a printed number.
+    `bars` are the arrivals, `numbers` the bars with a printed number.
     `pauses` are long times without arrivals, as (from, to), 0 to 1 of the time. `cut` is the time
     at which the response was cut, 0 to 1; None if it was not.
     """
 
-    one: Judgement
+    judgement: Judgement
     bars: tuple[_Bar, ...]
     numbers: tuple[_Bar, ...]
     pauses: tuple[tuple[float, float], ...]
@@ -57,7 +57,7 @@ class _Lane(Struct, frozen=True):
     @property
     def tone(self) -> str:
         """The colour class for the verdict: good or not."""
-        return "good" if self.one.verdict == STREAMS else "bad"
+        return "good" if self.judgement.verdict == STREAMS else "bad"
 
 
 def _end(diagnosis: Diagnosis) -> float:
@@ -160,7 +160,7 @@ _BARS = """
 
 
 def _svg_lane(diagnosis: Diagnosis, lane: _Lane, top: float) -> Iterator[str]:
-    one = lane.one
+    one = lane.judgement
     url = clipped(diagnosis.layer(one.layer).shown, 70)
     yield label(
         _LEFT, top + 16, f"{_name(diagnosis, one.layer)}, {CLIENTS[one.client]}: {url}", "text"
@@ -290,7 +290,7 @@ def _section(diagnosis: Diagnosis, number: int, lanes: list[_Lane]) -> str:
         f'<p class="faint">{in_html(diagnosis.layer(number).shown)}</p>',
     ]
     for lane in lanes:
-        if lane.one.layer == number:
+        if lane.judgement.layer == number:
             parts.append(_html_lane(diagnosis, lane))
     parts.append(_details(diagnosis, number, lanes))
     parts.append("</section>")
@@ -298,7 +298,7 @@ def _section(diagnosis: Diagnosis, number: int, lanes: list[_Lane]) -> str:
 
 
 def _html_lane(diagnosis: Diagnosis, lane: _Lane) -> str:
-    one = lane.one
+    one = lane.judgement
     inherited = f" (same as layer {one.inherited})" if one.inherited is not None else ""
     parts = [
         f'<div class="client {lane.tone}"><p><span class="mark">{in_html(one.verdict)}</span>'
@@ -354,9 +354,9 @@ def _html_axis(diagnosis: Diagnosis) -> str:
 def _details(diagnosis: Diagnosis, number: int, lanes: list[_Lane]) -> str:
     recording = next(
         (
-            lane.one.recording
+            lane.judgement.recording
             for lane in lanes
-            if lane.one.layer == number and lane.one.recording.head_at is not None
+            if lane.judgement.layer == number and lane.judgement.recording.head_at is not None
         ),
         None,
     )

@@ -28,20 +28,20 @@ behaviour = attrgetter(*(set(Stream.__struct_fields__) - {"because", "path"}))
 
 
 class LocationCache(Generic[_T]):
-    """Cache the results of `work_out`: locations with equal keys share one.
+    """Cache the results of `compute`: locations with equal keys share one.
 
-    `reads` is what `work_out` reads. `reads_in_doubt` is what it also reads if the configuration
+    `reads` is what `compute` reads. `reads_in_doubt` is what it also reads if the configuration
     may contain unseen directives or is a fragment.
     """
 
     def __init__(
         self,
-        work_out: Callable[[ProxiedLocation], _T],
+        compute: Callable[[ProxiedLocation], _T],
         version: Version | None,
         reads: Reads,
         reads_in_doubt: Callable[[], Reads] = Reads,
     ) -> None:
-        self._work_out = work_out
+        self._compute = compute
         self._reads = reads
         self._reads_in_doubt = reads_in_doubt
         self._version = version or OLD
@@ -69,7 +69,7 @@ class LocationCache(Generic[_T]):
         key = self.key(proxied)
         found = self._known.get(key)  # hashing a key takes as long as building it
         if found is None:
-            found = self._known[key] = self._work_out(proxied)
+            found = self._known[key] = self._compute(proxied)
         return found
 
     def key(self, proxied: ProxiedLocation) -> Hashable:
@@ -163,7 +163,7 @@ class _Contents:
         ]
         if self._written:
             found += [(name, len(written[name])) for name in self._written if name in written]
-        if level.directive is not None and _is_made(level.directive):
+        if level.directive is not None and _is_generated(level.directive):
             # In generated configuration, it matters who wrote a row: the user or the controller.
             found += [
                 (name, *["written" if row.is_written else "" for row in rows])
@@ -197,6 +197,6 @@ def _unknowns(level: Level) -> list[Hashable]:
     ]
 
 
-def _is_made(directive: Directive) -> bool:
+def _is_generated(directive: Directive) -> bool:
     """Whether a directive is in text that a controller generates."""
     return directive.file.reading.author is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.streams.stream import Stream
@@ -111,22 +112,8 @@ class Finding(Struct, frozen=True):
     instance: str | None = None
 
     def with_fix(self, fix: Fix | None) -> Finding:
-        """Return a copy with a fix. `dataclasses.replace` would be too slow for many findings."""
-        return Finding(
-            self.rule,
-            self.severity,
-            self.message,
-            self.place,
-            self.location,
-            self.stream,
-            self.related,
-            fix,
-            self.at_most,
-            self.assumes_old_nginx,
-            self.assumes_defaults,
-            self.spared,
-            self.instance,
-        )
+        """Return a copy with a fix."""
+        return replace(self, fix=fix)
 
     @property
     def identity(self) -> Identity:

@@ -35,15 +35,15 @@ class Policy(Struct, frozen=True):
     severity: Mapping[str, Worth] = field(default_factory=dict)
     overrides: tuple[Override, ...] = ()
 
-    def worth(self, rule: str, file: str) -> Worth | None:
-        """The severity of a rule in a file according to the policy; None: keep the rule's own."""
+    def severity_of(self, rule: str, file: str) -> Worth | None:
+        """The severity that the policy sets for a rule in a file; None: keep the rule's own."""
         found = self.severity.get(rule)
         for override in self.overrides:
             if rule in override.severity and override.covers(file):
                 found = override.severity[rule]
         return found
 
-    def wants(self, rule: str) -> bool:
+    def is_enabled(self, rule: str) -> bool:
         """Whether a rule is enabled for any file."""
         return self.severity.get(rule) != "off" or any(
             override.severity.get(rule, "off") != "off" for override in self.overrides
@@ -70,13 +70,13 @@ class Policy(Struct, frozen=True):
         place.
         """
         found: list[Finding] = []
-        worth_of = cache(self.worth)  # many findings, few files
+        worth_of = cache(self.severity_of)  # many findings, few files
         for finding in findings:
-            worth = worth_of(finding.rule, finding.place.source.name)
-            if worth is None:
+            severity_of = worth_of(finding.rule, finding.place.source.name)
+            if severity_of is None:
                 found.append(finding)
-            elif worth != "off":
-                severity = max(worth, finding.at_most, key=SEVERITIES.index)
+            elif severity_of != "off":
+                severity = max(severity_of, finding.at_most, key=SEVERITIES.index)
                 found.append(replace(finding, severity=severity))
         places = groupby(found, key=lambda one: in_order(one)[:2])
         return [one for _, here in places for one in sorted(here, key=in_order)]

@@ -119,7 +119,7 @@ def reads_of_rule(rule: Rule) -> Reads:
 
 
 def reads_in_doubt(rules: Iterable[Rule]) -> Reads:
-    """Compute what rules read in addition if directives may be set unseen.
+    """Compute what rules read in addition if an include or template may set directives.
 
     That is the presence of the directives that they report on or that their fixes set.
     """

@@ -13,7 +13,7 @@ from nginx_stream_lint.rules.rule import Rule, Template
 
 
 class Remark(Struct, frozen=True):
-    """The report of a rule; `fix` is manual."""
+    """What a rule reports about something other than a stream; `fix` is manual."""
 
     rule: Rule
     severity: Severity

@@ -5,7 +5,7 @@ from msgspec import Struct
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.conditions import Condition, subjects_of
 from nginx_stream_lint.rules.facts import REMARKS
-from nginx_stream_lint.rules.finding import Applicability, Severity
+from nginx_stream_lint.rules.finding import SEVERITIES, Applicability, Severity
 from nginx_stream_lint.streams.stream import Kind
 
 
@@ -115,6 +115,11 @@ class Rule(Struct, frozen=True):
     evidence: str
     references: tuple[str, ...]
     examples: tuple[Example, ...]
+
+    @property
+    def highest_severity(self) -> Severity:
+        """The highest severity that its findings may have."""
+        return min((severity for severity, _ in self.severity), key=SEVERITIES.index)
 
     @property
     def about(self) -> str:

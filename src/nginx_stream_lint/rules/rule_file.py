@@ -75,7 +75,7 @@ _MAX_DEPTH = 40
 _MAX_CONDITIONS = 200
 
 
-class _Read(Struct, frozen=True):
+class _LoadedRule(Struct, frozen=True):
     """A rule with its file, and the places of names that are checked later."""
 
     rule: Rule
@@ -99,8 +99,8 @@ def read_rules(
     folder = builtin_folder()
     workspace = workspace or Workspace.on_disk(*map(str, paths))
     ours = Workspace.on_disk(str(folder))
-    found = {rule.name: _Read(rule, folder / f"{rule.name}.yaml", {}) for rule in shipped}
-    new: list[_Read] = []
+    found = {rule.name: _LoadedRule(rule, folder / f"{rule.name}.yaml", {}) for rule in shipped}
+    new: list[_LoadedRule] = []
     for path in paths:
         is_ours = path == folder
         for one in _load(ours if is_ours else workspace, path, check_shipped or not is_ours):
@@ -135,7 +135,7 @@ def load_rule(path: Path) -> Rule:
     return _load_file(Workspace.on_disk(str(path)), path).rule
 
 
-def _load(workspace: Workspace, path: Path, check_texts: bool) -> tuple[_Read, ...]:
+def _load(workspace: Workspace, path: Path, check_texts: bool) -> tuple[_LoadedRule, ...]:
     """Read the rules of a folder, sorted by name, or of a file. Raises RuleMistake.
 
     `check_texts`: whether to parse the templates, which takes some time.
@@ -165,7 +165,7 @@ def _files(workspace: Workspace, folder: Path) -> list[Path]:
     return found
 
 
-def _load_file(workspace: Workspace, path: Path, check_texts: bool = True) -> _Read:
+def _load_file(workspace: Workspace, path: Path, check_texts: bool = True) -> _LoadedRule:
     reader = _Reader(str(path), check_texts)
     try:
         node = compose(_text(workspace, path))
@@ -174,7 +174,7 @@ def _load_file(workspace: Workspace, path: Path, check_texts: bool = True) -> _R
     except YamlMistake as mistake:
         message = f"{path}:{mistake.line}:{mistake.column}: {mistake.message}"
         raise RuleMistake(message) from None
-    read = _Read(rule, path, reader.places)
+    read = _LoadedRule(rule, path, reader.places)
     if rule.name != path.stem:
         raise read.mistake(
             rule.name, f'the file of rule "{rule.name}" must be named {rule.name}.yaml'
@@ -207,7 +207,7 @@ class _Reader:
         return f"{self.name}:{line}:{column}"
 
     def rule(self, node: yaml.Node | None) -> Rule:
-        self.plain(node)
+        self.refuse_special(node)
         raw = self.mapping(node, *keys_of(RuleForm))
         at, blames = (self.pointer(raw.get(key)) for key in ("at", "blames"))
         rule = Rule(
@@ -484,7 +484,7 @@ class _Reader:
             return list(words if default is None else default)
         return [self.choice(item, words) for item in self.sequence(node)]
 
-    def plain(self, node: yaml.Node | None) -> None:
+    def refuse_special(self, node: yaml.Node | None) -> None:
         """Refuse YAML that rule files never need: tags, control characters, endless structures.
 
         `on`, `off`, `yes` and `no` must be quoted, because most YAML readers treat them as

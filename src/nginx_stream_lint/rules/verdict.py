@@ -20,7 +20,7 @@ from nginx_stream_lint.rules.templates import Origin, Parts, plain, render
 
 
 class Doubt(Struct, frozen=True):
-    """A part of a message: the sentence that an unseen part may set this directive."""
+    """A part of a message: a placeholder for the reason why this directive is unknown."""
 
     name: str
 
@@ -116,7 +116,7 @@ def verdict_of(
 
 
 def refutable_in(rule: Rule, facts: Facts) -> str | None:
-    """The directive that may already be set unseen as the rule's fix would set it.
+    """The directive that an include or template may already set to the value of the fix.
 
     `UNKNOWN_UPSTREAM` if the upstream is unknown; None if everything is visible.
     """
@@ -144,7 +144,7 @@ def refutable_in(rule: Rule, facts: Facts) -> str | None:
 
 
 def doubtful(severity: Severity, doubt: str | None) -> Severity:
-    """Reduce a severity if an unseen directive may refute the finding."""
+    """Reduce a severity if unknown contents may refute the finding."""
     return "warning" if severity == "error" and doubt is not None else severity
 
 
@@ -178,7 +178,7 @@ def _assumed(rule: Rule, facts: Facts) -> bool:
     return facts.effective(name).is_default
 
 
-def says_otherwise(rule: Rule, facts: Facts, others: Facts) -> bool:
+def message_differs(rule: Rule, facts: Facts, others: Facts) -> bool:
     """Whether a rule's message differs between two places."""
     return render(rule.message, others) != render(rule.message, facts)
 

@@ -39,7 +39,7 @@ class VerdictCache:
                 by_version[rule.name] = reads_of_rule(rule).by_version
             return by_version[rule.name]
 
-        def work_out(proxied: ProxiedLocation) -> list[Verdict]:
+        def compute(proxied: ProxiedLocation) -> list[Verdict]:
             # Pointers to directives that are read are the same for equal keys.
             return verdicts(
                 proxied, rules, version, min_read_timeout_s, reads.directives, differs_by_version
@@ -47,7 +47,7 @@ class VerdictCache:
 
         # Not a method: the cycle would keep all locations until a garbage collection.
         in_doubt = partial(reads_in_doubt, rules)
-        self.verdicts = LocationCache(work_out, version, reads, in_doubt).get
+        self.verdicts = LocationCache(compute, version, reads, in_doubt).get
 
 
 def verdicts(
@@ -93,12 +93,13 @@ def verdicts(
             if worst is None or rank < _RANKS[doubtful(worst[0], worst[2])]:
                 worst = severity, stream, doubt
         if worst is not None:
-            from nginx_stream_lint.rules.verdict import says_otherwise, verdict_of
+            from nginx_stream_lint.rules.verdict import message_differs, verdict_of
 
             severity, stream, doubt = worst
             facts = facts_of[stream]
             is_old = differs_by_version(rule) and (
-                _severity(rule, facts.newer) != severity or says_otherwise(rule, facts, facts.newer)
+                _severity(rule, facts.newer) != severity
+                or message_differs(rule, facts, facts.newer)
             )
             found.append(verdict_of(rule, facts, stream, severity, doubt, read, is_old))
     return _without_replaced(found)

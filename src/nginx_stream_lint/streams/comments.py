@@ -68,7 +68,7 @@ class Comments:
 
 @cache
 def _parts() -> frozenset[str]:
-    """The words and parts of words, at least one of which is in each telling comment."""
+    """The words and parts of words, at least one of which is in each comment that is evidence."""
     return frozenset(part for word in evidence_words()["comment"] for part in word.parts)
 
 

@@ -13,7 +13,7 @@ from nginx_stream_lint.streams.stream import Stream
 
 _T = TypeVar("_T")
 
-_MOST_SAID = 50  # streams declared by comments for one place: all rules check each of them
+_MOST_DECLARED = 50  # streams declared by comments for one place: all rules check each of them
 
 
 def declared_in_comments(
@@ -44,7 +44,7 @@ def declared_in_comments(
             for stream, level in _inside(root, file.source.name, declared):
                 for inner in _proxying(level):
                     ones = found.setdefault(inner, {})
-                    if len(ones) < _MOST_SAID or stream in ones:
+                    if len(ones) < _MOST_DECLARED or stream in ones:
                         ones[stream] = None
                     else:
                         crowded.setdefault(inner, file)
@@ -57,7 +57,7 @@ def _too_many(level: Level, file: File) -> Problem:
     source, start = (file.source, 0) if directive is None else (directive.source, directive.start)
     return source.problem(
         start,
-        f"the comments here declare more than {_MOST_SAID} different streams",
+        f"the comments here declare more than {_MOST_DECLARED} different streams",
         "declare fewer; the others were not checked",
     )
 

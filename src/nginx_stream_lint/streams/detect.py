@@ -42,12 +42,12 @@ from nginx_stream_lint.streams.surroundings import surroundings_of
 from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
 
 _NAMELESS = ("if-in-location", "limit_except")
-_ASIDE = ("auth_request", "mirror")
-_HABIT = 5  # a setting in this many places is a habit, and no evidence
+_SUBREQUEST_DIRECTIVES = ("auth_request", "mirror")
+_HABIT = 5  # a setting in this many places is no evidence for any one of them
 
 NO_EVIDENCE = Stream("chunked", "possible", "nothing suggests that it streams")
-WRITTEN_FOR_ONE = Stream("sse", "likely", "a stream has this path")
-_NOBODY_SAYS = (NO_EVIDENCE,)
+WRITTEN_FOR_ONE = Stream("sse", "likely", "its path is that of a streaming endpoint")
+_NO_EVIDENCE = (NO_EVIDENCE,)
 _WRITTEN_FOR_ONE = (WRITTEN_FOR_ONE,)
 EVERYTHING = Stream("sse", "declared", "because --all-streams is set", kind_is_open=True)
 
@@ -56,8 +56,8 @@ class ProxiedLocation(Struct, eq=False):
     """A level that handles requests, with its `clients` and `streams`, strongest first.
 
     `shadowed_by` is the block that really handles the streams that a location was written for; None
-    if the location does. `asked` is the declaration that this location was requested for, if any.
-    `other_tiers` are the other locations that its streams pass, of this nginx or others, and
+    if the location does. `requested` is the declaration that this location was requested for, if
+    any. `other_tiers` are the other locations that its streams pass, of this nginx or others, and
     `detected` its streams as they leave the app (None: `streams`). `nginx` is the one of the
     deployment that reads it.
     """
@@ -68,7 +68,7 @@ class ProxiedLocation(Struct, eq=False):
     clients: tuple[Client, ...]
     streams: tuple[Stream, ...]
     shadowed_by: Level | None = None
-    asked: Declaration | None = None
+    requested: Declaration | None = None
     other_tiers: tuple[Level, ...] = ()
     detected: tuple[Stream, ...] | None = None
     nginx: Deployed | None = None
@@ -81,7 +81,7 @@ class ProxiedLocation(Struct, eq=False):
 
 # The requested places of each server, with the declarations for each. Each declaration is a
 # judged separately and gets its own `ProxiedLocation`.
-Asked = Mapping[Level, Mapping[Level, Sequence[Declaration]]]
+Requested = Mapping[Level, Mapping[Level, Sequence[Declaration]]]
 
 
 def find_proxied(
@@ -91,12 +91,12 @@ def find_proxied(
     declarations: Sequence[Declaration] = (),
     all_streams: bool = False,
     only: Callable[[Level], bool] | None = None,
-    asked: Asked | None = None,
+    requested: Requested | None = None,
     isolated: bool = False,
 ) -> tuple[list[ProxiedLocation], list[Problem]]:
     """Return all proxied locations in file order, and problems with comments that declare streams.
 
-    `only` limits the servers, `asked` the places in servers, with declarations for each place;
+    `only` limits the servers, `requested` the places in servers, with declarations for each place;
     default: all. `isolated`: comments add streams but weaken no check.
     """
     commented, problems = _commented(configuration, root)
@@ -119,11 +119,13 @@ def find_proxied(
                 continue
             if always_responds(server):
                 continue  # the server responds to every request before it looks up a location
-            here = None if asked is None else asked.get(server)
-            if asked is not None and here is None:
+            here = None if requested is None else requested.get(server)
+            if requested is not None and here is None:
                 continue
-            questions = dict.fromkeys(server.walk(), ()) if here is None else here
-            found += look.into(server, its_clients, declarations, by_url.get(server, {}), questions)
+            places = dict.fromkeys(server.walk(), ()) if here is None else here
+            found += look.locations_of(
+                server, its_clients, declarations, by_url.get(server, {}), places
+            )
     stream = root.first("stream")
     if stream is not None:
         for server in stream.children:
@@ -151,24 +153,24 @@ class _DetectionContext(Struct):
     openings: dict[File, list[str]] = field(default_factory=dict)
     _alike: dict[tuple[Stream, ...], tuple[Stream, ...]] = field(default_factory=dict)
 
-    def into(
+    def locations_of(
         self,
         server: Level,
         its_clients: tuple[Client, ...],
         declarations: Sequence[Declaration],
         by_url: Mapping[Level, Sequence[Declaration]],
-        questions: Mapping[Level, Sequence[Declaration]],
+        places: Mapping[Level, Sequence[Declaration]],
     ) -> Iterator[ProxiedLocation]:
-        """Add the streams of a server's locations; `by_url` are the URLs declared for it."""
+        """Proxied locations of a server, with streams; `by_url` has the URLs declared for it."""
         router = EndpointRouter(server, self.version)
         declared = declared_in(server, router, declarations)
         for place, ones in by_url.items():
             declared.setdefault(place, []).extend(ones)
         evidence: _ServerEvidence | None = None
         dead = unreachable_locations(server)
-        asked: Declaration | None
-        for level, asked in (
-            (place, one) for place, ones in questions.items() for one in ones or (None,)
+        requested: Declaration | None
+        for level, requested in (
+            (place, one) for place, ones in places.items() for one in ones or (None,)
         ):
             handler = level.own_handler or level.handler
             if handler is None or not _handles(level):
@@ -176,8 +178,8 @@ class _DetectionContext(Struct):
             if dead and not dead.keys().isdisjoint(level.outward()):
                 continue
             said = _said(level, declared, self.commented)
-            if asked is not None and not any(_says_more(asked, *one) for one in said):
-                said = [*said, (replace(asked.stream, path=asked.path), asked.path)]
+            if requested is not None and not any(_says_more(requested, *one) for one in said):
+                said = [*said, (replace(requested.stream, path=requested.path), requested.path)]
             is_open = any(stream.kind_is_open or self._is_doubted(path) for stream, path in said)
             if is_open or not said:
                 # Finding evidence takes as long as everything else: do it only if declarations are
@@ -187,7 +189,9 @@ class _DetectionContext(Struct):
                 if not said and level in evidence.unseen:
                     continue
             streams, shadowed_by = self._streams(level, handler, said, evidence)
-            yield ProxiedLocation(level, handler, server, its_clients, streams, shadowed_by, asked)
+            yield ProxiedLocation(
+                level, handler, server, its_clients, streams, shadowed_by, requested
+            )
 
     def _streams(
         self,
@@ -212,14 +216,14 @@ class _DetectionContext(Struct):
                     for one in _settled(stream, evidence.known(named, handler, path), handler)
                 )
                 if any(self._is_doubted(path) for _, path in said):
-                    found += self._anyway(evidence.streams(named, handler))
+                    found += self._without_comment(evidence.streams(named, handler))
             elif self.all_streams:
                 found = _settled(EVERYTHING, evidence.streams(named, handler), handler)
             else:
                 shadowed_by = evidence.lands.shadowed.get(named)
-                found = _over(handler, evidence.streams(named, handler))
+                found = _supported_by(handler, evidence.streams(named, handler))
                 if not found:
-                    found = _NOBODY_SAYS if shadowed_by is None else _WRITTEN_FOR_ONE
+                    found = _NO_EVIDENCE if shadowed_by is None else _WRITTEN_FOR_ONE
                 return found, shadowed_by
         found = tuple(dict.fromkeys(found))
         return self._alike.setdefault(found, found), shadowed_by
@@ -228,7 +232,7 @@ class _DetectionContext(Struct):
         """Whether an untrusted comment declares this path."""
         return self.isolated and path is None
 
-    def _anyway(self, found: tuple[Stream, ...]) -> tuple[Stream, ...]:
+    def _without_comment(self, found: tuple[Stream, ...]) -> tuple[Stream, ...]:
         """The streams of a place without its comment, with the comment's confidence."""
         if self.all_streams:
             return with_found_facts(EVERYTHING, found)
@@ -238,11 +242,11 @@ class _DetectionContext(Struct):
 def _settled(stream: Stream, known: tuple[Stream, ...], handler: Handler) -> tuple[Stream, ...]:
     """Complete a declared stream with properties that are known from its location."""
     found = with_found_facts(stream, known)
-    return _over(handler, found) if stream.kind_is_open else found
+    return _supported_by(handler, found) if stream.kind_is_open else found
 
 
-def _over(handler: Handler, streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
-    """The streams of a kind that their handler can pass on: for grpc_pass only gRPC."""
+def _supported_by(handler: Handler, streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
+    """The streams that a handler can proxy: for grpc_pass only gRPC."""
     if handler.family != "grpc":
         return streams
     return tuple(replace(one, kind="grpc", kind_is_open=False) for one in streams)
@@ -269,10 +273,10 @@ def _said(
     return []
 
 
-def _says_more(asked: Declaration, stream: Stream, path: str | None) -> bool:
+def _says_more(requested: Declaration, stream: Stream, path: str | None) -> bool:
     """Whether a declaration is about a requested path, too, and may say more about its stream."""
-    is_about = path is None or path == asked.path
-    return is_about and (stream.kind == asked.stream.kind or stream.kind != "websocket")
+    is_about = path is None or path == requested.path
+    return is_about and (stream.kind == requested.stream.kind or stream.kind != "websocket")
 
 
 class _ServerEvidence:
@@ -320,7 +324,7 @@ class _ServerEvidence:
         return frozenset(
             place.behind.host
             for place in self._places.values()
-            if any(map(_answers, self._judged(place)))
+            if any(map(_is_response, self._judged(place)))
         )
 
     def _judged(self, place: StreamCandidate) -> tuple[Stream, ...]:
@@ -338,7 +342,7 @@ class _ServerEvidence:
 
     def _mark_sockets(self) -> None:
         """Mark catch-all places if a narrower one is for WebSockets."""
-        rest = [place for place in self._places.values() if place.takes_the_rest]
+        rest = [place for place in self._places.values() if place.is_catch_all_or_fallback]
         if rest and any(map(self._is_for_sockets, self._places.values())):
             for place in rest:
                 place.sockets_elsewhere = True
@@ -351,7 +355,7 @@ class _ServerEvidence:
 
     def _is_for_sockets(self, place: StreamCandidate) -> bool:
         """Whether a narrow place is for WebSockets, by its path or a known endpoint."""
-        if place.takes_the_rest:
+        if place.is_catch_all_or_fallback:
             return False
         endpoints = self.lands.endpoints.get(place.level, ())
         return place.path.says_websocket or any(one.stream.kind == "websocket" for one in endpoints)
@@ -364,7 +368,7 @@ class _ServerEvidence:
         found = self._judged(place)
         if location not in self._around.general or place.behind.host in self._settled:
             return found
-        if self._settled and place.takes_all:
+        if self._settled and place.is_catch_all:
             return found
         clues = self._around.clues(place)
         return self._judge(place, clues) if clues else found
@@ -397,18 +401,18 @@ class _ServerEvidence:
             for one in found
             if one.path is not None or not (one.kind in kinds or _is_open(one, hinted))
         )
-        told = set(map(_answers, found))
-        return (*found, *(stream for stream in hinted if _answers(stream) not in told))
+        known = set(map(_is_response, found))
+        return (*found, *(stream for stream in hinted if _is_response(stream) not in known))
 
 
-def _answers(stream: Stream) -> bool:
+def _is_response(stream: Stream) -> bool:
     """Whether a stream is a response to a request, as all except WebSockets are."""
     return stream.kind != "websocket"
 
 
 def _is_open(stream: Stream, others: Iterable[Stream]) -> bool:
     """Whether the kind of a stream is undecided between several kinds of response streams."""
-    return stream.kind_is_open and any(map(_answers, others))
+    return stream.kind_is_open and any(map(_is_response, others))
 
 
 def _handles(level: Level) -> bool:
@@ -428,7 +432,7 @@ def _unseen(server: Level, levels: Iterable[Level]) -> set[Level]:
     paths = {
         row.args[0].split("?")[0]
         for level in (*levels, *server.outward())
-        for name in _ASIDE
+        for name in _SUBREQUEST_DIRECTIVES
         if name in level.rows
         for row in level.rows[name]
         if row.args

@@ -24,7 +24,7 @@ EVERYTHING = ("", "/", "^/")
 _ELSE = "elsewhere"  # a segment that no app has
 
 
-def takes_all(location: Level) -> bool:
+def is_catch_all(location: Level) -> bool:
     """Whether a location is a catch-all, for requests that no other location handles."""
     return match_of(location).pattern in EVERYTHING
 

@@ -17,8 +17,8 @@ from nginx_stream_lint.streams.endpoint_names import (
     app_endpoints_for,
     candidates,
     endpoints_named_by,
+    is_catch_all,
     names_endpoint,
-    takes_all,
 )
 from nginx_stream_lint.streams.evidence import StreamCandidate, serves_pages
 from nginx_stream_lint.streams.stream import Stream
@@ -135,7 +135,7 @@ def route_endpoints(
         among = candidates(match) if known is None else known.path.endpoints
         by_path = endpoints_named_by(match, among) if among else ()
         if by_path or app is not None:
-            _land(found, router, location, match, app, by_path, known, places)
+            _add_endpoints(found, router, location, match, app, by_path, known, places)
             for endpoint in by_path:
                 of = app_by_name(endpoint.app)
                 if not of.shared:
@@ -164,7 +164,7 @@ def applies_to(declaration: Declaration, *levels: Level) -> bool:
     )
 
 
-def _land(
+def _add_endpoints(
     found: RoutedEndpoints,
     router: EndpointRouter,
     location: Level,
@@ -176,7 +176,7 @@ def _land(
 ) -> None:
     """Add the endpoints that a location serves, by its upstream's app or by its path.
 
-    They are added where they end. `known` is the location's own place among `places`.
+    Each is added at the level that handles it. `known` is the location's own place among `places`.
     """
     endpoints: Sequence[Endpoint] = app_endpoints_for(match, app) if app is not None else ()
     if endpoints and known is not None and _is_for_pages(known, endpoints, router, places):
@@ -216,7 +216,7 @@ def _is_for_pages(
     It is a catch-all, its upstream is named after pages, and some stream ends at another upstream.
     If the deployment says which app it is, its name does not matter.
     """
-    if not place.takes_all or place.behind.is_deployed or not serves_pages(place.behind):
+    if not place.is_catch_all or place.behind.is_deployed or not serves_pages(place.behind):
         return False
     ends = {level.nearest("location") for one in endpoints if (level := router.endpoint(one))}
     others = (places[level] for level in ends if level is not None and level in places)
@@ -240,13 +240,13 @@ def _follow(
         for endpoint in app.endpoints
         if not endpoint.path.startswith("/**") and (place := router.endpoint(endpoint)) is not None
     }
-    apart = any(one is not None and not takes_all(one) for one in ends.values())
+    apart = any(one is not None and not is_catch_all(one) for one in ends.values())
     for endpoint, location in ends.items():
         if location is None or location.own_handler is None or location in found.endpoints:
             continue
         if upstreams.behind(location, location.own_handler).app not in (None, app):
             continue
-        if takes_all(location):
+        if is_catch_all(location):
             # This place also gets requests for other apps.
             if apart and serves_pages(upstreams.behind(location, location.own_handler)):
                 continue

@@ -79,7 +79,7 @@ class Clue(Struct, frozen=True, eq=False):
 
 _clue = latest_remembered(4096)(Clue)
 
-# Files are sent as fast as the player reads them: it is the player that pauses.
+# The app sends files as fast as the player reads them: only the player pauses.
 _OF_MEDIA = Clue(0, "chunked", "", heartbeat_s=10.0)
 
 
@@ -88,8 +88,8 @@ class PathEvidence(Struct, frozen=True, eq=False):
 
     `at_once`: it is a short request with an immediate response; `is_file`: it is the path of a
     file; `is_general`: it is a whole API. `called` are the word lists with a match, `talk` the
-    clues that count unless the upstream serves pages, `app` is the app whose name it contains, and
-    `endpoints` are those that it may name.
+    clues of words for conversations (they do not count if the upstream serves pages), `app` is the
+    app whose name it contains, and `endpoints` are those that it may name.
     """
 
     at_once: bool
@@ -117,7 +117,7 @@ def _path(modifier: str, pattern: str) -> PathEvidence:
     saying = 'its path says "{word}"'
     segments = re.findall(r"[a-z0-9_-]+", pattern.lower())
     return PathEvidence(
-        answers_at_once(pattern),
+        responds_at_once(pattern),
         _has_word("files", pattern),
         is_general(pattern),
         frozenset(where for where in ("no_sockets", "media", "site") if _has_word(where, pattern)),
@@ -146,14 +146,14 @@ class StreamCandidate(Struct, eq=False):
     is_of_site: bool = False
 
     @property
-    def takes_all(self) -> bool:
+    def is_catch_all(self) -> bool:
         """Whether it is a catch-all, for requests that no other location handles."""
         return self.match.pattern in EVERYTHING
 
     @property
-    def takes_the_rest(self) -> bool:
+    def is_catch_all_or_fallback(self) -> bool:
         """Whether it is a catch-all location, itself or as a fallback."""
-        return self.takes_all or self.match.modifier == "@"
+        return self.is_catch_all or self.match.modifier == "@"
 
     @property
     def is_general(self) -> bool:
@@ -316,7 +316,7 @@ def _matches(where: str, text: str) -> tuple[Clue, ...]:
     )
 
 
-def answers_at_once(pattern: str) -> bool:
+def responds_at_once(pattern: str) -> bool:
     """Whether a path has short responses for any app, such as a health check.
 
     The last word decides: true for `/sse/health`, false for `/health/sse`. All alternatives must
@@ -376,11 +376,11 @@ def _clues(
         names = tuple(clue for clue in names if clue.kind == "websocket")
         upstream = tuple(clue for clue in upstream if clue.kind == "websocket")
     found = directives + names + comments + upstream + _below(place, directives)
-    return found + _quiet_never(place) if found else ()
+    return found + _longest_silences(place) if found else ()
 
 
-def _quiet_never(place: StreamCandidate) -> tuple[Clue, ...]:
-    """Known silences of the apps behind a location, with any evidence."""
+def _longest_silences(place: StreamCandidate) -> tuple[Clue, ...]:
+    """Clues about the longest silence of the apps behind a location, beside other evidence."""
     app = place.behind.app
     heartbeat = None if app is None else _heartbeat(app, "websocket")
     found = (_clue(0, "websocket", "", "", heartbeat),) if heartbeat is not None else ()
@@ -391,7 +391,7 @@ def _below(place: StreamCandidate, directives: Iterable[Clue]) -> tuple[Clue, ..
     """A clue if one app's WebSockets are below a location that passes Upgrade on."""
     if place.is_general or place.match.is_regex or place.match.pattern.count("/") > _DEEP:
         return ()
-    if all(clue.kind != "websocket" for clue in directives) or place.takes_the_rest:
+    if all(clue.kind != "websocket" for clue in directives) or place.is_catch_all_or_fallback:
         return ()
     found = websockets_below(place.match.pattern)
     times = [one.stream.heartbeat_s for one in found]
@@ -421,12 +421,12 @@ def _is_made_for_sockets(place: StreamCandidate) -> bool:
 
     Recipes for whole sites do that, too, out of habit.
     """
-    if place.is_general or place.takes_the_rest:
+    if place.is_general or place.is_catch_all_or_fallback:
         return False
     headers = {
-        tuple(arg.lower() for arg in args)
-        for name, args, _, is_habit in _rows(place.level, _FOR_ALL)
-        if name == "proxy_set_header" and not is_habit
+        tuple(map(str.lower, row.args))
+        for row in place.level.rows.get("proxy_set_header", ())
+        if row.file.uses < _HABIT
     }
     return headers.issuperset((("upgrade", "$http_upgrade"), ("connection", "upgrade")))
 
@@ -570,7 +570,7 @@ def _directive_clues(place: StreamCandidate) -> tuple[Clue, ...]:
     """
     location = place.level
     outer: _Rows = ()
-    if place.is_general or place.takes_all:
+    if place.is_general or place.is_catch_all:
         server = location.nearest("server")
         if server is not None:
             outer = _rows(server, _FOR_ALL)
@@ -697,7 +697,7 @@ def _said_by_directives(
             if one == name and args[:1] == ("off",):
                 found.append(_clue(1, kind, f"it sets {name} off", ""))
     limits = [arg for name, args, *_ in own if name == "limit_req" for arg in args]
-    zones = [arg for arg in limits if arg.startswith("zone=") and not answers_at_once(arg)]
+    zones = [arg for arg in limits if arg.startswith("zone=") and not responds_at_once(arg)]
     found += match_words(
         "upstream",
         [

@@ -98,6 +98,8 @@ class _NextNginx:
 
 
 class _Links:
+    """The locations of all tiers that pass requests to other tiers."""
+
     def __init__(
         self,
         tiers: Sequence[TierLocations],
@@ -107,7 +109,7 @@ class _Links:
     ) -> None:
         self._links = links
         self._behind = behind
-        self._ways: dict[tuple[Level, Level, str, str], list[Hop]] = {}
+        self._hops_by_path: dict[tuple[Level, Level, str, str], list[Hop]] = {}
         self._find = find
         self._tiers = {one.nginx: one for one in tiers}
         self._places: dict[_Place, ProxiedLocation] = {
@@ -121,28 +123,28 @@ class _Links:
             added += [self._outward(*link) for link in self._links]
             if not any(added):
                 break
-        ways = [
-            (location, stream, self._way(one, location, stream))
+        paths = [
+            (location, stream, self._hops(one, location, stream))
             for one, location in self._links
             if location.is_stream
             for stream in location.detected or location.streams
         ]
         changed: dict[int, list[Stream]] = {}
-        for location, stream, way in ways:
-            changed.setdefault(id(location), []).append(self._changed(location, stream, way))
-        for location, _, way in ways:
+        for location, stream, hops in paths:
+            changed.setdefault(id(location), []).append(self._changed(location, stream, hops))
+        for location, _, hops in paths:
             location.detected = location.detected or location.streams
             location.streams = tuple(changed.get(id(location), location.streams))
-            self._name_others(way)
-        for location, stream, way in ways:
-            self._pass_header_on(location, stream, way)
-        self._mark_plain([way for _, _, way in ways])
+            self._name_others(hops)
+        for location, stream, hops in paths:
+            self._pass_header_on(location, stream, hops)
+        self._mark_plain([hops for _, _, hops in paths])
 
     def _inward(self, one: TierLocations, location: ProxiedLocation) -> bool:
         """Add a location's streams to the locations behind it."""
         added = False
         for stream in location.streams if location.is_stream else ():
-            for hop in self._way(one, location, stream)[1:2]:
+            for hop in self._hops(one, location, stream)[1:2]:
                 place = self._place(hop)
                 if place is None or place is location or place.is_stream:
                     continue
@@ -183,14 +185,14 @@ class _Links:
             if stream.confidence == "possible" or path is None:
                 continue
             for outer in _outer_paths(location, path):
-                way = self._from(one, location, outer, stream)
-                if len(way) > 1 and self._place(way[1]) is behind:
+                hops = self._from(one, location, outer, stream)
+                if len(hops) > 1 and self._place(hops[1]) is behind:
                     where = f"{behind.level.label}{behind.level.place}"
                     because = f"it forwards {outer} to {where}: {stream.because}"
                     yield replace(stream, because=because, path=outer)
                     break
 
-    def _way(self, one: TierLocations, location: ProxiedLocation, stream: Stream) -> list[Hop]:
+    def _hops(self, one: TierLocations, location: ProxiedLocation, stream: Stream) -> list[Hop]:
         """The hops of a stream from a location up to the app; empty if they are unknown."""
         path = _path(location, stream)
         return [] if path is None else self._from(one, location, path, stream)
@@ -200,25 +202,25 @@ class _Links:
     ) -> list[Hop]:
         """The hops of a path from a location, each found once."""
         key = location.server, location.level, path, stream.method or "GET"
-        if key not in self._ways:
-            self._ways[key] = self._find_way(one, location, path, stream)
-        return self._ways[key]
+        if key not in self._hops_by_path:
+            self._hops_by_path[key] = self._find_hops(one, location, path, stream)
+        return self._hops_by_path[key]
 
-    def _find_way(
+    def _find_hops(
         self, one: TierLocations, location: ProxiedLocation, path: str, stream: Stream
     ) -> list[Hop]:
         request = Request("http", None, None, path, stream.method or "GET")
         route = route_in_server(location.server, request, one.nginx.version)
         if route.location is not location.level or route.handler is None:
             return []
-        way = [Hop(one.nginx, route)]
-        while len(way) < MOST_TIERS:
-            onward = [each for each in next_hops(way[-1], self._find) if each.route.handler]
-            known = {(each.nginx, each.route.location) for each in way}
+        hops = [Hop(one.nginx, route)]
+        while len(hops) < MOST_TIERS:
+            onward = [each for each in next_hops(hops[-1], self._find) if each.route.handler]
+            known = {(each.nginx, each.route.location) for each in hops}
             if not onward or (onward[0].nginx, onward[0].route.location) in known:
                 break
-            way.append(onward[0])
-        return way
+            hops.append(onward[0])
+        return hops
 
     def _place(self, hop: Hop) -> ProxiedLocation | None:
         server, level = hop.route.server, hop.route.location
@@ -226,18 +228,18 @@ class _Links:
             return None
         return self._places.get((hop.nginx, server, level))
 
-    def _changed(self, location: ProxiedLocation, stream: Stream, way: Sequence[Hop]) -> Stream:
+    def _changed(self, location: ProxiedLocation, stream: Stream, hops: Sequence[Hop]) -> Stream:
         """A stream with the properties of the response that a location gets."""
-        if len(way) < 2 or stream.kind not in ("sse", "chunked"):
+        if len(hops) < 2 or stream.kind not in ("sse", "chunked"):
             return stream
-        sent = self._of_app(stream, way)
-        for hop in way[:0:-1]:
+        sent = self._of_app(stream, hops)
+        for hop in hops[:0:-1]:
             sent = _sent_by(hop, sent)
-        return replace(sent, accel_fix=self._fix(location, stream, way))
+        return replace(sent, accel_fix=self._fix(location, stream, hops))
 
-    def _of_app(self, stream: Stream, way: Sequence[Hop]) -> Stream:
+    def _of_app(self, stream: Stream, hops: Sequence[Hop]) -> Stream:
         """A stream with the known properties of its app."""
-        last = self._place(way[-1])
+        last = self._place(hops[-1])
         for one in () if last is None else (last.detected or last.streams):
             if one.kind == stream.kind and one.confidence != "possible":
                 return replace(
@@ -248,13 +250,13 @@ class _Links:
                 )
         return stream
 
-    def _mark_plain(self, ways: Sequence[Sequence[Hop]]) -> None:
-        """Note which locations get only requests that accept no compression."""
+    def _mark_plain(self, paths: Sequence[Sequence[Hop]]) -> None:
+        """Mark the streams of locations that only get requests without Accept-Encoding."""
         accepted: dict[int, bool] = {}
         places: dict[int, ProxiedLocation] = {}
-        for way in ways:
+        for hops in paths:
             accepts = True
-            for front, hop in pairwise(way):
+            for front, hop in pairwise(hops):
                 sent = accepted_upstream(front.effective, front.handler.family, front.state)
                 accepts = accepts if sent is None else bool(sent)
                 place = self._place(hop)
@@ -263,27 +265,27 @@ class _Links:
                     accepted[id(place)] = accepted.get(id(place), False) or accepts
         for key, place in places.items():
             if not accepted[key]:
-                place.streams = tuple(replace(one, is_plain=True) for one in place.streams)
+                place.streams = tuple(replace(one, is_uncompressed=True) for one in place.streams)
 
-    def _name_others(self, way: Sequence[Hop]) -> None:
+    def _name_others(self, hops: Sequence[Hop]) -> None:
         """Note in each location which other locations its streams pass."""
-        places = [one for one in map(self._place, way) if one is not None]
+        places = [one for one in map(self._place, hops) if one is not None]
         for place in places:
             others = (one.level for one in places if one is not place)
             place.other_tiers = tuple(dict.fromkeys((*place.other_tiers, *others)))
 
     def _fix(
-        self, location: ProxiedLocation, stream: Stream, way: Sequence[Hop]
+        self, location: ProxiedLocation, stream: Stream, hops: Sequence[Hop]
     ) -> AccelFix | None:
-        """Where to fix that a location does not get the app's `X-Accel-Buffering: no`."""
-        app = self._of_app(stream, way)
-        dropping = [hop for hop in way[1:] if not _passes_on(hop)]
+        """The place of the fix if a location does not get the app's `X-Accel-Buffering: no`."""
+        app = self._of_app(stream, hops)
+        dropping = [hop for hop in hops[1:] if not _passes_on(hop)]
         if app.x_accel_buffering != "no" or not dropping:
             return None
         content_type = CONTENT_TYPES[stream.kind]
         tiers = [
             hop.tier(delivery_path_for(hop.effective, hop.handler.family, content_type))
-            for hop in reversed(way)
+            for hop in reversed(hops)
         ]
         framing = app.framing or "chunked"
         scenarios = [
@@ -301,12 +303,12 @@ class _Links:
         return "stop-buffering"
 
     def _pass_header_on(
-        self, location: ProxiedLocation, stream: Stream, way: Sequence[Hop]
+        self, location: ProxiedLocation, stream: Stream, hops: Sequence[Hop]
     ) -> None:
         """Mark the tier that consumes the app's header, if the fix belongs there."""
         if not any(one.accel_fix == "elsewhere" for one in location.streams):
             return
-        for hop in way[1:]:
+        for hop in hops[1:]:
             place = None if _passes_on(hop) else self._place(hop)
             if place is not None:
                 place.streams = tuple(

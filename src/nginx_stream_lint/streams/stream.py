@@ -40,8 +40,8 @@ class Stream(Struct, frozen=True, omit_defaults=True):
     evidence decides. `client_streams`: the client keeps sending during the stream, as in gRPC
     client streaming and bidirectional streams. `is_endless`: it never ends by itself, as with a
     camera. `accel_fix`: the app sends `X-Accel-Buffering: no`, but an nginx consumes it, so the
-    nginx in front does not get it. `is_plain`: no request accepts compression, because the nginx in
-    front removes Accept-Encoding.
+    nginx in front does not get it. `is_uncompressed`: no request accepts compression, because the
+    nginx in front removes Accept-Encoding.
     """
 
     kind: Kind
@@ -58,11 +58,11 @@ class Stream(Struct, frozen=True, omit_defaults=True):
     client_streams: bool = False
     is_endless: bool = False
     accel_fix: AccelFix | None = None
-    is_plain: bool = False
+    is_uncompressed: bool = False
 
     @property
     def words(self) -> str:
         """The confidence and its reason in words: `likely to stream (sse): its path says …`."""
-        if self.because.startswith("because "):  # an option or a question, no evidence
+        if self.because.startswith("because "):  # a declaration, not evidence
             return f"assumed to stream ({self.kind}), {self.because}"
         return f"{self.confidence} to stream ({self.kind}): {self.because}"

@@ -121,7 +121,7 @@ def surroundings_of(
     for place in places:
         if place.is_general:
             general.append(place.level)
-        elif place.takes_all:
+        elif place.is_catch_all:
             everything.append(place.level)
         elif place.match.modifier == "@":
             named.append(place.level)
@@ -170,14 +170,14 @@ def _names(file: str, top: str) -> tuple[tuple[str, str], ...]:
     name = file[end:]
     found = [(name, f'its file is called "{name}"')]
     if all(map(_usual, _WORD.findall(name.lower()))):
-        folder = _telling_folder(file[:end], top)
+        folder = _specific_folder(file[:end], top)
         if folder:
             found.append((folder, f'its file is in "{folder}"'))
     return tuple(found)
 
 
 @latest_remembered(256)
-def _telling_folder(folder: str, top: str) -> str:
+def _specific_folder(folder: str, top: str) -> str:
     """The innermost name of a folder below `top` that is not generic; empty if there is none."""
     inside = os.path.join(top, "")
     if not folder.startswith(inside):

@@ -269,7 +269,7 @@ def relevant_header(header: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def holder(level: Level, name: str) -> Level:
-    """The level to look up a directive at: the stream's, or the one that holds `own` directives."""
+    """The level to look up a directive at: the stream's, or the one block that may contain it."""
     entry = table()[name]
     if entry.merge != "own":
         return level

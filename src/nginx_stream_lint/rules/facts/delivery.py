@@ -112,7 +112,7 @@ def usual_deliveries(facts: Facts) -> list[Delivery]:
         return []  # tunnelled, or a single piece: nothing holds it back
     return [
         delivery_path(facts).deliver(scenario(facts, client, accepted))
-        for accepted in (("identity",) if facts.stream.is_plain else USUAL_ENCODINGS)
+        for accepted in (("identity",) if facts.stream.is_uncompressed else USUAL_ENCODINGS)
         for client in usual_clients(facts)
     ]
 
@@ -252,9 +252,9 @@ def misplaced_accel(facts: Facts) -> str | None:
 
 @fact()
 def accel_fix(facts: Facts) -> str | None:
-    """Where to fix that an nginx consumes the X-Accel-Buffering that the one in front needs.
+    """The fix if an nginx does not forward the X-Accel-Buffering that the one in front needs.
 
-    `pass-on` and `stop-buffering` are in this location, `elsewhere` is not.
+    `pass-on` and `stop-buffering` are fixes in this location, `elsewhere` is not.
     """
     return facts.stream.accel_fix
 

@@ -16,7 +16,7 @@ def tier(_: Facts) -> str | None:
 
 @fact()
 def tier_cuts(_: Facts) -> str | None:
-    """How it cuts a stream too soon: after a `silence`, or any `response` after a time."""
+    """What it limits, if it cuts a stream too soon: a `silence`, or the whole `response`."""
     return None
 
 
