@@ -29,6 +29,11 @@ spec:
             pathType: Exact
             backend: {service: {name: llm, port: {number: 80}}}
 """
+PATHS = """\
+          - path: /sse
+            pathType: Prefix
+            backend: {service: {name: sse, port: {number: 80}}}
+"""
 CONFIG_MAP = """\
 apiVersion: v1
 kind: ConfigMap
@@ -135,6 +140,25 @@ MERGES = [
         {CUT: "base/app.yaml:14"},
         id="null",
     ),
+    pytest.param(
+        overlaid(ingress(), annotated(OFF, SHORT.replace('"30"', "null"))),
+        {CUT: "base/app.yaml:11"},
+        id="null without a value",
+    ),
+    # Several locations include the same line.
+    pytest.param(
+        overlaid(ingress(OFF) + PATHS, annotated(SHORT)),
+        {CUT: "prod/patch.yaml:6"},
+        id="several paths",
+    ),
+    pytest.param(
+        overlaid(
+            ingress(OFF, LONG),
+            annotated(f"{NGINX}/mirror-target: https://m.example.com$request_uri"),
+        ),
+        {("note", "repeated-generation"): "prod/patch.yaml:6"},
+        id="several directives of one annotation",
+    ),
     pytest.param(overlaid(ingress(), f"{annotated()}$patch: delete\n"), {}, id="delete"),
     pytest.param(
         overlaid(ingress(OFF), annotated() + SPEC.replace("chat/completions", "messages")),
@@ -198,6 +222,15 @@ OPERATIONS = [
         {},
         id="add",
     ),
+    # kustomize has annotations of its own, so the object need not have any.
+    pytest.param(
+        inlined(
+            ingress(),
+            operations(f'{{op: add, path: /metadata/annotations/{ESCAPED}, value: "3600"}}'),
+        ),
+        {},
+        id="add to no annotations",
+    ),
     pytest.param(
         inlined(
             ingress(OFF),
@@ -241,6 +274,18 @@ OPERATIONS = [
         ),
         {CUT: "prod/kustomization.yaml:5"},
         id="rules",
+    ),
+    # The rules are those of one patch, and another adds a path to them.
+    pytest.param(
+        overlaid(
+            ingress(OFF),
+            annotated() + SPEC.replace("chat/completions", "messages"),
+            f"{PATCHED}  - target: {{kind: Ingress}}\n    patch: |-\n      - {{op: add, path:"
+            " /spec/rules/0/http/paths/-, value: {path: /a, pathType: Exact, backend: {service:"
+            " {name: b, port: {number: 81}}}}}\n",
+        ),
+        {CUT: "prod/patch.yaml:11", ("warning", "short-read-timeout"): "prod/patch.yaml:11"},
+        id="path in the rules of a patch",
     ),
     pytest.param(
         overlaid(
@@ -491,6 +536,7 @@ def test_fixes_are_written_where_they_count(
     [
         # The base would set them, and the patch remove them again.
         overlaid(ingress(OFF, LONG), annotated(LONG.replace('"3600"', "null"))),
+        overlaid(ingress(OFF), annotated(LONG.replace('"3600"', "null"))),
         overlaid(ingress(OFF, LONG), f"{HEAD.format('llm')}  annotations: null\n"),
         # The patch has an anchor for several objects.
         overlaid(
@@ -504,7 +550,7 @@ def test_fixes_are_written_where_they_count(
             f" /metadata/annotations/{ESCAPED}\\n  value: '30'\"\n",
         ),
     ],
-    ids=["null", "all null", "anchor", "escapes"],
+    ids=["null", "null without a value", "all null", "anchor", "escapes"],
 )
 def test_what_cannot_be_written_is_manual(files: dict[str, str], tmp_path: Path) -> None:
     write(tmp_path, files)

@@ -453,7 +453,7 @@ def merged(base: Mapping, patch: Mapping) -> Mapping:
     for key, entry in patch.entries.items():
         before = entries.get(key)
         value = entry.value
-        if isinstance(value, Scalar) and not value.text and not value.style:
+        if _is_null(value):
             entries.pop(key, None)  # null deletes the key
         elif (
             isinstance(value, Mapping) and before is not None and isinstance(before.value, Mapping)
@@ -473,9 +473,31 @@ def merged(base: Mapping, patch: Mapping) -> Mapping:
                 entries[key] = MappingEntry(before.key, several, before.span)
             else:
                 entries[key] = entry
+        elif isinstance(value, Mapping):
+            plain = _without_nulls(value)
+            entries[key] = entry if plain is value else replace(entry, value=plain)
         else:
             entries[key] = entry
     return Mapping(entries, base.own, base.span, base.is_flow)
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Scalar) and not node.text and not node.style
+
+
+def _without_nulls(new: Mapping) -> Mapping:
+    """A mapping of a patch that the object lacks: its nulls delete nothing."""
+    entries: dict[str, MappingEntry] = {}
+    for key, entry in new.entries.items():
+        if isinstance(entry.value, Mapping):
+            plain = _without_nulls(entry.value)
+            entries[key] = entry if plain is entry.value else replace(entry, value=plain)
+        elif not _is_null(entry.value):
+            entries[key] = entry
+    is_same = len(entries) == len(new.entries) and all(
+        entries[key] is entry for key, entry in new.entries.items()
+    )
+    return new if is_same else Mapping(entries, new.own, new.span, new.is_flow)
 
 
 def _merged_items(base: Sequence, patch: Sequence, key: str) -> tuple[Node, ...]:
@@ -512,6 +534,11 @@ def _json_patched(
         key = Scalar(parts[-1], path.start, path.end, path.style, False, True)
         others[id(key)] = key, source
         value = MappingEntry(key, value.value, value.span)
+        if parts[:-1] == ["metadata", "annotations"] and root.mapping(*parts[:-1]) is None:
+            # kustomize has annotations of its own, so there is a mapping for more of them.
+            inner = Mapping({parts.pop(): value}, (), value.span, False)
+            others[id(inner)] = inner, source
+            value = MappingEntry(key, inner, value.span)
     changed = _set(root, parts, value, operation.text == "add")
     return changed if isinstance(changed, Mapping) else root
 

@@ -86,7 +86,10 @@ class _SettingEdits:
     def _is_removed(self, key: str) -> bool:
         """Whether a patch removes an annotation; one that is added would be removed, too."""
         resource = self.author.resource
-        home = resource.home if isinstance(resource, Ingress) else None
+        assert isinstance(resource, Ingress)
+        home = resource.home
+        if key in resource.removed:
+            return True
         return home is not None and any(one.key.text == key for one in self._mapping(home)[0].own)
 
     def _replaced(self, entry: MappingEntry, text: str) -> SourceEdit | None:

@@ -214,6 +214,16 @@ class Converter(Writer):
         part.snippet(own)
         self._include_part(part)
 
+    def plain_line(self, entry: MappingEntry | None, name: str, *words: str) -> None:
+        """Write a directive that an entry causes, where that is; without one, a default."""
+        elsewhere = None if entry is None else self._elsewhere(entry)
+        if elsewhere is None:
+            self.text.line(name, *words, at=None if entry is None else entry.span)
+            return
+        part, own = elsewhere
+        part.text.line(name, *words, at=own.span)
+        self._include_part(part)
+
     def _elsewhere(self, entry: MappingEntry) -> tuple[PatchedPart, MappingEntry] | None:
         """A new part for an entry that another document has, and the entry there."""
         origin = self.origins.get(id(entry))

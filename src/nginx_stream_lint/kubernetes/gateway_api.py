@@ -45,7 +45,8 @@ class ApiObject(Struct, frozen=True, eq=False):
 
     `is_listed`: it is an item of a list, or the document is JSON. `project` is the kustomization
     whose patches it has. `path` is its own file, while `document` may be that of a patch.
-    `origins` are entries and mappings of its root that are written elsewhere, by their ids.
+    `origins` are entries and mappings of its root that are written elsewhere, by their ids;
+    `removed` are keys that patches delete.
     """
 
     document: Document
@@ -58,6 +59,7 @@ class ApiObject(Struct, frozen=True, eq=False):
     path: str
     project: str | None = None
     origins: dict[int, NodeOrigin] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
 
     @property
     def spec(self) -> Mapping:

@@ -123,7 +123,7 @@ def _copy(known: ApiObject, one: AppliedObject, project: str, patches: _Patches)
         return replace(known, project=project)
     place = known
     for key, node in _leading(one.root, known.kind):
-        found = one.others.get(id(node))
+        found = one.others.get(id(_first(node)))
         patch = None if found is None else patches.get((found[1].key, known.kind, known.name))
         if patch is not None:
             place = patch
@@ -138,6 +138,7 @@ def _copy(known: ApiObject, one: AppliedObject, project: str, patches: _Patches)
         project=project,
         path=known.path,
         origins=placing.origins,
+        removed=frozenset(_removed(one)),
     )
 
 
@@ -150,6 +151,22 @@ def _field(known: ApiObject, key: str, node: Node, source: Source) -> ApiObject:
         root = Mapping({name: MappingEntry(word, root, node.span)}, (), node.span, False)
     assert isinstance(root, Mapping)
     return replace(known, document=document, root=root, place=node.span.start)
+
+
+def _removed(one: AppliedObject) -> Iterator[str]:
+    """The keys that strategic merge patches set to null, which deletes them."""
+    for node, _ in one.others.values():
+        for entry in node.own if isinstance(node, Mapping) else ():
+            value = entry.value
+            if isinstance(value, Scalar) and not value.text and not value.style:
+                yield entry.key.text
+
+
+def _first(node: Node) -> Node:
+    """The part of a node that decides where it is from: of a changed list, its first item."""
+    while isinstance(node, Sequence) and node.items:
+        node = node.items[0]
+    return node.own[0].key if isinstance(node, Mapping) and node.own else node
 
 
 # What decides in which document the places of an object are; for other kinds, each field.
@@ -221,14 +238,15 @@ class _Placing:
                     self._remember(made, entry, entry.value)
         if known is not None and entries == known.entries:
             return known
+        # A merged mapping has the own entries of one that it is made of.
+        by = node.own[0].key if node.own else node
         if known is None:
             placed = Mapping(entries, (), span, node.is_flow)
-            # A merged mapping has the own entries of one that it is made of.
-            self._remember(placed, node, node.own[0].key if node.own else node)
-            return placed
-        placed = Mapping(entries, known.own, span, known.is_flow)
-        if id(node) in self._one.others:  # it replaces the one here
-            self._remember(placed, node, node)
+            self._remember(placed, node, by)
+        else:
+            placed = Mapping(entries, known.own, span, known.is_flow)
+            if id(by) in self._one.others and not self._is_here(by):  # it replaces the one here
+                self._remember(placed, node, by)
         return placed
 
     def _remember(
@@ -277,7 +295,7 @@ class _Placing:
         return Sequence(items, span)
 
     def _is_here(self, node: Node) -> bool:
-        found = self._one.others.get(id(node))
+        found = self._one.others.get(id(_first(node)))
         return (self._one.source if found is None else found[1]).key == self._key
 
 

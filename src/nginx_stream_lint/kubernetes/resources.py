@@ -61,8 +61,8 @@ class Ingress(Struct, frozen=True, eq=False):
 
     `place` is the place of its kind. New annotations are added to `home`, otherwise to new
     `annotations` of `parent`. `unknown` is a placeholder in place of annotations.
-    `is_manifest`: it is a manifest for Kubernetes itself. `project` and `origins` are as in
-    `ApiObject`.
+    `is_manifest`: it is a manifest for Kubernetes itself. `project`, `origins` and `removed` are as
+    in `ApiObject`.
     """
 
     document: Document
@@ -81,6 +81,7 @@ class Ingress(Struct, frozen=True, eq=False):
     namespace: str | None = None
     project: str | None = None
     origins: dict[int, NodeOrigin] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
 
 
 class VirtualServer(Struct, frozen=True, eq=False):
@@ -131,7 +132,8 @@ CONTROLLED = {
 def resources_of(one: ApiObject) -> Iterator[Resource]:
     """Like `resources`, for one object of a kind in `CONTROLLED`, with its patches."""
     for made in _of(one.document, one.root):
-        yield replace(made, project=one.project, origins=one.origins)
+        known = replace(made, project=one.project, origins=one.origins)
+        yield replace(known, removed=one.removed) if isinstance(known, Ingress) else known
 
 
 def classes(document: Document) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ from nginx_stream_lint.kubernetes.controllers import (
     is_true,
     nginx_org,
 )
-from nginx_stream_lint.kubernetes.conversion import Converter, Writer
+from nginx_stream_lint.kubernetes.conversion import Converter, PatchedPart, Writer
 from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginxConverter
 from nginx_stream_lint.kubernetes.manifest import Scalar, documents
 from nginx_stream_lint.kubernetes.nginx_org import NginxOrgConverter
@@ -207,6 +207,7 @@ def reading_of(
         conditional if document.source is own.source else (),
         problems=tuple(dict.fromkeys(part.problems)),
         author=author if document is own else replace(author, patch=document),
+        is_inlined=isinstance(part, PatchedPart),
     )
 
 
