@@ -419,7 +419,7 @@ def test_edits_outside_of_the_text_of_nginx_are_refused(
     name: str, text: str, tmp_path: Path
 ) -> None:
     path = put(tmp_path, text, name)
-    options = Options(ONLY_BUFFERING, NEW, around=InputOptions(markdown=True))
+    options = Options(ONLY_BUFFERING, NEW, input_options=InputOptions(markdown=True))
     found = lint(Workspace.on_disk(str(path)), options=options)
     source = found.findings[0].place.source
     first, last = text.index("location"), text.rindex("}")

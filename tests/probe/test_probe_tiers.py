@@ -18,7 +18,8 @@ from nginx_stream_lint.nginx.delivery import Scenario
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.pass_target import PassTarget
 from nginx_stream_lint.probe import NginxBinary, NginxError
-from nginx_stream_lint.probe.run import PassedOn, ProbeRequest, ProbeResult, probe
+from nginx_stream_lint.probe.probe_model import PassedOn, ProbeRequest, ProbeResult
+from nginx_stream_lint.probe.run import probe
 
 COMPOSE = """services:
   edge:

@@ -31,7 +31,9 @@ def run(folder: Path, text: str, name: str = "a.conf", *select: str) -> Result:
     path.write_bytes(text.encode())
     rules = tuple(rule for rule in RULES if not select or rule.name in {*select, *ABOUT})
     options = Options(
-        rules, around=InputOptions(markdown=True), all_rules=tuple(rule.name for rule in RULES)
+        rules,
+        input_options=InputOptions(markdown=True),
+        all_rules=tuple(rule.name for rule in RULES),
     )
     return lint(Workspace.on_disk(str(path)), options=options)
 
@@ -315,7 +317,7 @@ def test_a_fix_takes_out_nothing_but_comments(
     text = "".join(words)
     path.write_bytes(text.encode())
     rules = tuple(rule for rule in RULES if rule.name in {"unused-ignore", "nagle-delay"})
-    options = Options(rules, around=InputOptions(markdown=True))
+    options = Options(rules, input_options=InputOptions(markdown=True))
     workspace = Workspace.on_disk(str(path))
     before = lint(workspace, options=options)
     fixed = fix_checked(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)

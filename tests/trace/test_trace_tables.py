@@ -53,6 +53,7 @@ RESPONSES: list[tuple[dict[str, str], str | None]] = [
         },
         "cloudfront",
     ),
+    ({"server": "BunnyCDN-DE1-1090"}, "bunny"),
     ({"server": "awselb/2.0"}, "alb"),
     ({"set-cookie": "AWSALB=x; Path=/"}, "alb"),
     ({"x-amz-apigw-id": "x"}, "api-gateway"),
@@ -71,6 +72,8 @@ RESPONSES: list[tuple[dict[str, str], str | None]] = [
     ({"x-render-origin-server": "uvicorn"}, "render"),
     ({"server": "Vercel", "x-vercel-id": "fra1::x"}, "vercel"),
     ({"via": "1.1 varnish (Varnish/7.1)", "x-varnish": "32770"}, "varnish"),
+    ({"server": "nginx-rc"}, "nginx"),
+    ({"server": "Apache-Coyote/1.1"}, None),
     ({"server": "uvicorn"}, None),
     ({}, None),
 ]

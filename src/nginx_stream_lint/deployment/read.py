@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from nginx_stream_lint.deployment.model import DeployedAt, Deployment, Instance
 from nginx_stream_lint.deployment.names import is_compose, is_dockerfile, is_kustomization
 from nginx_stream_lint.deployment.relevant import manifests_of, names_server
-from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
@@ -95,7 +94,7 @@ def _of_dockerfile(
     from nginx_stream_lint.deployment.instance import Container
 
     try:
-        source = text_of(workspace, path)
+        source = workspace.source(path)
         context = dockerfile.context_of(workspace, path, dockerfile.instructions(source), root)
         made = dockerfile.build(workspace, source, context)
     except Unreadable as error:

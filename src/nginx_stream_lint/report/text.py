@@ -131,7 +131,8 @@ def _summary(report: Result, seconds: float) -> str:
     if report.problems:
         # Unread files may have findings, so do not say that there are none.
         found = f"{', '.join(counts)} in" if counts else "found"
-        unread = f"; {counted(len(report.problems), 'place')} could not be read"
+        files = {problem.file for problem in report.problems}
+        unread = f"; {counted(len(files), 'file')} could not be read completely"
     suppressed = f"; {len(report.suppressed)} suppressed" if report.suppressed else ""
     streams = counted(report.streams, "likely stream")
     return f"{found} {locations} ({streams}){unread}{suppressed} ({seconds:.2f} s)"
