@@ -130,10 +130,8 @@ def test_jinja_renders_messages_and_fixes(tmp_path: Path, use: Callable[[Path], 
     before = found(tmp_path)["short-read-timeout"]
     use(changed("jinja2", "nodes.py", JINJA, tmp_path))
     after = found(tmp_path)["short-read-timeout"]
-    for old, new in ((before, after), (before["fix"], after["fix"])):
-        text = "message" if "message" in old else "title"
-        assert old[text] != new[text]
-        assert old[text].lower() == new[text].lower().replace("000ms", "s")
+    assert before["message"] != after["message"]
+    assert before["message"].lower() == after["message"].lower().replace("000ms", "s")
     assert "proxy_read_timeout 300s;" in before["fix"]["edits"][0]["text"]
     assert "proxy_read_timeout 300000ms;" in after["fix"]["edits"][0]["text"]
 

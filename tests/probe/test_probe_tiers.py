@@ -323,5 +323,5 @@ def test_a_chain_has_an_end(binary: NginxBinary, tmp_path: Path) -> None:
     folder = written(tmp_path)
     rows = [passed_on(folder / "edge.conf", folder / "web.conf") for _ in range(9)]
     request = ProbeRequest("/", {"h1": "*:80"})
-    with pytest.raises(NginxError, match="the requests pass 19 nginx; at most 16 are run"):
+    with pytest.raises(NginxError, match="19 nginx instances; at most 16 are run"):
         asyncio.run(probe(read(str(folder / "edge.conf")), [request], [], binary, passed_on=rows))

@@ -105,6 +105,7 @@ def test_conditions_as_mappings_are_valid() -> None:
         ("applicability: safe", "applicability: sure"),
         ("    - set:", "    - unset:"),
         ("to: 1h", "to: 1h\n      scope: file"),
+        ("to: 1h", "to: 1h\n      caution: [a]"),
         ("- good", "- god"),
         (WHEN, "when: {}"),
         (WHEN, "when: {kind: {is: sse}, method: {is: GET}}"),
@@ -120,6 +121,7 @@ def test_conditions_as_mappings_are_valid() -> None:
             ("    - set: <family>_read_timeout\n      to: 1h", f"    - {action}: proxy_set_header")
             for action in ("set", "reset", "set_row", "remove_row", "add_map")
         ),
+        ("to: 1h", "to: 1h\n      caution: It is slow.\n      applicability: safe"),
         # An example is `bad` with `fixed`, or `good`.
         ("- good: server {}", "- evidence: accepted"),
         ("- good: server {}", '- nginx_version: "1.29.7"'),

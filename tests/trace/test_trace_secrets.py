@@ -19,11 +19,12 @@ from nginx_stream_lint.report.trace import trace_json, trace_text
 from nginx_stream_lint.report.trace_plot import trace_html, trace_svg
 from nginx_stream_lint.trace import known_words
 from nginx_stream_lint.trace.diagnosis import diagnose
-from nginx_stream_lint.trace.exchange import ResponseReader, describe_error
+from nginx_stream_lint.trace.exchange_errors import describe_error
 from nginx_stream_lint.trace.known_words import NOT_SHOWN, known_headers, known_response
 from nginx_stream_lint.trace.network import apply_news
 from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.request import Layer, TraceLimits, TraceRequest, parse_layers
+from nginx_stream_lint.trace.response_reader import ResponseReader
 from nginx_stream_lint.trace.run import TraceResult
 from nginx_stream_lint.trace.verdict import LayerMeasurement
 from tests.report.schemas import check_document

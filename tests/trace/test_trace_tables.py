@@ -9,7 +9,7 @@ from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.trace.diagnosis import diagnose
 from nginx_stream_lint.trace.headers import header_notes
 from nginx_stream_lint.trace.known_words import known_headers
-from nginx_stream_lint.trace.products import (
+from nginx_stream_lint.trace.product_headers import (
     Product,
     products,
     recognise_product,

@@ -47,7 +47,6 @@ from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import (
     SEVERITIES,
     Finding,
-    Fix,
     Identity,
     Suppressed,
     Unchecked,
@@ -582,7 +581,7 @@ def with_fixes(
         if fix is not None and finding.spared:
             fix = without_directives(fix, finding.spared)
         if fix is not None and any(edit.source.is_from_image for edit in fix.edits):
-            fix = Fix(fix.title, "manual", fix.snippet)
+            fix = fix.as_manual()
         found.append(_in_repository(finding if fix is finding.fix else finding.with_fix(fix)))
     return found, problems, rule_groups
 

@@ -344,7 +344,7 @@ def _layer_findings(
 ) -> TraceFindings | None:
     """The findings that explain the trace, if a configuration was given."""
     from nginx_stream_lint.analysis.trace_findings import trace_findings
-    from nginx_stream_lint.trace.products import rules_for
+    from nginx_stream_lint.trace.product_headers import rules_for
 
     named = diagnosis.named
     if named is None:
@@ -368,7 +368,7 @@ def _layer_findings(
 def _found(diagnosis: Diagnosis, flags: dict[str, Any]) -> TraceFindings | None:
     """The findings in the repository around the working folder, if it has the configuration."""
     from nginx_stream_lint.analysis.trace_findings import TracedLayer, findings_in_repository
-    from nginx_stream_lint.trace.products import rules_for
+    from nginx_stream_lint.trace.product_headers import rules_for
 
     named = diagnosis.named
     assert named is not None

@@ -119,6 +119,11 @@ class Directive(Struct, eq=False):
                 return self.start + len(head.rstrip(" \t\r\n"))
         return self.arg_spans[-1][1]
 
+    @property
+    def whole_end(self) -> int:
+        """Offset after the statement, with its block."""
+        return self.end if self.block is None else self.block_end + 1
+
     def _words(self) -> list[Word]:
         # Few callers need the places of words, so the words are parsed again.
         at = self.start if self._start_in_text < 0 else self._start_in_text

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct, field
 
 from nginx_stream_lint.config.inputs import STDIN
-from nginx_stream_lint.config.mapped_text import PLACEHOLDER, template_key
-from nginx_stream_lint.config.templates import yaml_reading
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
+from nginx_stream_lint.config.templates import template_tags, yaml_reading
+from nginx_stream_lint.config.templates.dialects import template_key
 from nginx_stream_lint.deployment.interpolation import read_variables
 from nginx_stream_lint.deployment.model import DeployedAt, deployed_at, is_known
 from nginx_stream_lint.deployment.names import mentions_nginx
@@ -107,7 +108,7 @@ def objects(workspace: Workspace, path: str, notes: list[Problem]) -> list[Manif
         if len(source.text) > _MAX_TEXT and path != STDIN:
             _add(notes, Problem(path, 1, 1, "is too long for a manifest", "split it"))
             return []
-        text = yaml_reading(source).text if "{{" in source.text else source.text
+        text = yaml_reading(source).text if template_tags(source) else source.text
         found, problems = documents(source, text)
     except Unreadable as error:
         _add(notes, error.problem)

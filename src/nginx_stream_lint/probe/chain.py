@@ -111,7 +111,8 @@ def _start_order(
         every |= {id(one.front): one.front, id(one.behind): one.behind}
         behind.setdefault(id(one.front), []).append(id(one.behind))
     if len(every) > _MOST_NGINX:
-        raise NginxError(f"the requests pass {len(every)} nginx; at most {_MOST_NGINX} are run")
+        count = f"{len(every)} nginx instances"
+        raise NginxError(f"the requests pass {count}; at most {_MOST_NGINX} are run")
     try:
         return [every[one] for one in graphlib.TopologicalSorter(behind).static_order()]
     except graphlib.CycleError:

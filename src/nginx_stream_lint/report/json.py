@@ -54,6 +54,9 @@ class LintFix(Struct):
 
     title: str
     applicability: str
+    cautions: tuple[str, ...]
+    safe_parts: tuple[str, ...]
+    applied_parts: tuple[str, ...]
     snippet: str
     edits: list[LintEdit]
 
@@ -211,6 +214,9 @@ def _fix(fix: Fix) -> LintFix:
     return LintFix(
         title=fix.title,
         applicability=fix.applicability,
+        cautions=fix.cautions,
+        safe_parts=fix.safe_parts,
+        applied_parts=fix.applied_parts,
         snippet=fix.snippet,
         edits=list(map(_edit, fix.edits)),
     )

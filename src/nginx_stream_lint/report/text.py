@@ -93,15 +93,16 @@ def _fix(findings: list[Finding], width: int) -> list[str]:
     lines: list[str] = []
     for shown in shown_fixes(findings[0].location, findings):
         lines.append(f"  suggested fix (apply with {shown.options}):")
-        for said in shown.cautions:
-            lines += wrapped(f"unsafe: {printable(said)}", width, _INDENT, _INDENT)
+        for said in shown.remarks:
+            lines += wrapped(printable(said), width, _INDENT, _INDENT)
         for line in shown.text.split("\n"):
             written = f"{_INDENT}{shown_line(line)}".rstrip()
             colour = _CHANGES.get(line[:1])
             lines.append(written if colour is None else click.style(written, fg=colour))
     for finding in findings:
         if finding.fix is not None and not finding.fix.edits:
-            said = f"manual fix for {finding.rule}: {printable(finding.fix.title)}"
+            said = ". ".join((finding.fix.title, *finding.fix.cautions))
+            said = f"manual fix for {finding.rule}: {printable(said)}"
             lines += wrapped(said, width, "  ", _INDENT)
             lines += [_INDENT + shown_line(line) for line in finding.fix.snippet.split("\n")]
     return lines

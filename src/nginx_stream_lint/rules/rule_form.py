@@ -79,6 +79,12 @@ class StepForm(Struct, forbid_unknown_fields=True):
         ]
         | UnsetType
     ) = UNSET
+    caution: (
+        Annotated[
+            str, Meta(min_length=1, description="What else an unsafe step changes: a sentence.")
+        ]
+        | UnsetType
+    ) = UNSET
     optional: (
         Annotated[bool, Meta(description="Skip the step if it is impossible. Default: false.")]
         | UnsetType
@@ -104,7 +110,7 @@ class FixForm(Struct, forbid_unknown_fields=True):
 
 
 class ExampleForm(Struct, forbid_unknown_fields=True):
-    """A configuration: `bad` with what the fix makes of it, `fixed`; or `good`."""
+    """A configuration: `bad`, with the result of its fix as `fixed`; or `good`."""
 
     bad: (
         Annotated[
@@ -113,9 +119,7 @@ class ExampleForm(Struct, forbid_unknown_fields=True):
         ]
         | UnsetType
     ) = UNSET
-    fixed: (
-        Annotated[str, Meta(min_length=1, description="What the fix makes of `bad`.")] | UnsetType
-    ) = UNSET
+    fixed: Annotated[str, Meta(min_length=1, description="`bad` with the fix.")] | UnsetType = UNSET
     good: (
         Annotated[str, Meta(min_length=1, description="It has a stream, and gives no finding.")]
         | UnsetType
@@ -204,7 +208,10 @@ _TOGETHER: dict[str, dict[str, Any]] = {
     "StepForm": {
         "oneOf": [{"required": [action]} for action in _ACTIONS],
         "dependentRequired": {action: ["to"] for action in _ACTIONS if action != "restore_rows"},
-        "dependentSchemas": {"restore_rows": {"properties": {"to": False}}},
+        "dependentSchemas": {
+            "restore_rows": {"properties": {"to": False}},
+            "caution": {"properties": {"applicability": {"enum": ["manual", "unsafe"]}}},
+        },
     },
     "ExampleForm": {
         "oneOf": [{"required": ["bad"]}, {"required": ["good"]}],
