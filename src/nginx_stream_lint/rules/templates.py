@@ -192,7 +192,6 @@ def extract_conditions(template: nodes.Template) -> list[Condition]:
 
     for one in template.find_all((nodes.If, nodes.CondExpr)):
         one.test = replaced(one.test, False)  # type: ignore[attr-defined]
-    template.set_environment(environment())
     return found
 
 
