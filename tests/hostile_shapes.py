@@ -263,6 +263,19 @@ _repeated(
     "# nginx-stream-lint: ignore[response-buffering] because\n",
     lambda text: _in_server(f"{text} {_LOCATION}"),
 )
+for _end in ("", "\n"):
+    SHAPES[f"ignores-template-{'rows' if _end else 'line'}"] = Shape(
+        lambda size, end=_end: {  # type: ignore[misc]
+            "a.conf.hbs": _filled(
+                size,
+                lambda at: (
+                    f"{{{{! nginx-stream-lint: ignore[nothing{at}] because }}}}{end}"
+                    f"location /a{at}/events {{ {_STREAM} }}{end}"
+                ),
+            )
+        },
+        ("a.conf.hbs",),
+    )
 _repeated("ignores-unknown", "# nginx-stream-lint: ignore[nothing{0}] because\n")
 _repeated(
     "ignores-one-long",
@@ -797,6 +810,13 @@ _yaml(
 _yaml(
     "config-map-files",
     "  a{0}.conf: |\n    server { " + _LOCATION + " }\n",
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n",
+)
+_yaml(
+    "config-map-template-comments",
+    "  a{0}.conf: |\n    server {\n      {{/* nginx-stream-lint: stream sse */}}\n"
+    "      {{/* nginx-stream-lint: ignore[response-buffering] because */}}\n"
+    "      " + _LOCATION + "\n    }\n",
     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n",
 )
 _yaml(

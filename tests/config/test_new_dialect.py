@@ -138,7 +138,8 @@ def test_its_placeholders_and_conditions_are_read(new: New, tmp_path: Path) -> N
 @pytest.mark.parametrize("named", [True, False], ids=["a main file", "a folder"])
 def test_includes_and_folders_find_its_files(new: New, named: bool, tmp_path: Path) -> None:
     main = tmp_path / f"nginx.conf.{new.suffix}"
-    main.write_text("events {}\nhttp {\n server {\n  include conf.d/x.conf;\n }\n}\n")
+    begins = f"{new.comment[0]}of the app{new.comment[1]}\n"
+    main.write_text(begins + "events {}\nhttp {\n server {\n  include conf.d/x.conf;\n }\n}\n")
     part = tmp_path / "conf.d" / f"x.conf.{new.suffix}"
     part.parent.mkdir()
     part.write_text(f"{new.value}\n{new.location()}")

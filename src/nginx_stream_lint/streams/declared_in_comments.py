@@ -10,7 +10,7 @@ from nginx_stream_lint.config import SIGN, Configuration, File, Problem, Source
 from nginx_stream_lint.config.comments import (
     Comment,
     nginx_comments,
-    tags_of,
+    tags_in,
     template_comments,
 )
 from nginx_stream_lint.nginx.levels import Level
@@ -32,11 +32,9 @@ def declared_in_comments(
     found: dict[Level, dict[Stream, None]] = {}
     problems: list[Problem] = []
     crowded: dict[Level, File] = {}
-    for file in configuration.files:
-        if SIGN not in file.source.text:
-            continue
+    for file, comments in _comments(configuration):
         declared: list[tuple[int, Stream]] = []
-        for comment in _comments(file):
+        for comment in comments:
             try:
                 stream = from_comment(_text(file, comment))
             except DeclarationMistake as mistake:
@@ -75,12 +73,10 @@ def commented_at(
 ) -> dict[tuple[Source, int, int], list[Level]]:
     """Return the positions of comments that declare streams, and the levels around each."""
     found: dict[tuple[Source, int, int], list[Level]] = {}
-    for file in configuration.files:
-        if SIGN not in file.source.text:
-            continue
+    for file, comments in _comments(configuration):
         places = [
             (one.start, (file.source, one.start, one.end))
-            for one in _comments(file)
+            for one in comments
             if re.match(COMMENT, _text(file, one)) is not None
         ]
         for place, level in _inside(root, file.source.name, places):
@@ -88,10 +84,23 @@ def commented_at(
     return found
 
 
-def _comments(file: File) -> list[Comment]:
-    """The comments of nginx and of template languages in a file, in order."""
-    found = [*nginx_comments(file), *template_comments([file], tags_of([file]))]
-    return sorted(found, key=lambda one: one.start)
+def _comments(configuration: Configuration) -> Iterator[tuple[File, list[Comment]]]:
+    """The files with comments to the linter, and their comments of nginx and of templates."""
+    by_source: dict[int, list[File]] = {}
+    for file in configuration.files:
+        by_source.setdefault(id(file.source), []).append(file)
+    found: dict[int, list[Comment]] = {}
+    for files in by_source.values():
+        if SIGN not in files[0].source.text:
+            continue
+        for file in files:
+            found[id(file)] = list(nginx_comments(file))
+        for comment, inside in template_comments(files, tags_in(files)):
+            for file in inside:
+                found[id(file)].append(comment)
+    for file in configuration.files:
+        if id(file) in found:
+            yield file, sorted(found[id(file)], key=lambda one: one.start)
 
 
 def _text(file: File, comment: Comment) -> str:

@@ -199,7 +199,7 @@ def _comments(files: Sequence[File], tags: Sequence[Tag]) -> list[Comment]:
             found[start] = line_comment(source.text, start, end, False)
     for file in files:
         found.update((one.start, one) for one in nginx_comments(file))
-    found.update((one.start, one) for one in template_comments(files, tags, around=True))
+    found.update((one.start, one) for one, _ in template_comments(files, tags))
     return [found[start] for start in sorted(found)]
 
 

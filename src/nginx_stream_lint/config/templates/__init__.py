@@ -7,7 +7,7 @@ same length, so offsets, lines and fixes match the template.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config.mapped_text import MappedText
@@ -17,6 +17,7 @@ from nginx_stream_lint.config.templates.detect import (
     may_be_template,
 )
 from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.util.remembering import latest_remembered
 
 if TYPE_CHECKING:
     from nginx_stream_lint.config.templates.tags import Tag
@@ -44,10 +45,11 @@ def readings_within(reading: MappedText) -> list[MappedText]:
     return masking.readings_within(reading)
 
 
-def template_tags(source: Source) -> list[Tag]:
+@latest_remembered(2)
+def template_tags(source: Source) -> Sequence[Tag]:
     """The tags of template languages in a source, in order."""
     if not any(opening in source.text for opening in OPENINGS):
-        return []
+        return ()
     from nginx_stream_lint.config.templates import tags
 
     return tags.find(MappedText(source, source.text), []).tags
