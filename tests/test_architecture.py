@@ -273,7 +273,8 @@ UNUSED = {
     "analysis.complete", "analysis.explain", "analysis.explainer", "analysis.rule_examples",
     "config.embedded", "config.templates.masking", "deployment.relevant", "deployment.read",
     "fixes.apply", "fixes.placement", "fixes.show", "kubernetes", "probe",
-    "rules.measured", "rules.rule_file", "settings.keys", "settings.node",
+    "rules.expressions", "rules.measured", "rules.rule_file", "rules.template_check",
+    "rules.templates", "settings.keys", "settings.node",
     "analysis.tiers", "analysis.twins", "streams.passed_on", "tiers",
     "settings.show", "settings.toml", "settings.types", "suppress.baseline", "trace",
     "util.json_text", "util.yamlfile",
@@ -286,10 +287,10 @@ PLAIN_RUN = """\
 import re, sys, click
 before = set(sys.modules)
 compiled, compile = [], re.compile
-def counted(*args):
+def counted(*args, **options):
     if "nginx_stream_lint" in sys._getframe(1).f_code.co_filename:
         compiled.append(args[0])
-    return compile(*args)
+    return compile(*args, **options)
 re.compile = counted
 from nginx_stream_lint.cli import cli
 from nginx_stream_lint.util import data
@@ -325,6 +326,21 @@ def test_a_plain_run_loads_nothing_that_only_others_need(tmp_path: Path) -> None
     needless = loaded & {*HEAVY, *(f"nginx_stream_lint.{name}" for name in UNUSED)}
     assert sorted(needless) == []
     assert 20 < int(compiled) < MOST_EXPRESSIONS
+
+
+def test_a_run_with_findings_renders_templates_without_checking_them(tmp_path: Path) -> None:
+    tables, path = tmp_path / "tables", tmp_path / "nginx.conf"
+    write_tables(tables)
+    path.write_text("server { location /v1/chat/completions { proxy_pass http://127.0.0.1:1; } }\n")
+    run = PLAIN_RUN.replace("assert not end.code", "assert end.code == 1")
+    done = subprocess.run(
+        [sys.executable, "-c", run, tables, path],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert {"jinja2.nodes", "nginx_stream_lint.rules.templates"} <= loaded
+    checking = {"rules.expressions", "rules.rule_file", "rules.template_check"}
+    assert not loaded & {f"nginx_stream_lint.{name}" for name in checking}
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -107,7 +107,7 @@ def mistake(template: Template, builder: Builder) -> str | None:
     except TemplateMistake as wrong:
         return f"not a valid template: {wrong}"
     except Exception:  # an untrusted template may raise anything
-        return "not a valid template: it cannot be rendered with every kind of value; simplify it"
+        return "not a valid template: it cannot be rendered; simplify it, or report it"
     return None
 
 

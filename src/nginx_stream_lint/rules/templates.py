@@ -80,9 +80,9 @@ def render(template: Template, facts: Facts | Subjects) -> Parts:
     except TemplateMistake as mistake:
         message = f"this template cannot be rendered: {mistake}"
         raise Unreadable(Problem(*template.place, message, "correct the rule")) from None
-    except Exception:  # an untrusted template may raise anything
-        message = "this template cannot be rendered"
-        raise Unreadable(Problem(*template.place, message, "simplify it")) from None
+    except Exception as error:  # an untrusted template may raise anything
+        message, advice = "this template cannot be rendered", "simplify it, or report it"
+        raise Unreadable(Problem(*template.place, message, advice)) from error
 
 
 def _origin(facts: Facts, name: str) -> str | Origin:
