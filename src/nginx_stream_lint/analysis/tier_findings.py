@@ -64,7 +64,7 @@ def tier_findings(
     declared: Iterable[DeclaredProxy] = (),
 ) -> Iterator[Finding]:
     """The findings of one configuration; a stream should survive a silence of `minimum_s`."""
-    rules = [one for one in rules if one.about == "tiers"]
+    rules = [one for one in rules if "tiers" in one.about]
     if not rules:
         return
     named = [_declared(one) for one in declared if _is_behind(configuration, one)]
