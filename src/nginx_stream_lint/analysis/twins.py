@@ -153,7 +153,7 @@ def _values(
 
 def _replaced(finding: Finding, remark: Remark, old: ProxiedLocation) -> Finding:
     """A finding as a rule about twins reports it; its place and its fix stay."""
-    related = Related(place_of(_directive(old)), f"{_controller(old)} lets the stream through")
+    related = Related(place_of(_directive(old)), f"{_controller(old)} configures the same path")
     return replace(
         finding,
         rule=remark.rule.name,

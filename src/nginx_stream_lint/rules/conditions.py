@@ -114,10 +114,10 @@ Condition: TypeAlias = All | AnyOf | Not | Comparison
 
 
 def alternatives(condition: Condition | None) -> list[Condition]:
-    """The conditions of which one has to hold, if a condition joins several with `or`."""
+    """The conditions that a condition joins with `or`; without a condition, one that holds."""
     if isinstance(condition, AnyOf):
         return [one for part in condition.parts for one in alternatives(part)]
-    return [] if condition is None else [condition]
+    return [All(()) if condition is None else condition]
 
 
 def comparisons_of(condition: Condition | None) -> list[Comparison]:

@@ -124,10 +124,10 @@ class Rule(Struct, frozen=True):
     @property
     def about(self) -> list[str]:
         """What the rule is about: `streams`, or groups of `facts.REMARKS`, without repeats."""
-        return list(dict.fromkeys(map(group_of, alternatives(self.when)))) or [STREAMS]
+        return list(dict.fromkeys(map(group_of, alternatives(self.when))))
 
     def when_about(self, group: str) -> Condition:
-        """The alternatives of `when` that are about a group of `facts.REMARKS`."""
+        """The alternatives of `when` that are about `STREAMS`, or a group of `facts.REMARKS`."""
         return AnyOf(tuple(one for one in alternatives(self.when) if group_of(one) == group))
 
 

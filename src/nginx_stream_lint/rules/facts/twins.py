@@ -1,6 +1,6 @@
 """Facts about one path that two controllers configure; `analysis/twins.py` provides their values.
 
-They compare what one rule reports in both configurations. For a stream they are all None.
+They compare what one rule reports for both. For a stream they are all None.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from nginx_stream_lint.rules.facts.base import Facts, fact
 
 @fact()
 def worse_rule(_: Facts) -> str | None:
-    """The rule that reports more for one of the two controllers; none in rules about streams."""
+    """The rule with a worse finding for one of two controllers; none in rules about streams."""
     return None
 
 
@@ -22,13 +22,13 @@ def worse_controller(_: Facts) -> str | None:
 
 @fact()
 def worse_severity(_: Facts) -> str | None:
-    """The severity that the rule reports for it: error, warning, note."""
+    """The severity of its finding for that controller: error, warning, note."""
     return None
 
 
 @fact()
 def worse_reason(_: Facts) -> str | None:
-    """The first sentence of the message that the rule reports for it."""
+    """The first sentence of the message of that finding."""
     return None
 
 
@@ -40,11 +40,11 @@ def better_controller(_: Facts) -> str | None:
 
 @fact()
 def better_place(_: Facts) -> str | None:
-    """The place where it does: ingress.yaml:16."""
+    """The place where it does so: ingress.yaml:16."""
     return None
 
 
 @fact()
 def better_severity(_: Facts) -> str | None:
-    """The milder severity that the rule reports for it; none if it reports nothing."""
+    """The severity of the rule's finding for that one; none if the rule has none."""
     return None
