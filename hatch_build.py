@@ -35,6 +35,7 @@ def write_tables(folder: Path) -> None:
     from msgspec import json
 
     from nginx_stream_lint.deployment import images, load_balancers
+    from nginx_stream_lint.kubernetes import controllers
     from nginx_stream_lint.nginx import directives
     from nginx_stream_lint.rules import reads, shipped
     from nginx_stream_lint.streams import catalogue, evidence_words
@@ -51,6 +52,9 @@ def write_tables(folder: Path) -> None:
         "images": images.read(),
         "load_balancers": load_balancers.read(),
         "products": products.read(),
+        "ingress-nginx": controllers.read_controller("ingress-nginx"),
+        "nginx-org": controllers.read_controller("nginx-org"),
+        "gateway-fabric": controllers.read_gateway_fabric(),
     }
     for name, content in tables.items():
         (folder / f"{name}.json").write_bytes(json.encode(content))

@@ -1,5 +1,5 @@
-"""How long the commands take beside others on the same files: `python -m benchmarks`.
+"""Compare the speed of the commands with that of other programs: `python -m benchmarks`.
 
-Inputs are generated (`shapes.py`), commands run as whole processes in turn (`process.py`), and what
-comes of it is a table with a goal in each row (`rows.py`, `table.py`).
+`shapes.py` generates the inputs, `process.py` runs the commands in turn, each as a whole process,
+and `rows.py` and `table.py` write the results as a table with a limit for each ratio.
 """

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the table of ratios. Exit status 1 where a limit is missed."""
+"""`python -m benchmarks`: write the table of ratios. Exit status 1 if one misses its limit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from benchmarks.table import page
     help="Runs of the largest commands; small ones run more often.",
 )
 @click.option(
-    "--quick", is_flag=True, help="One round, beside peers with a limit: a minute or two."
+    "--quick", is_flag=True, help="One round, and only the peers with a limit: a minute or two."
 )
 @click.option(
     "--locations",
@@ -46,10 +46,10 @@ from benchmarks.table import page
     "--page",
     "path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the page to this file, as docs/benchmarks.md has it.",
+    help="Write the page to this file, such as docs/benchmarks.md.",
 )
 def main(rounds: int, quick: bool, locations: int, environment: Path, path: Path | None) -> None:
-    """Measure an installed nginx-stream-lint beside other programs on generated files."""
+    """Compare an installed nginx-stream-lint with other programs on generated files."""
     rounds = 1 if quick else rounds
     peers = ("gixy-ng",) if quick else tuple(PEERS)
     installed = Environment(environment)
@@ -76,7 +76,7 @@ def main(rounds: int, quick: bool, locations: int, environment: Path, path: Path
 
 
 def _setting(installed: Environment) -> str:
-    """When and on what this was measured."""
+    """The date, versions and machine of this measurement, as a sentence."""
     command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     commit = done.stdout.strip() or "no git"

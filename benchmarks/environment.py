@@ -1,4 +1,4 @@
-"""What is measured, installed as users install it: a wheel, and each peer by itself."""
+"""Install the programs to measure as users do: our wheel, and each peer separately."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PEERS = {"gixy-ng": "0.2.59", "gixy-next": "0.9.0"}
 
 @dataclass(frozen=True)
 class Environment:
-    """A folder with one virtual environment for us and one for each peer.
+    """A folder with one virtual environment for nginx-stream-lint and one for each peer.
 
     The peers cannot share one: both install a package and a command named gixy.
     """
@@ -24,12 +24,12 @@ class Environment:
 
     @property
     def python(self) -> Path:
-        """The Python that has nginx-stream-lint, and with it click and crossplane."""
+        """The Python interpreter with nginx-stream-lint, click and crossplane."""
         return self._bin("nginx-stream-lint") / "python"
 
     @property
     def command(self) -> Path:
-        """nginx-stream-lint."""
+        """The command nginx-stream-lint."""
         return self._bin("nginx-stream-lint") / "nginx-stream-lint"
 
     def gixy(self, peer: str) -> Path:
@@ -37,7 +37,7 @@ class Environment:
         return self._bin(peer) / "gixy"
 
     def install(self, peers: Iterable[str]) -> None:
-        """Build a wheel from this tree and install it; install peers that are not there yet."""
+        """Build a wheel from this tree and install it; install missing peers."""
         wheels = self.folder / "wheels"
         for old in wheels.glob("*.whl"):
             old.unlink()
@@ -58,7 +58,7 @@ class Environment:
             self._pip(self._made(peer), "install", f"{peer}=={PEERS[peer]}")
 
     def version(self, package: str) -> str:
-        """The version of a package beside nginx-stream-lint."""
+        """The version of a package in the environment of nginx-stream-lint."""
         code = f"from importlib.metadata import version; print(version({package!r}))"
         return subprocess.check_output([self.python, "-I", "-c", code], text=True).strip()
 

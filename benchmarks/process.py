@@ -1,4 +1,4 @@
-"""Whole processes, measured from outside: processor time and peak of memory."""
+"""Run commands as processes, and measure their processor time and peak memory."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Runs:
 
     @property
     def best(self) -> float:
-        """The least processor time: what else the machine does only ever adds to it."""
+        """The least processor time, because other work on the machine can only add to it."""
         return min(self.seconds)
 
     @property
     def peak(self) -> int:
-        """The least peak of memory."""
+        """The least peak memory in bytes."""
         return min(self.peaks)
 
 
 def alternate(commands: Mapping[str, Command], runs: Mapping[str, Runs], folder: Path) -> None:
-    """Run each command once, in turn, and add what it took to its runs.
+    """Run each command once, in turn, and add the measurements to its runs.
 
     A command's output goes to a file in `folder`. Raises Failed.
     """
@@ -58,8 +58,8 @@ def alternate(commands: Mapping[str, Command], runs: Mapping[str, Runs], folder:
 def _run(command: Command, folder: Path) -> tuple[float, int]:
     """Run a command and measure it.
 
-    `wait4` gives what this child used. A child's peak is at least what its parent has in memory
-    when the child is made, so this process must stay small.
+    `wait4` returns the resources of this child. The peak of a child is at least the memory of its
+    parent at the time of the fork, so this process must stay small.
     """
     arguments = [str(one) for one in command.arguments]
     output = folder / "output.txt"
@@ -78,5 +78,5 @@ def _run(command: Command, folder: Path) -> tuple[float, int]:
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _UNIT
 
 
-# Nothing of the caller's Python: what is measured is installed.
+# Without the caller's Python settings, because the installed packages are measured.
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}

@@ -1,7 +1,7 @@
-"""What each command does before it can say anything about a configuration, as a program.
+"""The work of each command before it can report anything, as a program: `python reading.py CONF`.
 
-It starts, reads the files, builds the levels and looks for what nginx would refuse. The Python of
-the installed wheel runs this file: `python reading.py CONF`.
+It starts, reads the files, builds the levels and finds what nginx would refuse. Run it with the
+Python interpreter of the installed wheel.
 """
 
 from __future__ import annotations
@@ -22,4 +22,4 @@ if __name__ == "__main__":
     assert explain_command
     for configuration in read(Workspace.on_disk(sys.argv[1]), [sys.argv[1]], InputOptions()):
         refusals(build(configuration))
-    os._exit(0)  # as the commands end: without taking a million objects apart
+    os._exit(0)  # The commands end in the same way: they do not free their objects.

@@ -1,4 +1,4 @@
-"""The rows of the table: what runs beside what, and the ratio that is good enough."""
+"""The rows of the table: the commands to compare, and the highest ratio that passes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from benchmarks.process import Command, Runs, alternate
 _PARSE = "`crossplane.parse`"
 _CROSSPLANE = "import sys, crossplane; crossplane.parse(sys.argv[1])"
 _FILES = 200  # of nginx, in a repository with a compose file
-# Linters end with all kinds of statuses where they find something.
+# Linters use various exit statuses if they find something.
 _ANY = frozenset(range(126))
 
 
 @dataclass(frozen=True)
 class Row:
-    """Two figures in the same `unit` (s or MB): ours, and that of what stands `beside`.
+    """Two figures in the same `unit` (s or MB): ours, and that of the program `beside`.
 
-    `limit` is the largest ratio that is good enough; None for a peer that is only shown.
+    `limit` is the highest ratio that passes; None for a peer that is only shown.
     """
 
     work: str
@@ -34,7 +34,7 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Ours divided by theirs."""
+        """Our figure divided by theirs."""
         return self.ours / self.theirs
 
     @property
@@ -53,9 +53,9 @@ Figures = Mapping[str, Runs]
 
 @dataclass(frozen=True)
 class Group:
-    """Commands that take turns, and the rows that come of it.
+    """Commands that run in turn, and the function that makes rows of their figures.
 
-    `weight` tells how many times as often they run as the largest ones: small ones vary more.
+    They run `weight` times in each round: more often if they are small, because these vary more.
     """
 
     commands: Mapping[str, Command]
@@ -63,9 +63,9 @@ class Group:
     weight: int = 1
 
     def measure(self, rounds: int, folder: Path) -> list[Row]:
-        """The rows after so many rounds, or up to three times as many where one is nearly met.
+        """Measure some rounds, up to three times as many if a ratio is just above its limit.
 
-        The best run counts, so more rounds can only take noise away.
+        The best run counts, so more rounds can only remove noise.
         """
         figures = {name: Runs() for name in self.commands}
         rows: list[Row] = []
@@ -144,7 +144,7 @@ class Bench:
         def rows(got: Figures) -> Iterator[Row]:
             yield from self._time(work, got, {"gixy-ng": 0.5, "parse": 1.6})
             yield _memory(work, got)
-            # The start is no part of what a location takes.
+            # Without the time to start, which does not depend on the locations.
             start = got["few"].best
             each = (got["ours"].best - start) / (many - few)
             before = (got["some"].best - start) / (some - few)
@@ -183,18 +183,18 @@ class Bench:
     def _explain(self) -> Group:
         clean = shapes.clean(self.folder / "clean-many", self.many)
         found = shapes.with_findings(self.folder / "many", self.many)
-        asked = shapes.urls(self.many, 1_000)
+        requested = shapes.urls(self.many, 1_000)
         reading = self._python("-I", Path(__file__).with_name("reading.py"), clean)
         commands = {
-            "one": self._ours("explain", clean, asked[-1]),
-            "all": self._ours("explain", clean, *asked),
-            "fixed": self._ours("explain", found, asked[-1]),
+            "one": self._ours("explain", clean, requested[-1]),
+            "all": self._ours("explain", clean, *requested),
+            "fixed": self._ours("explain", found, requested[-1]),
             "reading": reading,
         }
-        # To show what --fix would write, the changed files are read again: no limit for that one.
+        # With a fix, explain reads the changed files again, so this row has no limit.
         works: tuple[tuple[str, str, float | None], ...] = (
             ("one", "1 URL", 1.1),
-            ("all", f"{len(asked):,} URLs", 1.5),
+            ("all", f"{len(requested):,} URLs", 1.5),
             ("fixed", "1 URL with a fix", None),
         )
 

@@ -1,6 +1,6 @@
-"""Generated configurations: as many locations as are asked for, as people write them.
+"""Generate configurations of any size that resemble those of real users.
 
-All are accepted by `nginx -t`, old and new. Nothing is random: the same size gives the same files.
+Old and new nginx accept them (`nginx -t`). Nothing is random: the same size gives the same files.
 """
 
 from __future__ import annotations
@@ -122,24 +122,24 @@ volumes:
 
 
 def clean(folder: Path, locations: int) -> Path:
-    """Locations without findings in one file; the path of the file."""
+    """Write locations without findings to one file. Returns its path."""
     return _write(folder, _in_one_file(locations, lambda _: _ALL_SET))
 
 
 def with_findings(folder: Path, locations: int) -> Path:
-    """Locations with 1.3 findings each in one file; the path of the file."""
+    """Write locations with 1.3 findings each to one file. Returns its path."""
     return _write(folder, _in_one_file(locations, _partly_set))
 
 
 def in_files(folder: Path, locations: int) -> Path:
-    """The same locations and findings, each in an included file; the path of the main file."""
+    """Write the same locations, each to an included file. Returns the path of the main file."""
     for number in range(locations):
         _write(folder, [_location(number, _partly_set(number), "")], f"locations/{number}.conf")
     return _write(folder, _in_servers(locations, "        include locations/{}.conf;\n".format))
 
 
 def in_repository(folder: Path, files: int, compose: bool) -> Path:
-    """A git repository with so many nginx files, and perhaps a compose file; the path of it."""
+    """Write a git repository with nginx files, and optionally a compose file. Returns its path."""
     _write(folder, [], ".git/HEAD")
     _write(folder, [*_head(), "    include conf.d/*.conf;\n}\n"], "nginx/nginx.conf")
     for number in range(files - 1):
@@ -154,7 +154,7 @@ def in_repository(folder: Path, files: int, compose: bool) -> Path:
 
 
 def urls(locations: int, count: int) -> list[str]:
-    """Requests for locations all over the file."""
+    """URLs of locations, evenly distributed over the file."""
     steps = range(0, locations, max(1, locations // count))
     return [
         f"http://team{number // _SERVER}.example.com:{PORT}{_path(number)}"
@@ -167,7 +167,7 @@ _ALL_SET = (_UNBUFFERED, _PATIENT)
 
 
 def _partly_set(number: int) -> tuple[str, ...]:
-    """What a location sets of the two directives: each that is missing is one finding."""
+    """The directives that a location sets, of two; each missing one gives a finding."""
     if number % 10 < 3:
         return ()
     return (_UNBUFFERED,) if number % 2 else (_PATIENT,)
@@ -178,7 +178,7 @@ def _path(number: int) -> str:
 
 
 def _location(number: int, rows: tuple[str, ...], indent: str = " " * 8) -> str:
-    """A location as people keep them: comments, quotes, headers, something switched off."""
+    """A realistic location: with comments, quotes, headers, and a line that is commented out."""
     lines = [
         f"# Service {number}, team {number % 17}: ask in #svc-{number % 17} first.",
         f"location {_path(number)} {{",
@@ -210,7 +210,7 @@ def _head() -> Iterator[str]:
 
 
 def _in_servers(locations: int, location: Callable[[int], str]) -> Iterator[str]:
-    """A main file with so many locations, in servers of 50."""
+    """A main file with this number of locations, in servers of 50."""
     yield from _head()
     for first in range(0, locations, _SERVER):
         yield f"    server {{\n        listen {PORT};\n"

@@ -1,4 +1,4 @@
-"""What was measured, as the page docs/benchmarks.md."""
+"""Write the measurements as the page docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ figures are from one run on one machine: compare only the ratios.
 If a ratio is above its limit, the command names the row and exits with status 1.
 
 """
-HEAD = "| work | beside | limit | ratio | ours | theirs |\n| --- | --- | --- | --- | --- | --- |\n"
+HEAD = (
+    "| work | compared with | limit | ratio | ours | theirs |\n"
+    "| --- | --- | --- | --- | --- | --- |\n"
+)
 
 
 def page(rows: Sequence[Row], setting: str) -> str:

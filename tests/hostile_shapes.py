@@ -1,7 +1,7 @@
-"""Inputs that hold a lot in one line, one file or one folder, as large as is asked for.
+"""Inputs of any size that have very much in one line, one file or one folder.
 
-A run over each of them has to take time and memory in proportion to its size, whatever it has much
-of; tests/test_linear.py counts that, and `python -m tests.hostile_shapes` measures it by hand:
+Time and memory of a run over each of them must grow in proportion to its size. tests/test_linear.py
+counts calls; this measures time and memory:
 
     python -m tests.hostile_shapes [--bytes 1000000] [--times 1] [NAME...]
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from nginx_stream_lint.report import FORMATS
 
-# Texts by name, the first is what is linted.
+# Texts by name; the first one is linted.
 Files = dict[str, str]
 
 _STREAM = "proxy_pass http://app:8000;"
@@ -45,7 +45,7 @@ spec:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`files` gives the texts for a number of bytes, `arguments` the command line."""
+    """`files` makes the texts for a number of bytes, `arguments` is the command line."""
 
     files: Callable[[int], Files]
     arguments: tuple[str, ...]
@@ -65,7 +65,7 @@ def _shape(
 
 
 def _filled(size: int, piece: Callable[[int], str]) -> str:
-    """As many pieces as make so many bytes."""
+    """A piece, repeated until it has this number of bytes."""
     pieces: list[str] = []
     length = 0
     for number in count():
@@ -460,7 +460,7 @@ def _nested(size: int) -> Files:
 
 @_shape("nginx.conf", name="nested-findings")
 def _nested_findings(size: int) -> Files:
-    """Locations in one another, each with a finding of its own."""
+    """Nested locations, each with a finding."""
     deep = 20
     one = "".join(f"location /{'a/' * at}events {{ {_STREAM}\n" for at in range(deep)) + "}" * deep
     servers = max(1, size // len(one))
@@ -473,7 +473,7 @@ def _nested_findings(size: int) -> Files:
 
 @_shape("nginx.conf", name="prefixes-growing")
 def _prefixes_growing(size: int) -> Files:
-    """Each prefix a character longer than the one before."""
+    """Each prefix is one character longer than the one before."""
     number = max(2, int((2 * size) ** 0.5) - 40)
     return {
         "nginx.conf": _in_server(
@@ -494,14 +494,14 @@ def _regex_growing(size: int) -> Files:
 
 @_shape("nginx.conf", name="includes")
 def _includes(size: int) -> Files:
-    """One small file, included everywhere."""
+    """One small file, included in many places."""
     files = _main(size, "location /a{0}/events { include p.conf; } ")
     return {**files, "p.conf": _STREAM}
 
 
 @_shape("nginx.conf", name="includes-findings")
 def _includes_findings(size: int) -> Files:
-    """A file that many servers include, with findings in it."""
+    """A file with findings that many servers include."""
     piece = "server { listen 80; server_name s{0}.example; include p.conf; } "
     return {**_main(size, piece, _in_http), "p.conf": _LOCATION + "location /x { proxy_pass a; }"}
 
@@ -518,7 +518,7 @@ def _includes_absent_one(size: int) -> Files:
 
 @_shape("nginx.conf", name="included-files")
 def _included_files(size: int) -> Files:
-    """Many files in a folder that one glob includes."""
+    """Many files in a folder that one pattern includes."""
     one = "location /a{0}/events { " + _STREAM + " }\n"
     number = max(1, size // 400)
     parts = {f"conf.d/{at}.conf": one.replace("{0}", str(at)) for at in range(number)}
@@ -527,7 +527,7 @@ def _included_files(size: int) -> Files:
 
 @_shape(".", name="folder")
 def _folder(size: int) -> Files:
-    """Main files beside each other."""
+    """Many main files in one folder."""
     number = max(1, size // 2000)
     return {
         f"d{at}/nginx.conf": _in_server(_LOCATION.replace("{0}", str(at))) for at in range(number)
@@ -554,7 +554,7 @@ def _folder_others(size: int) -> Files:
 
 @_shape(".", name="folder-overrides")
 def _folder_overrides(size: int) -> Files:
-    """A hundred overrides in the settings and more and more files."""
+    """A hundred overrides in the settings, and a growing number of files."""
     number = max(1, size // 400)
     rows = "".join(
         f"  - paths: ['d{at}/**']\n    min_read_timeout: {at + 60}s\n" for at in range(100)
@@ -931,7 +931,7 @@ def write(files: Files, folder: Path) -> None:
 
 
 def _measured(arguments: Sequence[str], folder: Path, seconds: int) -> tuple[int, float, float]:
-    """The exit status, the seconds of processor time and the peak in MB of one run."""
+    """The exit status, the processor time in seconds and the peak memory in MB of one run."""
     child = os.fork()
     if not child:
         os.chdir(folder)
@@ -961,7 +961,7 @@ def _rows(names: Sequence[str], size: int, times: int, seconds: int) -> Iterator
 
 
 def main() -> None:
-    """Measure each shape, or those named, at a size and its doubles."""
+    """Measure each shape, or the named ones, at a size and at its doubles."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--bytes", type=int, default=1_000_000)

@@ -1,4 +1,4 @@
-"""docs/json.md, made from the published schemas: one table for each kind of object."""
+"""Make docs/json.md from the published schemas: one table for each kind of object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The man page, made from the help of the commands; `make docs` writes man/."""
+"""Make the man page from the help of the commands; `make docs` writes man/."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def _lines() -> Iterator[str]:
             yield _text(words)
             yield ".br"
             yield f"\\fB{_text(line)}\\fR"
-        yield ".SS Exit codes"
-        yield from _items([(str(code), words) for code, words in command.exit_codes.items()])
+        yield ".SS Exit status"
+        yield from _items([(str(code), words) for code, words in command.exit_status.items()])
     yield ".SH FILES"
     yield from _items(_FILES)
     yield ".SH ENVIRONMENT"
@@ -98,7 +98,7 @@ def _items(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Text without anything that roff would take for its own."""
+    """Escape the characters of a text that roff would interpret."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("`", "")
     return f"\\&{escaped}" if escaped[:1] in (".", "'") else escaped
 

@@ -1,6 +1,6 @@
 """The generated pages of the docs, and the schemas of settings and rules: `make docs`.
 
-tests/test_pages.py fails where a page is not what this makes of them.
+tests/test_pages.py fails if a page differs from what this generates.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def draw(picture: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         page = Path(name, "report.html")
         command = [sys.executable, "-m", "nginx_stream_lint", "nginx.conf", f"--format=html={page}"]
-        # Exit status 1 says that there are findings.
+        # Exit status 1 only means that there are findings.
         if subprocess.run(command, cwd=DEMO, check=False).returncode != 1:
             raise SystemExit("the demo has no findings")
         subprocess.run(

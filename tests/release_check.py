@@ -1,6 +1,6 @@
-"""Build what a tag would publish, check it, install it, and try it out: `make release-check`.
+"""Build what a tag would publish, check it, install it and try it out: `make release-check`.
 
-The exit status is 1 if something is wrong. What only the owner can decide is printed at the end.
+The exit status is 1 if something is wrong. At the end, this prints what only the owner can decide.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ OWN_TESTS = (
     "tests/rules/test_language.py",
     "tests/streams/test_find.py",
 )
-# Texts that name the version, and the words around it; README.md only until it is released.
+# Texts that name the version, with the surrounding words; README.md only until the release.
 NAMED = {
     "pyproject.toml": r'^version = "([^"]+)"$',
     "CHANGELOG.md": r"\A(?s:.*?)^## \[(\d[^]]*)\]",
@@ -71,7 +71,7 @@ GOOD = BAD.replace(
 
 
 class Failed(Exception):
-    """A command that did not end as it should; the message says what it printed."""
+    """A command failed; the message has its output."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Built:
 
 
 def run(*command: str | Path, cwd: Path, status: int = 0, **environment: str) -> str:
-    """Run a command; gives its output. Raises Failed where it ends with another status."""
+    """Run a command. Returns its output. Raises Failed if it ends with another status."""
     done = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
@@ -100,7 +100,7 @@ def run(*command: str | Path, cwd: Path, status: int = 0, **environment: str) ->
 
 
 def _environment() -> dict[str, str]:
-    """The environment without what leads to this checkout, or changes what commands print."""
+    """The environment without variables that affect imports or the output of commands."""
     left_out = (
         *("PYTHON", "GIT_", "VIRTUAL_ENV", "PRE_COMMIT", "NGINX_STREAM_LINT"),
         *("COLUMNS", "FORCE_COLOR"),
@@ -123,16 +123,16 @@ def build(root: Path, folder: Path) -> Built:
 
 
 def unpacked(sdist: Path, folder: Path) -> Path:
-    """Unpack an sdist into a new folder; gives the folder with its pyproject.toml."""
+    """Unpack an sdist into a new folder. Returns the folder that contains pyproject.toml."""
     with tarfile.open(sdist) as archive:
-        # The first releases of Python 3.10 and 3.11 have no filters.
+        # The first releases of Python 3.10 and 3.11 do not support filters.
         if hasattr(tarfile, "data_filter"):
             archive.extraction_filter = tarfile.data_filter
         archive.extractall(folder)
     return folder / sdist.name.removesuffix(".tar.gz")
 
 
-# Checks: each gives sentences about what is wrong.
+# Checks: each yields sentences that describe what is wrong.
 
 
 def version_faults(root: Path) -> Iterator[str]:
@@ -147,7 +147,7 @@ def version_faults(root: Path) -> Iterator[str]:
 
 
 def sdist_faults(sdist: Path, root: Path) -> Iterator[str]:
-    """Files that the sdist lacks or has otherwise, and files that it should not have."""
+    """Files that the sdist lacks or that differ, and files that it should not contain."""
     wanted: dict[str, Path | None] = {name: root / name for name in project_files(root)}
     with tarfile.open(sdist) as archive:
         inside = {
@@ -159,7 +159,7 @@ def sdist_faults(sdist: Path, root: Path) -> Iterator[str]:
 
 
 def wheel_faults(wheel: Path, root: Path) -> Iterator[str]:
-    """Files that the wheel lacks or has otherwise, and files that it should not have."""
+    """Files that the wheel lacks or that differ, and files that it should not contain."""
     info = f"{PACKAGE}-{__version__}.dist-info"
     manual = f"{PACKAGE}-{__version__}.data/data/share/man/man1/nginx-stream-lint.1"
     wanted: dict[str, Path | None] = {
@@ -167,7 +167,7 @@ def wheel_faults(wheel: Path, root: Path) -> Iterator[str]:
     }
     wanted[f"{info}/licenses/LICENSE"] = root / "LICENSE"
     wanted[manual] = root / "man" / "nginx-stream-lint.1"
-    # Made of YAML by hatch_build.py; tests/test_tables.py compares them with it.
+    # hatch_build.py makes them from YAML; tests/test_tables.py compares both.
     wanted |= {f"{PACKAGE}/tables/{name}.json": None for name in TABLES}
     for name in project_files(root):
         if name.startswith(f"src/{PACKAGE}/"):
@@ -187,7 +187,7 @@ def wheel_faults(wheel: Path, root: Path) -> Iterator[str]:
 def _differences(
     name: str, inside: dict[str, bytes], wanted: dict[str, Path | None]
 ) -> Iterator[str]:
-    """What is wrong with the files in an archive; those without a path are made by the build."""
+    """The faults of the files in an archive; the build generates those without a path."""
     yield from (f"{name}: lacks {one}" for one in sorted(wanted.keys() - inside.keys()))
     yield from (f"{name}: should not have {one}" for one in sorted(inside.keys() - wanted.keys()))
     for one in sorted(inside.keys() & wanted.keys()):
@@ -197,14 +197,14 @@ def _differences(
 
 
 def metadata(wheel: Path) -> Metadata:
-    """What PyPI would show. Raises ExceptionGroup where it is not valid."""
+    """The metadata that PyPI would show. Raises ExceptionGroup if it is invalid."""
     with zipfile.ZipFile(wheel) as archive:
         raw = archive.read(f"{PACKAGE}-{__version__}.dist-info/METADATA")
     return Metadata.from_email(raw, validate=True)
 
 
 def metadata_faults(wheel: Path, root: Path) -> Iterator[str]:
-    """What is wrong or missing in the metadata; hatchling has checked the classifiers."""
+    """Missing or wrong metadata; hatchling has already checked the classifiers."""
     try:
         found = metadata(wheel)
     except ExceptionGroup as group:
@@ -236,7 +236,7 @@ def metadata_faults(wheel: Path, root: Path) -> Iterator[str]:
 
 
 def try_out(kind: str, file: Path, project: Path, folder: Path) -> None:
-    """Install a file as users do, in an environment of its own, and run the demo with it.
+    """Install a file in a new environment, as users do, and run the demo with it.
 
     `project` is the folder with the demo. Raises Failed.
     """
@@ -270,7 +270,7 @@ def _timeless(text: str) -> str:
 
 
 def try_hook(kind: str, repository: dict[str, object], folder: Path) -> None:
-    """Run the pre-commit hook in a user's repository: it blocks a bad file, and passes a good one.
+    """Run the pre-commit hook in a user's repository: it rejects a bad file, not a good one.
 
     `repository` is an entry of `repos` in .pre-commit-config.yaml. Raises Failed.
     """
@@ -309,7 +309,7 @@ def as_local_hook(wheel: Path, root: Path) -> dict[str, object]:
     return {"repo": "local", "hooks": [hook | {"additional_dependencies": [str(wheel)]}]}
 
 
-# Saying
+# Output
 
 
 def published(built: Built, root: Path) -> Iterator[str]:
@@ -332,7 +332,7 @@ def published(built: Built, root: Path) -> Iterator[str]:
 
 
 def left_to_the_owner(built: Built, root: Path) -> Iterator[str]:
-    """What nobody but the owner can decide."""
+    """Decisions that only the owner can make."""
     if not metadata(built.wheel).project_urls:
         yield "pyproject.toml has no [project.urls]: PyPI will show no address of the project"
     if "Repository" not in (metadata(built.wheel).project_urls or {}):
@@ -387,7 +387,7 @@ def main() -> int:
                 try_hook("sdist", as_hook_repository(project), folder / "user of sdist")
                 say("sdist: ran the pre-commit hook")
 
-            with ThreadPoolExecutor() as pool:  # most of the time they wait for PyPI
+            with ThreadPoolExecutor() as pool:  # they mostly wait for PyPI
                 for tried in [pool.submit(try_wheel), pool.submit(try_sdist)]:
                     tried.result()
         except Failed as failed:

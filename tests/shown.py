@@ -1,8 +1,8 @@
-"""Write what the README and the documentation repeat from elsewhere: `python -m tests.shown`.
+"""Write the parts of the README and the documentation that are copied from elsewhere.
 
-A shown command stands between `<!-- shown -->` and `<!-- end of shown -->`: one console block with
-the command in its first line. The README's table of speed has figures of docs/benchmarks.md.
-tests/test_reference.py fails if either is out of date.
+`python -m tests.shown` runs each command between `<!-- shown -->` and `<!-- end of shown -->`: one
+console block with the command in its first line. The table of speed in the README has figures of
+docs/benchmarks.md. tests/test_reference.py fails if either is out of date.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SECONDS = re.compile(r"\(\d+\.\d+ s\)$", re.MULTILINE)
 
 
 def output(command: str) -> str:
-    """Run a command of ours in the project's directory; gives its standard output."""
+    """Run one of our commands in the project's folder. Returns its standard output."""
     program, *arguments = shlex.split(command)
     assert program == "nginx-stream-lint", command
     done = subprocess.run(
@@ -38,9 +38,9 @@ def output(command: str) -> str:
 
 
 def rewritten(text: str) -> str:
-    """A page with today's output of the commands it shows, and today's figures.
+    """A page with the current output of its commands, and current figures.
 
-    The duration stays as it was: it differs from run to run.
+    The duration stays unchanged, because it differs between runs.
     """
 
     def shown(match: re.Match[str]) -> str:
@@ -60,7 +60,7 @@ _PEERS = ("crossplane.parse", "gixy-ng", "gixy-next")
 
 
 def speed(benchmarks: str) -> str:
-    """The table of other programs, from the page of all benchmarks: a row for each work."""
+    """The table of other programs, from the page of all benchmarks: a row for each task."""
     times: dict[str, dict[str, str]] = {}
     for line in benchmarks.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]

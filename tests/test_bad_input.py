@@ -28,6 +28,15 @@ http {
     }
 }
 """
+# Runs the command in a folder that it deletes first.
+START = """
+import os, sys
+from nginx_stream_lint.cli import main
+folder = sys.argv.pop(1)
+os.chdir(folder)
+os.rmdir(folder)
+main()
+"""
 # The finding that every run over GOOD must give.
 FINDING = "response-buffering"
 
@@ -149,6 +158,46 @@ def test_a_missing_file(tmp_path: Path) -> None:
     refuses(tmp_path, "a/b.conf", place="a/b.conf:1:1", says="no such file")
     write(tmp_path, "")
     refuses(tmp_path, "nginx.conf/b", place="nginx.conf/b:1:1", says="Not a directory")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("lint nginx.conf/", "lint nginx.conf//", "lint nginx.conf/.", "lint nginx.conf/x/.."),
+        *("lint nginx.conf nginx.conf/", "lint nginx.conf/ nginx.conf"),
+        *("explain nginx.conf/ /", "probe nginx.conf/ /"),
+        "explain nginx.conf / --through nginx.conf/",
+        "lint nginx.conf --baseline nginx.conf/",
+    ],
+)
+def test_a_file_with_the_path_of_a_folder(command: str, tmp_path: Path) -> None:
+    """The system has no such file. What it includes would be looked for below the file."""
+    write(tmp_path, "events {}\nhttp { include a.conf; }\n")
+    write(tmp_path, "server { location / { proxy_pass http://a; } }\n", "a.conf")
+    words = command.split()
+    name = next(word for word in words if word.startswith("nginx.conf/"))
+    says = "is a file, not a folder" + ("" if "--baseline" in words else '; write "nginx.conf"')
+    done = refuses(tmp_path, *words, place=f"{name}:1:1", says=says)
+    assert "included file" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["lint {}", "{}", "explain {} /", "probe {}", "rules", "-"])
+def test_a_current_folder_that_was_deleted(command: str, tmp_path: Path) -> None:
+    conf = write(tmp_path, GOOD)
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    words = command.format(conf).split()
+    done = subprocess.run(
+        [sys.executable, "-c", START, str(folder), *words],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 2
+    says = "the current folder is not there (No such file or directory); change to another one"
+    assert done.stderr.splitlines() == [f".:1:1: {says}"]
 
 
 def without_privileges() -> Callable[[], None] | None:

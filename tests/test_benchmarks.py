@@ -14,7 +14,9 @@ from benchmarks.process import Command, Failed, Runs, alternate
 from benchmarks.rows import Bench, Figures, Group, Row
 from benchmarks.table import HEAD, page
 
+from nginx_stream_lint import Workspace, lint
 from nginx_stream_lint.probe import NginxBinary, check_file
+from nginx_stream_lint.rules.templates import compiled
 from tests.command import findings, run
 
 LOCATIONS = 100
@@ -38,6 +40,14 @@ def test_every_location_has_findings_or_none_has(name: str, tmp_path: Path) -> N
     assert (len(places), len(found)) == expected
     assert run("--fix", main).returncode == 0
     assert findings(main) == []
+
+
+def test_few_templates_are_compiled(tmp_path: Path) -> None:
+    """Jinja takes about a millisecond for each: two messages, and a value."""
+    main = shapes.with_findings(tmp_path, LOCATIONS)
+    compiled.cache_clear()
+    assert lint(Workspace.on_disk(str(main))).findings
+    assert compiled.cache_info().misses == 3
 
 
 def test_nginx_accepts_the_repository(binary: NginxBinary, tmp_path: Path) -> None:

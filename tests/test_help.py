@@ -1,4 +1,4 @@
-"""Help of every command: options in groups, examples that work, exit codes."""
+"""Help of every command: options in groups, examples that work, exit status."""
 
 from __future__ import annotations
 
@@ -60,13 +60,25 @@ def test_examples_are_commands_that_parse(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_exit_codes_are_shown(name: str) -> None:
+def test_the_exit_status_is_shown(name: str) -> None:
     command, _ = _command(name)
-    assert {0, 2} <= command.exit_codes.keys(), "0: done; 2: at least wrong arguments"
-    shown = _help(name).partition("\nExit codes:\n")[2]
+    assert {0, 2} <= command.exit_status.keys(), "0: done; 2: at least wrong arguments"
+    shown = _help(name).partition("\nExit status:\n")[2]
     assert [int(code) for code in re.findall(r"^  (\d+) ", shown, re.MULTILINE)] == [
-        *command.exit_codes
+        *command.exit_status
     ]
+
+
+def test_the_help_of_all_commands_ends_with_examples_and_exit_status() -> None:
+    text = CliRunner().invoke(cli, ["--help"], prog_name=_NAME, terminal_width=80).output
+    examples, _, status = text.partition("\nExamples:\n")[2].partition("\nExit status:\n")
+    lines = re.findall(rf"^  {_NAME} (.*)$", examples, re.MULTILINE)
+    assert len(lines) >= 3
+    for line in lines:
+        name, *args = shlex.split(line)
+        name, args = (name, args) if name in COMMANDS else ("lint", [name, *args])
+        _command(name)[0].make_context(name, args, parent=click.Context(cli))
+    assert re.findall(r"^  (\d+) ", status, re.MULTILINE) == ["0", "1", "2", "130"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

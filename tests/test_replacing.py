@@ -20,8 +20,8 @@ from nginx_stream_lint.config import Source
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.writing import NotWritten, clean_up, roots_of, write
 from nginx_stream_lint.util import replacing
-from nginx_stream_lint.util.exchange import exchange
 from nginx_stream_lint.util.replacing import Refused, Replacement, remove_stale
+from nginx_stream_lint.util.swap_files import swap_files
 from nginx_stream_lint.util.temporary import is_temporary
 from tests.command import run
 
@@ -58,7 +58,7 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from nginx_stream_lint.fixes import writing
-from nginx_stream_lint.util import exchange
+from nginx_stream_lint.util import swap_files
 import ctypes
 from tests.test_replacing import changes
 folder, last = sys.argv[1], int(sys.argv[2])
@@ -67,7 +67,7 @@ texts = changes(*paths)
 steps = 0
 def step(event, arguments):
     global steps
-    # Whatever touches the folder, by name or by descriptor, and what exchanges two files.
+    # Whatever touches the folder, by name or by descriptor, and what swaps two files.
     if event in ("open", "os.open", "os.rename", "os.remove", "os.listdir", "os.chmod", "os.chown",
                  "os.setxattr", "os.removexattr", "fcntl.flock", "ctypes.dlsym"):
         if event == "open" and not str(arguments[0]).startswith(folder):
@@ -142,26 +142,26 @@ EDITS = [in_place, renamed, same_size]
 
 
 @pytest.mark.parametrize("edit", EDITS)
-@pytest.mark.parametrize("can_exchange", [True, False])
+@pytest.mark.parametrize("can_swap", [True, False])
 def test_a_concurrent_edit_survives(
     edit: Callable[[Path], None],
-    can_exchange: bool,
+    can_swap: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = exchange
+    real = swap_files
     path = put(tmp_path, "a.conf")
 
     def before_the_step(one: str, other: str) -> bool:
-        monkeypatch.setattr(replacing, "exchange", real)
+        monkeypatch.setattr(replacing, "swap_files", real)
         edit(path)
         return real(one, other)
 
     with Replacement(str(path), [NEW], OLD) as new:
-        if can_exchange:
-            monkeypatch.setattr(replacing, "exchange", before_the_step)
+        if can_swap:
+            monkeypatch.setattr(replacing, "swap_files", before_the_step)
         else:
-            monkeypatch.setattr(replacing, "exchange", lambda *_: False)
+            monkeypatch.setattr(replacing, "swap_files", lambda *_: False)
             edit(path)
         with pytest.raises(Refused, match="it has changed since it was read"):
             new.commit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 from hatch_build import write_tables
 
+import nginx_stream_lint
 from nginx_stream_lint.deployment import images, load_balancers
+from nginx_stream_lint.kubernetes import controllers
 from nginx_stream_lint.nginx import directives
 from nginx_stream_lint.rules import reads, shipped
 from nginx_stream_lint.streams import catalogue, evidence_words
@@ -26,6 +29,12 @@ TABLES: dict[str, Any] = {
     "load_balancers": (load_balancers.load_balancers, load_balancers.read),
     "products": (products.products, products.read),
     "rules": (shipped.shipped_rules, shipped.read),
+    "ingress-nginx": (
+        controllers.ingress_nginx,
+        lambda: controllers.read_controller("ingress-nginx"),
+    ),
+    "nginx-org": (controllers.nginx_org, lambda: controllers.read_controller("nginx-org")),
+    "gateway-fabric": (controllers.gateway_fabric, controllers.read_gateway_fabric),
     "reads": (reads.reads_of_shipped_rules, lambda: reads._as_reads(reads.read())),
 }
 
@@ -48,6 +57,20 @@ def test_a_table_of_a_wheel_is_what_the_yaml_says(
         assert table() == built
     finally:
         table.cache_clear()
+
+
+def test_a_wheel_has_every_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: set[str] = set()
+    read = data.data_bytes
+
+    def watched(path: str) -> bytes:
+        opened.add(os.path.realpath(path))
+        return read(path)
+
+    monkeypatch.setattr(data, "data_bytes", watched)
+    write_tables(tmp_path)
+    package = Path(nginx_stream_lint.__file__).resolve().parent
+    assert {str(path) for path in package.rglob("*.yaml")} <= opened
 
 
 def test_a_table_of_a_wheel_is_read_in_place_of_the_yaml(

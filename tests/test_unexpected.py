@@ -43,7 +43,7 @@ def use(folder: Path, text: bytes, name: str = "a.conf") -> None:
     """Do with a text all that the commands do; nothing may be raised."""
     path = folder / name
     path.write_bytes(text)
-    options = Options(RULES, around=InputOptions(markdown=True))
+    options = Options(RULES, input_options=InputOptions(markdown=True))
     workspace = Workspace.on_disk(str(path))
     report = lint(workspace, options=options)
     outcome = Run(report, RULES, None, 0.1, str(folder))
@@ -51,7 +51,7 @@ def use(folder: Path, text: bytes, name: str = "a.conf") -> None:
         said = render(format_, outcome)
         if format_ == "json":
             check_document("lint", json.loads(said))
-    for configuration in read(workspace, [str(path)], options.around):
+    for configuration in read(workspace, [str(path)], options.input_options):
         if configuration.root is None:
             continue
         explainer = Explainer(configuration, options, DocumentRoot(workspace, str(folder)), True)

@@ -1,4 +1,4 @@
-"""Wait for what must happen, however long a busy machine takes."""
+"""Wait for an event, however long a busy machine takes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-SECONDS = 60.0  # for what never happens
+SECONDS = 60.0  # only reached if the event never happens
 
 
 async def until(happened: Callable[[], object]) -> None:
-    """Return when `happened()` is true; an AssertionError where it never becomes true."""
+    """Return when `happened()` is true. Raises AssertionError if it never becomes true."""
     deadline = time.monotonic() + SECONDS
     while not happened():
         assert time.monotonic() < deadline, "it never happened"
@@ -19,6 +19,6 @@ async def until(happened: Callable[[], object]) -> None:
 
 
 async def leave(asking: asyncio.Future[Any]) -> None:
-    """Cancel a request, as a client that leaves."""
+    """Cancel a request, like a client that disconnects."""
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)

@@ -27,7 +27,7 @@ def read(tmp_path: Path, text: str, name: str) -> list[Configuration]:
 def mended(tmp_path: Path, text: str, name: str) -> str:
     path = tmp_path / name
     path.write_bytes(text.encode())
-    options = Options(rules=RULES, nginx_version=NEW, around=InputOptions(markdown=True))
+    options = Options(rules=RULES, nginx_version=NEW, input_options=InputOptions(markdown=True))
     workspace = Workspace.on_disk(str(path))
     changed = fix_all(
         lambda texts: lint(workspace.overlaid(texts), options=options).findings, unsafe=False

@@ -6,6 +6,7 @@ A release of crossplane that changes the seam fails here. Then only tree.py has 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -114,6 +115,35 @@ def outline(directives: list[Directive]) -> list[object]:
         (one.name, one.args, one.start, one.end, one.block_end, outline(one.block or []))
         for one in directives
     ]
+
+
+OLD_FINDER = """
+import sys
+class Old:
+    def find_module(self, name, path=None): return None
+sys.meta_path.insert(0, Old())
+"""
+NOT_INSTALLED = """
+import sys
+class WithoutCrossplane:
+    def __init__(self, finder): self.finder = finder
+    def find_spec(self, name, *more):
+        return None if name == "crossplane" else self.finder.find_spec(name, *more)
+sys.meta_path[:] = map(WithoutCrossplane, sys.meta_path)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [(OLD_FINDER, ""), (NOT_INSTALLED, "ModuleNotFoundError: No module named 'crossplane'")],
+)
+def test_crossplane_is_found_as_python_finds_it(before: str, said: str) -> None:
+    code = f"{before}\nimport nginx_stream_lint.config.tree"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.strip().endswith(said)
+    assert bool(done.returncode) == bool(said)
 
 
 def test_threads_share_nothing() -> None:

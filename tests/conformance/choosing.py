@@ -1,4 +1,4 @@
-"""The nginx that a conformance program runs on: one that is named, or all that are here."""
+"""Choose the nginx for a conformance program: the named one, or all installed ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from nginx_stream_lint.probe import NginxBinary, find_nginx
-from nginx_stream_lint.probe.nginx import inspect
+from nginx_stream_lint.probe.nginx_binary import inspect
 
 
 def add_nginx_option(parser: argparse.ArgumentParser) -> None:
@@ -17,9 +17,9 @@ def add_nginx_option(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen(nginx: str | None) -> list[NginxBinary]:
-    """What `--nginx` names, else every nginx that is here, the oldest first.
+    """The nginx that `--nginx` names, otherwise every installed one, the oldest first.
 
-    Raises NginxError for a path to what is not nginx.
+    Raises NginxError if the path is not an nginx binary.
     """
     if nginx in ("old", "new"):
         return find_nginx()[:1] if nginx == "old" else find_nginx()[-1:]

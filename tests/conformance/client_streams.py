@@ -1,6 +1,7 @@
-"""A client that keeps its requests open: it has not ended them, or has several at a time.
+"""A client that keeps requests open: it does not end them, or has several at a time.
 
-HTTP/2 over TLS where the server takes that, else HTTP/1.1 in chunks (one request a connection).
+It uses HTTP/2 over TLS if the server supports it, otherwise HTTP/1.1 with chunks (one request for
+each connection).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class OpenRequest:
-    """One request; `began` and `ended` are seconds of `time.monotonic()`, 0 for not yet."""
+    """One request. `began` and `ended` are seconds of `time.monotonic()`; 0 means not yet."""
 
     name: str
     stream: int = 0
@@ -49,7 +50,7 @@ class OpenRequests:
     @classmethod
     @asynccontextmanager
     async def to(cls, lab: Lab) -> AsyncIterator[OpenRequests]:
-        """Connect to the stream's server of a lab."""
+        """Connect to the server of a lab's stream."""
         place = lab.place
         over_http2 = "h2" in place.clients
         tls = _tls() if over_http2 else None
@@ -142,6 +143,6 @@ class OpenRequests:
 def _tls() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # loopback, and a certificate made a moment ago
+    context.verify_mode = ssl.CERT_NONE  # loopback, and a certificate that was just made
     context.set_alpn_protocols(["h2"])
     return context

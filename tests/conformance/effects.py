@@ -1,6 +1,6 @@
-"""What is measured with the examples of the rules: the effect that a rule's `evidence` names.
+"""Measure the effect that a rule's `evidence` names, with the examples of the rule.
 
-test_rules.py asks whether it is as in the rules, record.py writes down what was seen.
+test_rules.py checks that the effect is as in the rule, record.py writes down the measurement.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Shown:
-    """Whether what a rule warns of was there, and what was seen, in words."""
+    """A measurement: whether the fault of the rule occurred, and a description."""
 
     bad: bool
     said: str
 
 
 def texts(named: Named) -> dict[str, str]:
-    """The configurations of an example by what they are."""
+    """The configurations of an example by their kind: `bad`, `fixed` or `good`."""
     example = named.example
     found = {"bad": example.bad, "fixed": example.fixed, "good": example.good}
     return {kind: text for kind, text in found.items() if text is not None}
@@ -65,7 +65,7 @@ def texts(named: Named) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Stream:
-    """A location of a runnable example, how one client asks it, and what the model says."""
+    """A location of a runnable example, with a request of one client, and the expected verdict."""
 
     location: Level
     client: Client
@@ -93,7 +93,7 @@ class Stream:
 
 
 def streams_of(run: Runnable, binary: NginxBinary, method: str | None) -> list[Stream]:
-    """Every stream of an example that can be held, for every client it is known to have."""
+    """Every stream of an example that may be held, for each kind of client that uses it."""
     streams: list[Stream] = []
     for one in proxied(run, binary):
         streams += _streams(one, run, binary, method)
@@ -116,9 +116,9 @@ def _streams(
     if one.level.kind != "location" or stream.confidence == "possible" or stream.kind not in TYPES:
         return []
     if one.level.rows.get("internal") or one.shadowed_by is not None:
-        return []  # nobody outside can ask for it
+        return []  # no client can request it
     if match_of(one.level).is_regex:
-        return []  # no path is at hand for it; random ones are in test_delivery.py
+        return []  # no path is known for it; test_delivery.py has random ones
     facts = Facts(one, stream, binary.version, 300)
     app = (one.detected or one.streams)[0]
     # If another nginx is behind the location, its comment says which header the app sends.
@@ -151,7 +151,7 @@ def _streams(
 
 @dataclass
 class Lab:
-    """A running example: its first stream's location, the upstream, and a path to ask for."""
+    """A running example: the location of its first stream, the upstream, and a path to request."""
 
     run: Runnable
     upstream: DrippingUpstream
@@ -167,7 +167,7 @@ class Lab:
     async def ask(
         self, drip: Drip, *, timeout: float = 12.0, websocket: bool = False, method: str = "GET"
     ) -> tuple[Arrivals, list[ReceivedRequest]]:
-        """One request to the stream; what came, and what the upstream saw of it."""
+        """Send one request to the stream. Returns the response and what the app got."""
         self.names += 1
         asked = drip.named(f"lab-{id(self)}-{self.names}")
         place = self.place
@@ -186,7 +186,7 @@ class Lab:
         return arrivals, self.upstream.find(asked.id)
 
     async def ask_app(self, drip: Drip, timeout: float = 12.0) -> tuple[Arrivals, ReceivedRequest]:
-        """One request that has to reach the app; what came, and what the app saw of it."""
+        """Send one request, which must reach the app. Returns the response and what the app got."""
         arrivals, seen = await self.ask(drip, timeout=timeout)
         assert seen, (
             f"the app gets no request with the header X-Drip (status {arrivals.status}), so this"
@@ -213,11 +213,11 @@ async def cut_by_silence(lab: Lab, silence: float = 45 * SCALE, timeout: float =
     return Shown(True, f"cut after a silence of {quiet:.2f} s")
 
 
-async def asked_twice(lab: Lab) -> Shown:
-    """Whether one POST reaches the app twice: mirrored, or tried again after it failed."""
+async def sent_twice(lab: Lab) -> Shown:
+    """Whether one POST reaches the app twice: by a mirror, or by a retry after a failure."""
     mirrored, seen = await lab.ask(drip_of(lab, tokens=2), method="POST")
     assert mirrored.status == 200
-    await asyncio.sleep(1)  # what comes a second time comes at once
+    await asyncio.sleep(1)  # a second request would arrive at once
     _, again = await lab.ask(drip_of(lab, die_after=0), method="POST")
     await asyncio.sleep(1)
     return Shown(
@@ -230,8 +230,8 @@ def _times(number: int) -> str:
     return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
-async def thought_for_nobody(lab: Lab) -> Shown:
-    """Whether an app that is still thinking is left alone when its client leaves."""
+async def continues_without_client(lab: Lab) -> Shown:
+    """Whether an app that has not responded yet continues after its client has left."""
     before = len(lab.upstream.seen)
     asking = asyncio.ensure_future(lab.ask(drip_of(lab, silence_before=1.2)))
     await until(lambda: len(lab.upstream.seen) > before)
@@ -244,7 +244,7 @@ async def thought_for_nobody(lab: Lab) -> Shown:
 
 
 async def cut_by_reload(lab: Lab) -> Shown:
-    """Whether a stream that runs when nginx reloads breaks off."""
+    """Whether a reload of nginx cuts a running stream."""
     before = len(lab.upstream.seen)
     asking = asyncio.ensure_future(lab.ask(drip_of(lab, tokens=60)))
     await until(lambda: [one for one in lab.upstream.seen[before:] if one.emitted])
@@ -254,7 +254,7 @@ async def cut_by_reload(lab: Lab) -> Shown:
 
 
 async def waits_for_body(lab: Lab) -> Shown:
-    """Whether a POST gets no answer, because the app behind auth_request waits for a body."""
+    """Whether a POST gets no response, because the app behind auth_request waits for a body."""
     method = lab.place.streams[0].method or "POST"
     arrivals, _ = await lab.ask(drip_of(lab, tokens=3), method=method, timeout=6)
     if arrivals.status == 0:
@@ -270,7 +270,7 @@ async def no_handshake(lab: Lab) -> Shown:
     return Shown(arrivals.status != 101 or bool(wrong), f"status {arrivals.status}{wrong}")
 
 
-async def not_passed_on(lab: Lab) -> Shown:
+async def does_not_reach_app(lab: Lab) -> Shown:
     """Whether a request does not reach the app."""
     lab.names += 1
     asked = Drip(tokens=2).named(f"lab-{id(lab)}-{lab.names}")
@@ -297,7 +297,7 @@ async def cut_while_client_is_silent(lab: Lab) -> Shown:
 
 
 async def events_end_late(lab: Lab) -> Shown:
-    """Whether the end of each event comes with the next one."""
+    """Whether the end of each event arrives with the next event."""
     drip = drip_of(lab, tokens=10)
     arrivals, seen = await lab.ask_app(drip)
     late = judge(drip, arrivals, seen).verdict == "stalls"
@@ -308,7 +308,7 @@ async def events_end_late(lab: Lab) -> Shown:
 
 
 async def slowed_down(lab: Lab) -> Shown:
-    """Whether the last of twenty 230-byte tokens, 50 ms apart, comes more than a second late."""
+    """Whether the last of twenty 230-byte tokens, 50 ms apart, arrives more than a second late."""
     arrivals, seen = await lab.ask_app(drip_of(lab, tokens=20, bytes=230), timeout=30)
     late = arrivals.times[-1][1] - seen.emitted[-1]
     return Shown(
@@ -317,7 +317,7 @@ async def slowed_down(lab: Lab) -> Shown:
 
 
 async def collected(lab: Lab) -> Shown:
-    """Whether the app sees nothing of a request before the client has ended it."""
+    """Whether the app gets no byte of a request before the client has ended it."""
     async with OpenRequests.to(lab) as requests:
         one = await requests.begin(b"hello")
         for _ in range(30):
@@ -339,8 +339,8 @@ async def refused_when_many(lab: Lab) -> Shown:
     return Shown(statuses != [200] * 5, f"five streams on one connection: {said}")
 
 
-def path_meant(root: Level) -> str:
-    """A path that the first location which passes requests on is for."""
+def path_of_first_handler(root: Level) -> str:
+    """A path that the first proxied location matches."""
     match = next(match_of(one) for one in root.walk() if one.own_handler is not None)
     path = match.pattern.lstrip("^").replace("[^/]+", "x").replace("\\", "")
     assert not match.is_regex or re.search(match.pattern, path)
@@ -349,19 +349,19 @@ def path_meant(root: Level) -> str:
 
 EFFECTS: dict[str, Callable[[Lab], Awaitable[Shown]]] = {
     "silence": cut_by_silence,
-    "requests-twice": asked_twice,
-    "abandoned": thought_for_nobody,
+    "requests-twice": sent_twice,
+    "abandoned": continues_without_client,
     "reload": cut_by_reload,
     "auth-body": waits_for_body,
     "handshake": no_handshake,
-    "passed-on": not_passed_on,
+    "passed-on": does_not_reach_app,
     "client-silence": cut_while_client_is_silent,
     "collected-request": collected,
     "many-streams": refused_when_many,
     "late-events": events_end_late,
     "slowed-down": slowed_down,
 }
-# A default of 60 s takes as long to show; test_default_timeout does.
+# A default of 60 s takes 60 s to measure; test_default_timeout does that.
 UNSCALED = {
     named.name
     for named in EXAMPLES
@@ -371,11 +371,11 @@ SHOWN = [named for named in EXAMPLES if named.evidence in EFFECTS and named.name
 
 
 async def effect(named: Named, binary: NginxBinary, folder: Path) -> dict[str, Shown]:
-    """What shows, for each text of an example."""
+    """The measurement for each text of an example."""
     shown: dict[str, Shown] = {}
     path = ""
     async with DrippingUpstream() as upstream:
-        # The path of the fixed text is what the bad one is asked for.
+        # Send the fixed text's path to the bad text, too.
         for kind, text in reversed(texts(named).items()):
             inside = folder / kind
             inside.mkdir()
@@ -383,18 +383,18 @@ async def effect(named: Named, binary: NginxBinary, folder: Path) -> dict[str, S
             run = runnable(text, inside, upstream.ports)
             async with Nginx(binary, run.text, inside) as nginx:
                 if named.evidence == "passed-on":
-                    path = path or path_meant(run.root)
+                    path = path or path_of_first_handler(run.root)
                 shown[kind] = await EFFECTS[named.evidence](Lab(run, upstream, nginx, path))
     return dict(reversed(shown.items()))
 
 
-# What the app and the client see
+# The headers that the app and the client get
 
 
 Heads = dict[str, tuple[dict[str, str], dict[str, str]]]
 
 
-# Headers that differ from one request to the next, or with the length of what follows.
+# Headers that differ between requests, or with the length of the body.
 _CHANGING = {
     "date",
     "etag",
@@ -407,12 +407,12 @@ _CHANGING = {
 
 
 def differing_headers(bad: Mapping[str, str], fixed: Mapping[str, str]) -> list[str]:
-    """The names of the headers that the change from `bad` to `fixed` changes."""
+    """The names of the headers that differ between `bad` and `fixed`."""
     return sorted(name for name in {*bad, *fixed} - _CHANGING if bad.get(name) != fixed.get(name))
 
 
 async def heads(named: Named, binary: NginxBinary, folder: Path) -> Heads:
-    """Headers that the app saw and that the client got, for `bad` and `fixed`."""
+    """The headers that the app and the client get, for `bad` and `fixed`."""
     found: Heads = {}
     async with DrippingUpstream() as upstream:
         for kind in ("bad", "fixed"):

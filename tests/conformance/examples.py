@@ -1,4 +1,4 @@
-"""The examples of the rules, made to run: real ports, the dripping upstream, a certificate."""
+"""Make the examples of the rules runnable: real ports, the dripping upstream, a certificate."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from nginx_stream_lint.rules.rule_file import load_folder
 from nginx_stream_lint.rules.shipped import builtin_folder
 from tests.kubernetes import on_nginx
 
-# What takes 60 s in an example takes 3 s when it is run.
+# The scale of times: 60 s in an example take 3 s in the test.
 SCALE = 1 / 20
 _TIMES = re.compile(r"\w+_read_timeout|client_body_timeout|proxy_timeout|worker_shutdown_timeout")
-# Examples for a version use this directive or the defaults of 1.29.7; both are new.
+# Examples with this directive, or with the defaults of 1.29.7, need a new nginx.
 _HTTP2_DIRECTIVE = (1, 25, 1)
 _SPEAKS = {"proxy": "http", "grpc": "h2c", "fastcgi": "fastcgi", "uwsgi": "uwsgi", "scgi": "scgi"}
 
@@ -49,7 +49,7 @@ class Named:
 
     @property
     def ages(self) -> tuple[str, ...]:
-        """Which nginx the example is for: `old` and `new`, or the one it names a version of."""
+        """The nginx that the example needs: `old`, `new`, or both."""
         version = self.example.nginx_version
         if version is None:
             return ("old", "new")
@@ -67,7 +67,7 @@ def all_examples() -> list[Named]:
 
 @dataclass(frozen=True)
 class Runnable:
-    """An example's configuration that a real nginx takes, and where its servers listen."""
+    """An example's configuration that a real nginx accepts, and the ports of its servers."""
 
     configuration: Configuration
     root: Level
@@ -84,7 +84,7 @@ class Runnable:
 
 
 def uri(location: Level) -> str:
-    """A path that ends in a location without a regular expression."""
+    """A path that a location without a regular expression matches."""
     match = match_of(location)
     assert not match.is_regex
     return match.pattern
@@ -99,10 +99,10 @@ def _config_map(manifest: str) -> str:
 
 
 def runnable(text: str, folder: Path, upstream: Mapping[str, int]) -> Runnable:
-    """An example's text made to run below `folder`; times are shortened by SCALE."""
+    """Make a text of an example runnable below `folder`; SCALE shortens its times."""
     path = folder / "example.conf"
     if text.startswith("apiVersion:"):
-        # A manifest: what its (first) controller makes of it, or the text of its ConfigMap.
+        # A manifest: the configuration of its first controller, or the text of its ConfigMap.
         made = translate_resources(Source("ingress.yaml", text), text)[0]
         one = next((one for one in made if "proxy_pass" in one.text), None)
         text = (
@@ -148,7 +148,7 @@ def _listens(server: Level, ports: dict[str, int]) -> Iterator[Edit]:
 def _row(
     row: Directive, level: Level, upstream: Mapping[str, int], ports: Mapping[str, int]
 ) -> Iterator[Edit]:
-    """Replace what a row names: the app, another server of the example, or a long time."""
+    """Replace the target of a row (the app, or another server of the example), or a long time."""
     family = row.name.removesuffix("_pass")
     if row.name.endswith("_pass") and family in _SPEAKS:
         start, end = row.arg_spans[0]
@@ -177,7 +177,7 @@ def _certificate(name: str) -> str:
 
 
 def _group_speaks(group: Level) -> str:
-    """What the handlers that name an upstream block speak."""
+    """The protocol of the handlers that name an upstream block."""
     assert group.parent is not None
     assert group.directive is not None
     name = group.directive.args[0]

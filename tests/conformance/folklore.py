@@ -1,7 +1,7 @@
-"""Common advice on nginx and streams, tried out on real nginx: `make evidence`.
+"""Measure common advice about nginx and streams on a real nginx: `make evidence`.
 
-Each piece of advice is a few lines of configuration. They are measured without and with them, and
-`docs/folklore.md` shows what came of it.
+Each piece of advice is a few lines of configuration. They are measured with and without these
+lines, and `docs/folklore.md` shows the results.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ CHUNKED = Drip()
 CLOSING = Drip(framing="close")
 # Events as long as those of most model servers.
 LONG = Drip(tokens=40, bytes=230)
-# Three tokens, then silent for three seconds.
+# Three tokens, then a silence of three seconds, then three tokens.
 SILENT = Drip(tokens=6, silence_after=(3, 3.0))
 
 
 @dataclass(frozen=True)
 class Case:
-    """One situation in which a piece of advice is tried.
+    """One situation in which a piece of advice is measured.
 
-    `without` and `with_it` are directives of the location, `server` of the server in both. `front`
-    are directives of a second nginx in front, if there is one.
+    `without` and `with_it` are directives of the location, `server` those of the server in both
+    cases. `front` are directives of a second nginx in front, if there is one.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Advice:
-    """A piece of common advice: what people write, what they hope for, what is the matter."""
+    """A piece of common advice, the effect that people expect, and the explanation."""
 
     name: str
     advice: str
@@ -69,7 +69,7 @@ class Advice:
 
 @dataclass(frozen=True)
 class Tried:
-    """What one case gave, by nginx version: without the advice and with it."""
+    """The results of one case by nginx version: without the advice and with it."""
 
     without: Mapping[str, str] = field(default_factory=dict)
     with_it: Mapping[str, str] = field(default_factory=dict)
@@ -193,7 +193,8 @@ ADVICES = (
         " waits"
         " for `postpone_output` bytes, and with `tcp_nopush on` for up to 0.2 s more in the kernel."
         " `tcp_nodelay` is on by default. With buffering off, nginx records nothing, so none of"
-        " this applies.",
+        " this applies. (The rows about recorded responses measure the setting that they name, not"
+        " the advice.)",
         (
             Case("HTTP/1.0 to the app", f"{PLAIN} tcp_nopush on;", "tcp_nopush off;"),
             Case(
@@ -312,7 +313,7 @@ _SERVER = """
 
 
 def _merged(without: str, more: str) -> str:
-    """Directives with others in the place of those of the same name."""
+    """Directives, in which others replace those of the same name."""
     names = {one.split()[0] for one in more.split(";") if one.strip()} - {"proxy_set_header"}
     kept = [one for one in without.split(";") if one.strip() and one.split()[0] not in names]
     return "".join(f"{one.strip()}; " for one in kept) + more
@@ -321,7 +322,7 @@ def _merged(without: str, more: str) -> str:
 async def measured_once(
     case: Case, with_it: bool, binary: NginxBinary, upstream: DrippingUpstream, folder: Path
 ) -> Measurement:
-    """A case without the advice, or with it, in a new folder."""
+    """Measure a case without the advice, or with it, in a new folder."""
     folder.mkdir()
     write_certificate(folder)
     outer, inner = free_ports(2)
@@ -357,7 +358,7 @@ async def measured_once(
 
 
 async def try_all(binaries: list[NginxBinary], folder: Path) -> list[list[Tried]]:
-    """What each case of each advice gives, in the order of ADVICES."""
+    """The results of each case of each advice, in the order of ADVICES."""
     gate = asyncio.Semaphore(4)
 
     async def one(case: Case, with_it: bool, binary: NginxBinary, name: str) -> str:
@@ -366,7 +367,7 @@ async def try_all(binaries: list[NginxBinary], folder: Path) -> list[list[Tried]
                 await measured_once(case, with_it, binary, upstream, folder / f"{name}-{time}")
                 for time in (1, 2)
             ]
-        # A busy machine looks like a stall: what is written down was seen twice.
+        # A busy machine looks like a stall, so a result counts only if it was measured twice.
         assert first.verdict == again.verdict, (case, first, again)
         return said(again)
 
@@ -392,12 +393,12 @@ async def try_all(binaries: list[NginxBinary], folder: Path) -> list[list[Tried]
 
 
 def made_of() -> str:
-    """What the measurements were made of: they are stale when this changes."""
+    """A digest of the cases: the recorded measurements are outdated if it changes."""
     return hashlib.sha256(repr([advice.cases for advice in ADVICES]).encode()).hexdigest()[:16]
 
 
 def recorded() -> dict[str, dict[str, Tried]]:
-    """What was written down last, by advice and case."""
+    """The recorded results, by advice and case."""
     document = json.loads(FILE.read_text(encoding="utf-8"))
     return {
         advice.name: {name: Tried(**one) for name, one in document[advice.name].items()}

@@ -1,8 +1,8 @@
-"""Random requests that no app answers: sockets, redirects, `auth_request`, targets of variables.
+"""Random requests that no app handles: sockets, redirects, `auth_request`, variable targets.
 
-Real nginx is the judge: status, the Location letter by letter, the server and the block that the
-answer comes from. Run as a program it asks as many requests as wanted, prints each disagreement,
-and counts how often each class was drawn:
+Real nginx decides: the status, the exact Location, and the server and block that respond. As a
+program, this sends a number of requests, prints each difference, and counts how often each class
+occurred:
 
     python -m tests.conformance.random_answers --cases 2000 --seed 1 --nginx new
 """
@@ -30,12 +30,12 @@ from nginx_stream_lint.nginx.request_route import Route, route_request
 from nginx_stream_lint.probe import Nginx, NginxBinary, free_ports, write_certificate
 from tests.conformance.choosing import add_nginx_option, chosen
 
-PORTS = 8  # shared by the sockets, and one behind
-BLOCKS = 16  # of locations, in each server
+PORTS = 8  # shared by the sockets, and one for the nginx behind
+BLOCKS = 16  # of locations in each server
 
 
 def _has_ipv6() -> bool:
-    """Whether this machine has a loopback address of IPv6: not each container has."""
+    """Whether this machine has a loopback address of IPv6; some containers have none."""
     try:
         with socket.socket(socket.AF_INET6) as one:
             one.bind(("::1", 0))
@@ -53,7 +53,7 @@ SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Ask:
-    """A request: where the client connects, the Host that it sends, and what it is drawn for."""
+    """A request: the address to connect to, the Host header, and the class that it tests."""
 
     address: str
     port: int
@@ -78,8 +78,11 @@ class Generated:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came: status 0 for a closed connection, -1 for a refused handshake, -2 for a refused
-    connection. `mark` is the block's number, and `behind` tells that the app answered."""
+    """nginx's response; `mark` is the number of its block, `behind` is true if the app responded.
+
+    Other values of `status`: 0 for a closed connection, -1 for a refused handshake, -2 for a
+    refused connection.
+    """
 
     status: int
     mark: str = ""
@@ -97,16 +100,16 @@ class Generator:
         self.marks = 0
 
     def chance(self, probability: float) -> bool:
-        """Throw a weighted coin."""
+        """Return true with a probability."""
         return self.random.random() < probability
 
     def mark(self) -> str:
-        """A header that tells which block answered."""
+        """A header that identifies the block that responds."""
         self.marks += 1
         return f"add_header At {self.marks} always;"
 
     def redirecting(self, weight: float) -> str:
-        """The directives that decide how a Location is sent."""
+        """The directives that decide how nginx sends a Location."""
         rows = [
             f"{name} {self.random.choice(('on', 'off'))};"
             for name in ("absolute_redirect", "server_name_in_redirect", "port_in_redirect")
@@ -117,7 +120,7 @@ class Generator:
     # Locations, each with the targets that lead to it
 
     def redirect(self, path: str) -> tuple[str, list[str]]:
-        """A location that redirects in one of nginx's ways."""
+        """A location that redirects in one of the ways that nginx has."""
         pick = self.random.choice
         mark, rows = self.mark(), self.redirecting(0.3)
         status = pick((301, 302, 303, 307, 308))
@@ -154,7 +157,7 @@ class Generator:
         return text, [path + ending for ending in endings]
 
     def auth(self, path: str) -> tuple[str, list[str]]:
-        """A location behind `auth_request`, which another one answers."""
+        """A location behind `auth_request`, whose subrequest another location handles."""
         pick = self.random.choice
         status = pick((200, 200, 204, 201, 301, 400, 401, 401, 403, 403, 404, 418, 444, 500, 503))
         bodies = (
@@ -204,10 +207,11 @@ class Generator:
         return text, [path, f"{path}?no", f"{path}/x?a=1", f"{path}-auth"]
 
     def variable(self, path: str) -> tuple[str, list[str]]:
-        """A location that passes to what a variable says."""
+        """A location whose target has a variable."""
         pick = self.random.choice
         app = f"127.0.0.1:{self.behind}"
-        dead = ("seen.example", "[::1]:1", "127.0.0.1:1")  # found, but nobody listens there
+        # Valid addresses on which nothing listens.
+        dead = ("seen.example", "[::1]:1", "127.0.0.1:1")
         hosts = ("", "nohost", app, "up", "up:8080", "localhost", "seen.example:81", "nohost:81",
                  "[::1", "x:0", "x:99999", ":80", "UP", "a/b", "256.1.1.1:1", "1.2.3:1", "up/",
                  "up?x", *dead)  # fmt: skip
@@ -228,7 +232,7 @@ class Generator:
         elif form == "family":
             family = pick(("fastcgi", "uwsgi", "scgi", "grpc"))
             value = pick(tuple(one for one in hosts if one not in (app, "up", "UP", "up/", "up?x")))
-            pages = pages.replace("502", "500")  # for whoever cannot be connected to
+            pages = pages.replace("502", "500")  # for targets that refuse the connection
             rows = f'set {name} "{value}"; {family}_pass {name};'
         elif form == "resolver":
             pages = pages.replace("502", "500")
@@ -248,7 +252,7 @@ class Generator:
         return text, [path, f"{path}?a=1"]
 
     def module(self, path: str) -> tuple[str, list[str]]:
-        """A location that another module answers."""
+        """A location that another module handles."""
         passes = f"proxy_pass http://127.0.0.1:{self.behind};"
         forms = [
             "empty_gif;",
@@ -277,7 +281,7 @@ class Generator:
     # Servers and requests
 
     def sockets(self, port: int) -> list[str]:
-        """What servers listen on at a port, as one nginx can have it together."""
+        """A combination of `listen` on one port that nginx accepts."""
         forms = self.random.choice((
             (f"{port}", f"[::]:{port}"),
             (f"{port}", f"[::]:{port}", f"127.0.0.1:{port}"),
@@ -290,7 +294,7 @@ class Generator:
         return [one for one in forms if IPV6 or "[" not in one] or [str(port)]
 
     def server(self, listens: Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
-        """A server and (target, class) pairs to ask it for."""
+        """A server, and (target, class) pairs for requests to it."""
         pick = self.random.choice
         rows = [f"listen {one};" for one in listens]
         if any(" ssl" in one for one in listens):
@@ -324,7 +328,8 @@ class Generator:
             tls = self.chance(0.35)
             sockets = [f"{one} ssl" if tls else one for one in self.sockets(port)]
             targets: list[tuple[str, str]] = []
-            # Each socket has a server of its own, and maybe a second one; or they share all.
+            # Each socket has a server, and perhaps a second one; or all sockets share their
+            # servers.
             shared = self.chance(0.5)
             groups = [sockets] if shared else [[one] for one in sockets]
             if self.chance(0.6):
@@ -352,9 +357,10 @@ class Generator:
         return made
 
     def ask(self, port: int, target: str, tls: bool, kind: str, by_name: Sequence[str]) -> Ask:
-        """A request for a target, to one of the addresses, under a name or that address.
+        """A request for a target, to one of the addresses, with a name or that address as its host.
 
-        A name does not say the address: `by_name` are those on which all servers are the same.
+        A name does not determine the address: `by_name` are the names with the same server on all
+        addresses.
         """
         address = self.random.choice(ADDRESSES)
         literal = f"[{address}]" if ":" in address else address
@@ -374,7 +380,7 @@ def _hears(sockets: Sequence[str], address: str) -> bool:
 
 
 def answer(ask: Ask) -> Answer:
-    """What nginx answers."""
+    """nginx's response to a request."""
     try:
         plain = socket.create_connection((ask.address, ask.port), SECONDS)
     except ConnectionError:
@@ -410,7 +416,7 @@ def answer(ask: Ask) -> Answer:
 
 
 def ours(found: Route, behind: int) -> Answer:
-    """What we say that nginx answers; the status of another module and of an app is not said."""
+    """The linter's prediction of the response; without the status of other modules and apps."""
     if found.server is None:
         return Answer(-2)
     if found.rejected_by is not None:
@@ -432,12 +438,12 @@ def _marks(level: Level) -> list[str]:
 
 
 def difference(ask: Ask, found: Route, real: Answer, behind: int) -> str | None:
-    """How nginx does otherwise; None if it does not."""
+    """How nginx's response differs from the prediction; None if it does not."""
     said = ours(found, behind)
     if found.server is not None and found.rejected_by is None and found.status is None:
-        # An app, a module or a file: nginx says which block, and whether the app was reached.
+        # An app, a module or a file: the header shows the block, and whether the app was reached.
         if found.handler is not None and not said.behind:
-            # Nothing listens there, or it speaks another protocol: the mark is what can be seen.
+            # Nothing listens there, or it uses another protocol: only the mark can be compared.
             target = found.target
             is_up = target is not None and target.host.lower() in ("up", "seen.example")
             said = Answer(real.status, said.mark, None, real.behind if is_up else False)
@@ -455,7 +461,7 @@ def difference(ask: Ask, found: Route, real: Answer, behind: int) -> str | None:
 
 @dataclass
 class Outcome:
-    """What came of configurations."""
+    """The results of several configurations."""
 
     asked: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
@@ -464,7 +470,7 @@ class Outcome:
 
 
 async def compare(binary: NginxBinary, folder: Path, seed: int, outcome: Outcome) -> None:
-    """Ask one configuration, and compare."""
+    """Send the requests of one configuration, and compare the responses."""
     generator = Generator(binary, seed, free_ports(PORTS))
     made = generator.configuration()
     write_certificate(folder)
@@ -490,7 +496,7 @@ async def compare(binary: NginxBinary, folder: Path, seed: int, outcome: Outcome
 
 
 def _class(found: Route) -> str:
-    """What an answer is an example of."""
+    """The class of a prediction, for the counts."""
     if found.server is None:
         return "no server"
     if found.rejected_by is not None:
@@ -509,7 +515,7 @@ def _class(found: Route) -> str:
 
 
 async def run(binary: NginxBinary, cases: int, seed: int) -> Outcome:
-    """Ask at least so many requests."""
+    """Send at least this number of requests."""
     outcome = Outcome()
     while outcome.asked.total() < cases:
         with tempfile.TemporaryDirectory() as folder:

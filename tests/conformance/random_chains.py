@@ -1,11 +1,11 @@
-"""Random chains of two or three tiers of servers, against real nginx.
+"""Random chains of two or three tiers of servers, compared with real nginx.
 
-Two thirds of the chains have an nginx with a configuration of its own at each tier, of any
-installed version, in any order. In the others, all tiers are servers of one nginx, which passes
-requests to itself. A case is a location in each tier, a client and a response of the app; what
-`explain` says of the URL through all the configurations must be what the client gets.
-test_chains.py runs some cases; as a program it measures as many as wanted, prints each
-disagreement, and counts how often each class was drawn:
+In two thirds of the chains, each tier is an nginx with its own configuration, of any installed
+version, in any order. In the others, all tiers are servers of one nginx, which passes requests to
+itself. A case is a location in each tier, a client and a response of the app. The verdict of
+`explain` for the URL, through all configurations, must be what the client gets. test_chains.py runs
+some cases. As a program, this measures any number of cases, prints each difference, and counts how
+often each class occurred:
 
     python -m tests.conformance.random_chains --cases 5000
 """
@@ -52,7 +52,7 @@ _STREAM = "text/event-stream"
 
 # What an `if` in a location may set.
 _IN_IF = ("gzip", "add_header", "sendfile", "expires", "ssi", "charset")
-# What decides about delivery: (how often, directive, values). `{family}` is the handler's family.
+# Settings that affect delivery: (how often, directive, values). `{family}` is that of the handler.
 PASSING: tuple[tuple[float, str, tuple[str, ...]], ...] = (
     (0.4, "{family}_buffering", ("on", "off", "off")),
     (0.2, "{family}_ignore_headers", ("X-Accel-Buffering", "Expires", "X-Accel-Buffering Expires")),
@@ -137,7 +137,7 @@ CACHES: tuple[tuple[float, str, tuple[str, ...]], ...] = (
 
 @dataclass
 class Case:
-    """A URL, a scenario, and the labels of the locations on the way, nearest the client first."""
+    """A URL, a scenario, and the labels of the locations, nearest the client first."""
 
     uri: str
     host: str
@@ -149,7 +149,7 @@ class Case:
 
 @dataclass
 class Tier:
-    """The servers of one tier, by name: their nginx, and what they listen on."""
+    """The servers of one tier, by name: their nginx, and their sockets."""
 
     binary: NginxBinary
     ports: Sequence[int]  # in clear text, with TLS, for HTTP/2 in clear text
@@ -176,7 +176,7 @@ class Tier:
 
 
 class Generator:
-    """The configurations of a chain; the same seed, ports and folder give the same ones."""
+    """Generates the configurations of a chain; equal seed, ports and folder give equal ones."""
 
     def __init__(
         self,
@@ -199,13 +199,13 @@ class Generator:
             tier.upstreams = []
 
     def chance(self, probability: float) -> bool:
-        """Throw a weighted coin."""
+        """Return true with a probability."""
         return self.random.random() < probability
 
     def drawn(
         self, table: Sequence[tuple[float, str, tuple[str, ...]]], factor: float, family: str
     ) -> list[str]:
-        """Some rows of a table."""
+        """Some random rows of a table."""
         rows: list[str] = []
         for weight, name, values in table:
             if self.chance(weight * factor):
@@ -214,7 +214,7 @@ class Generator:
         return rows
 
     def settings(self, tier: Tier, factor: float, family: str = "proxy") -> list[str]:
-        """What decides about delivery, and what does not, at one level."""
+        """Random settings of one level; some of them affect delivery."""
         rows = self.drawn((*PASSING, *COMMON), factor, family)
         if family == "proxy":
             rows += self.drawn(OF_PROXY, factor, family)
@@ -222,7 +222,8 @@ class Generator:
             rows = [row for row in rows if not row.startswith(f"{family}_force_ranges")]
         has_sub = tier.binary.has("http_sub")
         if has_sub and self.chance(0.08 * factor):
-            # Beside a small TLS buffer, a client cannot tell which of the two holds an event's end.
+            # With a small TLS buffer as well, a client cannot tell which buffer holds the end of an
+            # event.
             patterns = ('never "x"', '"dat" "dat"', *(() if self.small else ('"\\n\\nevent" "y"',)))
             pattern = self.random.choice(patterns)
             rows.append(f"sub_filter {pattern};")
@@ -234,16 +235,17 @@ class Generator:
             rows.append(f"brotli on; brotli_types {_STREAM};")
         if self.chance(0.12 * factor):
             rows += self.caching(family, factor == 1)
-        # With both, the kernel delays recorded responses by 0.2 s: half of the duration here.
+        # With both, the kernel delays recorded responses by 0.2 s, which is half of the duration
+        # here.
         doubtful = "tcp_nopush on;" if self.small else "postpone_output 0;"
         rows = [row for row in rows if row != doubtful]
-        # `on` may stand beside `off` of an outer level, but nothing twice.
+        # `on` may override `off` of an outer level, but no level sets a directive twice.
         rows = list({_name(row): row for row in rows}.values())
         self.random.shuffle(rows)
         return rows
 
     def caching(self, family: str, here: bool) -> list[str]:
-        """A cache or a store. Only `here`, in a location, requests may have the same key."""
+        """A cache or a store. Only `here`, in a location, may requests have the same key."""
         if self.chance(0.3):
             return [f"{family}_store {self.folder}/store/$request_id;"]
         keys = ["$request_uri$request_id"]
@@ -256,7 +258,7 @@ class Generator:
         return [*rows, *self.drawn(CACHES, 1, family)]
 
     def case(self) -> Case:
-        """A case, with a location in each nginx."""
+        """A case, with a location in each tier."""
         self.number += 1
         depth = len(self.tiers)
         scenario = Scenario(
@@ -288,7 +290,7 @@ class Generator:
     def location(
         self, case: Case, at: int, following: int, server: int, path: str
     ) -> tuple[str, str | None]:
-        """Add a location to an nginx; return the path and the host that the next one gets."""
+        """Add a location to an nginx. Returns the path and the host that the next nginx gets."""
         tier = self.tiers[at]
         last = following == len(self.tiers)
         family = "proxy"
@@ -318,7 +320,7 @@ class Generator:
         return inner, host
 
     def with_version(self, rows: list[str], versions: Sequence[str], weight: float) -> list[str]:
-        """Some of the rows have another version of HTTP."""
+        """The rows; some of them get another HTTP version."""
         if not self.chance(weight):
             return rows
         kept = [row for row in rows if not row.startswith("proxy_http_version")]
@@ -336,7 +338,7 @@ class Generator:
     def onward(
         self, case: Case, tier: Tier, following: Tier, path: str
     ) -> tuple[str, str | None, list[str]]:
-        """How a location passes to the next nginx: the path and host there, and the rows."""
+        """The path and host that the next nginx gets, and the rows that proxy to it."""
         pick = self.random.choice
         version = pick(("1.0", "1.1", "1.1", "1.1", "", "", *(("2",) if tier.is_new else ())))
         tls = self.chance(0.4)
@@ -375,7 +377,7 @@ class Generator:
         return inner, host, rows
 
     def host_header(self, case: Case, tier: Tier, host: str | None) -> tuple[list[str], str | None]:
-        """A row that sets Host, or none, and the host; `host` is that without a row."""
+        """A row that sets Host, or none, and the host; `host` is the one without a row."""
         pick = self.random.choice
         form = self.random.random()
         if form < 0.3:
@@ -400,7 +402,7 @@ class Generator:
         elif form < 0.2:
             label = f"location ^~ {path}"
         elif form < 0.32:
-            # Nested: what the outer location sets is inherited.
+            # Nested: the inner location inherits the settings of the outer one.
             outer = " ".join(self.settings(tier, 0.3))
             label = f"location {path}"
             case.labels.append(label)
@@ -431,7 +433,7 @@ class Generator:
         tier.cases[server].append(f"{label} {{ {body} }}")
 
     def configurations(self, count: int) -> tuple[list[Case], list[str]]:
-        """Draw cases; return them, and the main file of each nginx, nearest the client first."""
+        """Generate cases. Returns them and each nginx's main file, nearest the client first."""
         cases = [self.case() for _ in range(count)]
         if self.together:
             return cases, [self.text(self.tiers)]
@@ -459,7 +461,7 @@ class Generator:
         """The lines of the servers of a tier."""
         lines: list[str] = []
         http2 = "" if tier.is_new else " http2"
-        # Each address is written alike in all servers.
+        # Each address has the same parameters in all servers.
         hosts = [self.random.choice(("127.0.0.1:", "127.0.0.1:", "", "*:")) for _ in range(3)]
         for name, blocks in zip(NAMES, tier.cases, strict=True):
             lines.append("server {")
@@ -490,7 +492,7 @@ class Generator:
 
 
 def _name(row: str) -> str:
-    """What may stand once at a level: a directive, or a header of one."""
+    """The identity of a row: a level may have one row of a directive, or of a header."""
     words = row.split()
     lists = ("add_header", "proxy_set_header", "sub_filter")
     return " ".join(words[:2]) if words[0] in lists else words[0]
@@ -499,7 +501,7 @@ def _name(row: str) -> str:
 def explained(
     cases: Sequence[Case], tiers: Sequence[Tier], texts: Sequence[str], folder: Path
 ) -> list[Explanation]:
-    """What the public interface says of each case."""
+    """The explanations of all cases by the public interface."""
     paths = [str(folder / f"tier{at}.conf") for at in range(len(texts))]
     for path, text in zip(paths, texts, strict=True):
         Path(path).write_text(text, encoding="utf-8")
@@ -529,7 +531,7 @@ def job(case: Case, tier: Tier, upstream: DrippingUpstream, expected: str) -> Jo
         framing=scenario.framing,
         x_accel_buffering="" if accel == "absent" else accel,
         type=_STREAM,
-        # A token fills the smaller TLS buffers, and all of them are less than other buffers.
+        # A token fills the smaller TLS buffers; no buffer of another kind is as small.
         tokens=8,
         bytes=TOKEN_BYTES,
     )
@@ -550,7 +552,7 @@ def job(case: Case, tier: Tier, upstream: DrippingUpstream, expected: str) -> Jo
 
 @dataclass
 class Outcome:
-    """What came of the chains."""
+    """The results of several chains."""
 
     cases: int = 0
     repeats: int = 0
@@ -559,7 +561,7 @@ class Outcome:
 
 
 def compared(case: Case, one: Explanation, result: Measurement) -> str | None:
-    """How real nginx differ from what explain says; None if they do not."""
+    """How real nginx differ from the linter's explanation; None if they do not."""
     labels = [tier.level.label for tier in reversed(one.places)]
     delivery = next((each for each in one.deliveries if each.scenario == case.scenario), None)
     verdict = None if delivery is None else delivery.verdict
@@ -665,7 +667,7 @@ def binaries_of(seed: int, together: bool, known: Sequence[NginxBinary]) -> list
 
 
 async def run(known: Sequence[NginxBinary], cases: int, seed: int) -> Outcome:
-    """Measure at least so many cases with these nginx."""
+    """Measure at least this number of cases with these nginx."""
     outcome = Outcome()
     while outcome.cases < cases:
         with tempfile.TemporaryDirectory() as folder:
@@ -679,7 +681,7 @@ async def run(known: Sequence[NginxBinary], cases: int, seed: int) -> Outcome:
 
 
 def main() -> None:
-    """Measure as many cases as asked for; print the figures and what disagrees."""
+    """Measure the requested number of cases; print the counts and the differences."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,7 +1,7 @@
-"""Random configurations whose every location is answered by the dripping upstream.
+"""Random configurations in which the dripping upstream handles every location.
 
-Settings that decide about delivery are strewn over http, server, location and nested location, so
-that inheritance is tried along with the delivery itself.
+Settings that affect delivery are distributed over http, server, location and nested location, so
+inheritance is tested, too.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ CONDITIONS = (
     "$upstream_http_content_type",
     "$upstream_http_content_type",
 )
-# Each has the number of the URL in it, so that no two cases share a recording.
+# Each contains the number of the URL, so that no two cases share a recording.
 KEYS = (
     "$request_uri",
     "$uri$arg_n",
@@ -67,17 +67,17 @@ KEYS = (
 
 @dataclass(frozen=True)
 class Case:
-    """A URI of a generated configuration, the ports of its server, and how it is asked for.
+    """A URI of a generated configuration, the ports of its server, and its request.
 
-    `tls` is None where the server has no TLS. With `allows`, the app's headers allow recording
-    where nothing else decides.
+    `tls` is None if the server has no TLS. With `allows`, the headers of the app allow recording,
+    unless other settings decide.
     """
 
     uri: str
     plain: int
     tls: int | None
     scenario: Scenario
-    family: str  # of the location that the case is about; another one may get the request
+    family: str  # of the location that the case tests; another location may handle the request
     method: str = "GET"
     allows: bool = False
 
@@ -91,18 +91,18 @@ class Case:
         return self.plain if self.is_plain or self.tls is None else self.tls
 
     def url(self, number: int) -> str:
-        """A URL of its own for each number: none of them has been recorded for another."""
+        """A URL that is unique for each number, so that no recording of another request exists."""
         scheme = "http" if self.is_plain else "https"
         return f"{scheme}://127.0.0.1:{self.port}{self.path(number)}"
 
     def path(self, number: int) -> str:
-        """What is asked for under that URL."""
+        """The path and query of that URL."""
         return f"{self.uri}{'&' if '?' in self.uri else '?'}n={number}"
 
 
 @dataclass
 class Generated:
-    """A configuration, the files it includes by name, and what to ask of it."""
+    """A configuration, the files that it includes by name, and its cases."""
 
     text: str = ""
     files: dict[str, str] = field(default_factory=dict)
@@ -112,22 +112,22 @@ class Generated:
 
 
 class Generator:
-    """Configurations for one nginx; the same seed gives the same ones."""
+    """Generates configurations for one nginx; equal seeds give equal ones."""
 
     def __init__(self, binary: NginxBinary, seed: int, ports: Mapping[str, int]) -> None:
         self.binary = binary
         self.random = random.Random(seed)
         self.ports = ports
         self.new = binary.version >= (1, 29, 4)
-        # Lua takes the marks away by which sub_filter knows where pieces end; not both at once.
+        # Lua removes the marks by which sub_filter finds the ends of pieces, so only one is used.
         self.lua = binary.has("lua") and self.chance(0.5)
 
     def chance(self, probability: float) -> bool:
-        """Throw a weighted coin."""
+        """Return true with a probability."""
         return self.random.random() < probability
 
     def settings(self, weight: float, in_location: bool = True) -> list[str]:
-        """Directives for one level; `weight` is how likely each is."""
+        """Directives for one level; `weight` is the probability of each."""
         pick = self.random.choice
         rows: list[str] = []
         for family in ("proxy", "fastcgi", "uwsgi", "scgi"):
@@ -183,7 +183,7 @@ class Generator:
         return rows
 
     def filters(self, weight: float) -> list[str]:
-        """What decides whether a filter takes an answer, beside its type."""
+        """Settings that decide whether a filter processes a response, in addition to its type."""
         pick = self.random.choice
         everybody = '"^(Mozilla|OpenAI|python|node|Go-http|curl)"'
         rows: list[str] = []
@@ -204,7 +204,7 @@ class Generator:
         return rows
 
     def recorder(self, family: str) -> list[str]:
-        """What records responses of a family, or does not, and which ones."""
+        """Settings that make nginx record responses of a family, or not."""
         cache = f"{family}_cache {family};"
         ways: tuple[tuple[str, ...], ...] = (
             *[(cache,)] * 4,
@@ -221,7 +221,7 @@ class Generator:
         return rows
 
     def which_are_recorded(self, family: str, number: int) -> list[str]:
-        """Conditions, the key, the count and the methods of a cache."""
+        """A cache's conditions, key, minimal number of uses, and methods."""
         pick = self.random.choice
         rows: list[str] = []
         conditions = [one.format(number=number) for one in CONDITIONS]
@@ -241,7 +241,7 @@ class Generator:
         return rows
 
     def handler(self, family: str) -> list[str]:
-        """The directive that passes requests on, with what its upstream needs."""
+        """The directive that proxies requests, with the settings that its upstream needs."""
         ports = self.ports
         if family == "http2":
             return ["proxy_http_version 2;", f"proxy_pass http://127.0.0.1:{ports['h2c']};"]
@@ -259,7 +259,7 @@ class Generator:
         return self.random.choice([*families, "http2"] if self.new else families)
 
     def with_arguments(self, uri: str) -> str:
-        """A URI with the arguments that conditions and zones may look at."""
+        """A URI with query arguments that conditions and zones may use."""
         for argument in ("fresh=1", self.random.choice(("fresh=0", "zone=off", "zone=any"))):
             if self.chance(0.4):
                 uri += f"{'&' if '?' in uri else '?'}{argument}"
@@ -268,7 +268,7 @@ class Generator:
     def scenario(
         self, family: str, clients: Sequence[str] = CLIENTS, framings: Sequence[str] = FRAMINGS
     ) -> Scenario:
-        """How a location is asked for, and how its upstream answers."""
+        """The request to a location, and the response of its upstream."""
         pick = self.random.choice
         framing = "chunked" if family == "grpc" else pick(framings)
         return Scenario(
@@ -293,7 +293,8 @@ class Generator:
         http2_directive = self.binary.version >= (1, 25, 1)
         parameter = "" if http2_directive else " http2"
         for at, (plain, tls) in enumerate(servers):
-            # The last server has HTTP/2 without TLS: before 1.25.1, nothing else.
+            # The last server has HTTP/2 without TLS; before nginx 1.25.1, such a server has no
+            # HTTP/1.
             is_clear = at == len(servers) - 1
             lines += ["server {", f"listen 127.0.0.1:{plain}{parameter if is_clear else ''};"]
             if not is_clear:
@@ -320,7 +321,7 @@ class Generator:
         return made
 
     def block(self, made: Generated, family: str, weight: float = 0.3) -> str:
-        """What stands in a location that passes requests on, with a mark of its own."""
+        """The content of a proxied location, with a unique mark."""
         own = self.settings(weight)
         if family == "http2":
             own = [row for row in own if not row.startswith("proxy_http_version")]
@@ -328,7 +329,7 @@ class Generator:
         if recorded and self.chance(0.7):
             more = self.recorder(recorded) if self.chance(0.9) else []
             more += self.which_are_recorded(recorded, made.marks)
-            # What streams unless it is recorded.
+            # A stream that is not held unless it is recorded.
             if self.chance(0.8):
                 more.append("sendfile on;")
             if self.chance(0.6):
@@ -339,7 +340,7 @@ class Generator:
             names = {row.split()[0] for row in more}
             own = [row for row in own if row.split()[0] not in names] + more
             if not names.isdisjoint((f"{recorded}_cache", f"{recorded}_store")):
-                # Of the two, what this level says is said above.
+                # If both levels set it, only the setting of this level remains.
                 more_rows = set(more)
                 own = [row for row in own if row in more_rows or not _records(row, recorded)]
         rows = [*own, *self.handler(family), self.mark(made)]
@@ -351,12 +352,12 @@ class Generator:
         return " ".join(rows)
 
     def mark(self, made: Generated) -> str:
-        """A header that tells which block answered."""
+        """A header that identifies the block that responds."""
         made.marks += 1
         return f"add_header X-Where {made.marks};"
 
     def location(self, made: Generated, family: str, lines: list[str]) -> str:
-        """Add one way to a handler to a server's lines; gives the URI that takes it."""
+        """Add a location for a handler to the lines of a server. Returns a URI that it handles."""
         uri = f"/{made.number}/"
         block = self.block(made, family)
         way = self.random.choice(
@@ -369,7 +370,7 @@ class Generator:
             lines.append(f"location {uri} {{ {outer} location {uri}in {{ {block} }} }}")
             uri += "in"
         elif way == "if":
-            # gzip may be set in an if, buffering may not; a handler of its own, too.
+            # An `if` may contain gzip but not buffering; it may also contain a handler.
             inner = [self.mark(made), *(["gzip on;"] if self.chance(0.3) else [])]
             if self.chance(0.4) and family in ("proxy", "http2"):
                 inner += self.handler("proxy" if family == "proxy" else family)[-1:]

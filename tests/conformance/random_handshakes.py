@@ -1,7 +1,7 @@
-"""Random configurations for WebSocket handshakes: maps, set, inheritance, versions, hidden headers.
+"""Random configurations for WebSocket handshakes: maps, set, inheritance, versions, headers.
 
-Everything that decides what the app gets of a handshake is strewn over http, server, location,
-nested location and `if`.
+Settings that affect the handshake are distributed over http, server, location, nested location and
+`if`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from nginx_stream_lint.probe import NginxBinary
 
 CONNECTIONS = ("Upgrade", "keep-alive, Upgrade")
-# Only the maps behind the first one may have it as their source: nginx makes nothing of a circle.
+# Only the maps after the first one may use it as their source, because nginx refuses cycles.
 _SOURCES = ("$http_upgrade", "$http_upgrade", "$http_connection", "$arg_way", "$uri", "$v0", "$m0")
 _KEYS = (
     "default", "''", "websocket", "WebSocket", "Upgrade", "upgrade", "~*upgrade", "~^w", "left",
@@ -47,7 +47,7 @@ class Case:
 
 
 class Generator:
-    """Configurations for one nginx; the same seed gives the same ones."""
+    """Generates configurations for one nginx; equal seeds give equal ones."""
 
     def __init__(self, binary: NginxBinary, seed: int, app: str) -> None:
         self.binary = binary
@@ -56,7 +56,7 @@ class Generator:
         self.marks = 0
 
     def chance(self, probability: float) -> bool:
-        """Throw a weighted coin."""
+        """Return true with a probability."""
         return self.random.random() < probability
 
     def configuration(self, ports: list[int], locations: int) -> tuple[str, list[Case]]:
@@ -74,7 +74,7 @@ class Generator:
         return "\n".join([*lines, "}"]) + "\n", cases
 
     def maps(self) -> list[str]:
-        """The usual map, right or not, and maps of anything."""
+        """The usual map, correct or not, and other maps."""
         pick = self.random.choice
         usual = pick(
             (
@@ -90,7 +90,7 @@ class Generator:
         made = [f"map $http_upgrade $connection_upgrade {{ {usual} }}"]
         for number in range(3):
             keys = dict.fromkeys(pick(_KEYS) for _ in range(self.random.randint(1, 4)))
-            # nginx refuses two keys that differ in their case only.
+            # nginx refuses two keys that differ only in case.
             seen = {key.lower(): key for key in keys}
             rows = " ".join(f"{key} {pick(_VALUES)};" for key in seen.values())
             volatile = "volatile; " if self.chance(0.2) else ""
@@ -99,7 +99,7 @@ class Generator:
         return made
 
     def sets(self) -> list[str]:
-        """What `set` and `if` make of the variables $v0 and $v1."""
+        """Assignments of the variables $v0 and $v1 by `set` and `if`."""
         pick = self.random.choice
         rows = [f"set $v{number} {pick(_VALUES[:11])};" for number in range(2)]
         if self.chance(0.4):
@@ -107,7 +107,7 @@ class Generator:
         return rows
 
     def condition(self) -> str:
-        """A condition that a handshake decides."""
+        """A condition whose result depends on the handshake."""
         return self.random.choice(
             (
                 "$http_upgrade",
@@ -122,7 +122,7 @@ class Generator:
         )
 
     def rows(self, weight: float) -> list[str]:
-        """Directives for one level; `weight` is how likely most are."""
+        """Directives for one level; `weight` is the probability of most of them."""
         pick = self.random.choice
         rows: list[str] = []
         if self.chance(weight * 2):
@@ -157,14 +157,14 @@ class Generator:
         return rows
 
     def block(self, weight: float = 0.45) -> str:
-        """What stands in a location that passes requests on."""
+        """The content of a proxied location."""
         rows = [*self.rows(weight), f"proxy_pass {self.app};"]
         if self.chance(0.25):
             rows.append(self.sets()[self.random.randint(0, 1)])
         return " ".join(rows)
 
     def location(self, uri: str, lines: list[str]) -> str:
-        """Add one way to the app to a server's lines; gives the URI that takes it."""
+        """Add a location for the app to a server's lines. Returns a URI that it handles."""
         pick = self.random.choice
         block = self.block()
         query = pick(("", "", "?way=left", "?way=right"))

@@ -1,7 +1,8 @@
-"""Random configurations that do nothing but route, and requests that wander through them.
+"""Random configurations that only route, and requests that take long routes through them.
 
-Every block says its number in a header, so nginx itself tells which one answered. Run as a program
-it asks as many requests as wanted and prints each disagreement in its smallest form:
+Every block sends its number in a header, so nginx itself shows which block responds. As a program,
+this sends a number of requests and prints each difference with the smallest configuration that has
+it:
 
     python -m tests.conformance.random_routes --cases 100000 --seed 1 --nginx new
 """
@@ -40,14 +41,14 @@ from tests.conformance.routes_on_nginx import ROOT, Ask, Case, Node, minimized, 
 
 SERVERS, URLS = 40, 60
 PORTS = SERVERS + 2
-SHOWN = 20  # disagreements that are brought to their smallest form
-# A line feed in what is passed on makes HTTP/0.9 of it: then the body is all of the answer.
+SHOWN = 20  # differences that are reduced to a small configuration
+# A line feed in a proxied request turns it into HTTP/0.9, whose response is only a body.
 BODY = r'"HTTP/0.9 200\r\n\r\n"'
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where rows are written: the kind of block, the prefix it stands for, and its depth."""
+    """The place of rows: the kind of block, its prefix, and its depth."""
 
     kind: str
     prefix: str = "/"
@@ -55,13 +56,13 @@ class Place:
 
 
 def quoted(text: str) -> str:
-    """An argument in double quotes; only what nginx would read otherwise is escaped."""
+    """An argument in double quotes, with as few escapes as possible."""
     return '"' + text.replace('"', '\\"') + '"'
 
 
 @dataclass
 class Server:
-    """What has been written of a server: where its URLs may lead, and its named locations."""
+    """The parts of a server so far: paths to request, and its named locations."""
 
     port: int
     named: tuple[str, ...]
@@ -71,7 +72,7 @@ class Server:
 
 
 class Generator:
-    """Configurations and requests; the same seed and ports give the same ones."""
+    """Generates configurations and requests; equal seed and ports give equal ones."""
 
     def __init__(self, seed: int, ports: Sequence[int]) -> None:
         self.random = random.Random(seed)
@@ -80,11 +81,11 @@ class Generator:
         self.server = Server(0, (), ())
 
     def chance(self, probability: float) -> bool:
-        """Throw a weighted coin."""
+        """Return true with a probability."""
         return self.random.random() < probability
 
     def argument(self, text: str) -> str:
-        """An argument as it may be written in a file."""
+        """An argument in one of the forms that nginx accepts in a file."""
         special = not text or any(character in text for character in " \t;{}\"'#\\")
         return quoted(text) if special or self.chance(0.1) else text
 
@@ -101,13 +102,13 @@ class Generator:
         return "/" + "/".join(parts) + ("/" if parts and self.chance(slash) else "")
 
     def target(self) -> str:
-        """A path that some location of this server may wait for."""
+        """A path that some location of this server may match."""
         if self.server.paths and self.chance(0.7):
             return self.random.choice(self.server.paths)
         return self.path()
 
     def pattern(self) -> str:
-        """A regular expression; the texts it is about become paths to ask for."""
+        """A regular expression; texts that it may match are added to the paths to request."""
         if self.chance(0.3):
             end = self.random.choice(("", "", "$", "(.*)", "/(.*)$", "/?$", "(?<n2>.*)$"))
             path = self.target().replace(".", r"\.").replace("+", ".")
@@ -139,11 +140,11 @@ class Generator:
         return pattern
 
     def variable(self) -> str:
-        """A variable that a condition or value may be about."""
+        """A variable for a condition or a value."""
         return self.random.choice(SELDOM_DECIDED if self.chance(0.01) else DECIDED)
 
     def value(self) -> str:
-        """A value that may have variables in it."""
+        """A value that may contain variables."""
         pick = self.random.choice
         form = pick((pick(VALUES), pick(VALUES), self.variable(), "{}{}", "/{}", "{}/a", "p{}s"))
         while "{}" in form:
@@ -151,17 +152,17 @@ class Generator:
         return form
 
     def braced(self) -> str:
-        """A variable that letters may follow."""
+        """A variable in braces, which letters may follow."""
         name = self.variable()
         return name if name[1:].isdigit() else f"${{{name[1:]}}}"
 
     # Directives of the rewrite module
 
     def condition(self) -> str:
-        """What stands between the parentheses of an `if`."""
+        """The content of the parentheses of an `if`."""
         pick = self.random.choice
         name = self.variable()
-        while name[1:].isdigit():  # nginx takes no numbered capture as a subject
+        while name[1:].isdigit():  # nginx accepts no numbered capture as a subject
             name = self.variable()
         form = pick(("bare", "=", "=", "!=", "~", "~*", "!~", "!~*"))
         if self.chance(0.01):
@@ -224,7 +225,7 @@ class Generator:
         return Node(f"set {self.random.choice(SET_VARIABLES)} {self.argument(self.value())}")
 
     def conditional(self, place: Place) -> Node:
-        """An `if` with what people put into it."""
+        """An `if` with typical contents."""
         body: list[Node] = []
         in_location = place.kind == "location"
         if in_location:
@@ -265,7 +266,7 @@ class Generator:
     # Other directives
 
     def marked(self) -> list[Node]:
-        """The headers by which an answer tells where it comes from."""
+        """The headers that identify the block that responds."""
         self.marks += 1
         return [
             Node(f'add_header At "{self.marks} $args" always', kept=True),
@@ -298,7 +299,7 @@ class Generator:
         return Node(f"error_page {' '.join(map(str, codes))}{override} {self.argument(where)}")
 
     def sent_as(self, weight: float) -> list[Node]:
-        """What decides how a Location is sent."""
+        """The directives that decide how nginx sends a Location."""
         names = ("absolute_redirect", "server_name_in_redirect", "port_in_redirect")
         return [
             Node(f"{name} {self.random.choice(('on', 'off'))}")
@@ -307,7 +308,7 @@ class Generator:
         ]
 
     def try_files(self) -> Node:
-        """A `try_files` of files that are not there."""
+        """A `try_files` of missing files."""
         pick = self.random.choice
         tried = pick(("$uri", "$uri $uri/", "$uri.html", "/nothing", "$uri/index.html $uri"))
         named = [f"@{name}" for name in self.server.named]
@@ -331,7 +332,7 @@ class Generator:
         return Node(f"try_files {tried} {self.argument(last)}")
 
     def proxied(self, place: Place) -> Node:
-        """A `proxy_pass` to one of the two servers that always answer."""
+        """A `proxy_pass` to one of the two servers that always respond."""
         number = self.random.randrange(2)
         to = self.random.choice((f"http://127.0.0.1:{self.backends[number]}", f"http://up{number}"))
         if place.kind == "location" and self.chance(0.25):
@@ -341,7 +342,7 @@ class Generator:
         return Node(f"proxy_pass {to}")
 
     def handler(self, place: Place) -> list[Node]:
-        """What answers in a block: a server behind, a text, a file that is not there."""
+        """A handler for a block: a proxied server, a text, or a missing file."""
         kind = self.random.choice(("proxy",) * 6 + ("return",) * 3 + ("try",) * 2 + ("static",))
         if kind == "proxy":
             return [self.proxied(place)]
@@ -352,7 +353,7 @@ class Generator:
         return []
 
     def limit(self) -> Node:
-        """A `limit_except`, which refuses or passes on."""
+        """A `limit_except` that rejects or proxies."""
         methods = self.random.choice(("GET", "POST", "GET POST", "PUT DELETE"))
         body = [Node("deny all")]
         if self.chance(0.3):
@@ -362,7 +363,7 @@ class Generator:
     # Blocks
 
     def inside(self, place: Place, nested: bool) -> list[Node]:
-        """All that stands in a location."""
+        """The content of a location."""
         rows = self.rewriting(place, 0.4)
         rows += self.handler(place)
         if self.chance(0.15):
@@ -443,7 +444,7 @@ class Generator:
         return [self.argument(name) if name else '""' for name, _ in chosen]
 
     def block(self, port: int, default: bool, alone: bool) -> tuple[Node, Server]:
-        """A server, and what to ask it for."""
+        """A server, and targets for requests to it."""
         named = tuple(self.random.sample("pqr", self.random.choice((0, 1, 1, 2))))
         words = tuple(self.random.sample(SEGMENTS, 5))
         self.server = Server(port, named, words)
@@ -473,7 +474,7 @@ class Generator:
         return Node("server", rows + locations), self.server
 
     def map(self, name: str) -> Node:
-        """A `map` on what the request decides."""
+        """A `map` of a variable that the request determines."""
         pick = self.random.choice
         sources = ("$arg_x", "$arg_x", "$args", "$uri", "$host", "$request_method", "$arg_x$arg_y")
         source = pick((*sources, *MAPS[: MAPS.index(name)]))
@@ -500,7 +501,7 @@ class Generator:
     # Requests
 
     def url_path(self, server: Server) -> str:
-        """A path to ask for, mostly near one that the configuration speaks of."""
+        """A path to request, mostly similar to one in the configuration."""
         self.server = server
         path = (
             self.random.choice(server.paths) if server.paths and self.chance(0.75) else self.path()
@@ -513,11 +514,11 @@ class Generator:
 
     @staticmethod
     def written(path: str) -> str:
-        """A path as a client would write it."""
+        """A path as a client would send it."""
         return path.replace("%b", "%25b").replace(" ", "%20").replace("?", "%3F")
 
     def changed(self, path: str) -> str:
-        """A path with one thing about it changed."""
+        """A path with one change."""
         pick = self.random.choice
         at = self.random.randrange(len(path))
         before, after = path[: at + 1], path[at + 1 :]
@@ -551,7 +552,7 @@ class Generator:
         )
 
     def host(self, servers: Sequence[Server]) -> str:
-        """A Host that one of these servers may know."""
+        """A Host that one of these servers may accept."""
         known = [host for server in servers for host in server.hosts] or ["localhost"]
         host = self.random.choice(known)
         if self.chance(0.15):
@@ -569,14 +570,14 @@ class Generator:
             target = self.url_path(self.random.choice(servers))
             if self.chance(0.6):
                 target += "?" + self.random.choice(ARGUMENTS)
-            # What follows a line feed in a HEAD that is passed on cannot be told from an answer.
+            # Whatever follows a line feed in a proxied HEAD request looks like a response.
             method = "GET" if "%0A" in target else self.random.choice(METHODS)
             host = self.host(servers)
             found.append(Ask(servers[0].port, host, target, method))
         return found
 
     def configuration(self, servers: int, urls: int) -> Case:
-        """A whole configuration, and the requests to make."""
+        """A complete configuration, and its requests."""
         http = [
             Node("keepalive_requests 1000000", kept=True),
             Node(f"root {ROOT}", kept=True),
@@ -602,12 +603,12 @@ class Generator:
                 files += self.random.sample(server.paths, min(len(server.paths), 3))
         http += self.behind()
         root = Node("", [Node("events", []), Node("http", http, kept=True)])
-        # Mostly no file is there, and sometimes nobody knows.
+        # Mostly no file exists, and sometimes that is unknown.
         there = tuple(files) if self.chance(0.3) else ()
         return Case(root, asks, there, files_known=bool(there) or self.chance(0.7))
 
     def behind(self) -> list[Node]:
-        """The servers behind, which answer everything, and a place that declares all variables."""
+        """The proxied servers, which always respond, and a place that declares all variables."""
         rows: list[Node] = []
         for number, port in enumerate(self.backends):
             body = [
@@ -628,7 +629,7 @@ class Generator:
 
 
 async def run(binary: NginxBinary, cases: int, seed: int, folder: Path) -> int:
-    """Ask so many requests, print what was found; gives the number of disagreements."""
+    """Send this number of requests, and print the differences. Returns their number."""
     started = time.monotonic()
     asked = wrong = shown = 0
     unknown: Counter[str] = Counter()

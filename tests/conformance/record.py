@@ -1,9 +1,9 @@
-"""Write down what the examples of the rules do on real nginx: `make evidence`.
+"""Record the behaviour of the rules' examples on real nginx: `make evidence`.
 
 `make evidence RULE=name` measures one rule and keeps the figures of the others.
 
-The rules' pages and `nginx-stream-lint rules` show these figures, so nobody types one. Whether they
-are still as in the rules is what test_rules.py asks on each run.
+The rules' pages and `nginx-stream-lint rules` show these figures. test_rules.py checks on each run
+that the effects are still the same.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _AT_ONCE = 4
 
 @dataclass(frozen=True)
 class Row:
-    """One result: of which text of which bad example (from 1), and for which client."""
+    """One result: the bad example (from 1), which of its texts, and the client."""
 
     example: int
     text: str
@@ -66,7 +66,7 @@ class Row:
 
 
 def digest(rule: Rule) -> str:
-    """What a rule's measurements were made of: they are stale when this changes."""
+    """A digest of a rule's examples: recorded measurements are outdated if it changes."""
     made_of = [
         (one.bad, one.fixed, one.evidence or rule.evidence, one.nginx_version)
         for one in rule.examples
@@ -76,7 +76,7 @@ def digest(rule: Rule) -> str:
 
 
 def said(measurement: Measurement) -> str:
-    """A measured stream in words."""
+    """Describe a measured stream."""
     if measurement.verdict == "replays":
         return f"replays: the app gets no request, {bursts_in_words(measurement.bursts)}"
     if measurement.first_delay is None:
@@ -87,7 +87,7 @@ def said(measurement: Measurement) -> str:
 
 
 async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path) -> list[Row]:
-    """Streams of `bad` and `fixed`, for each usual client and under what would break `bad`."""
+    """Measure `bad` and `fixed` for each usual client, and with the changes that break `bad`."""
     rows: list[Row] = []
     changes: list[str] = []
     async with DrippingUpstream() as upstream:
@@ -100,7 +100,7 @@ async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path
             jobs = [(CLIENTS[one.client], one.job(upstream, one.expected)) for one in streams]
             found = proxied(run, binary)
             if kind == "bad" and all(one.expected == "streams" for one in streams):
-                # It gets through today: the rule warns about changes that would make it stall.
+                # The stream works today: the rule warns about changes that would make it stall.
                 facts = [Facts(one, one.streams[0], binary.version, 300) for one in found]
                 changes = [
                     name
@@ -142,7 +142,7 @@ async def _effects(named: Named, number: int, binary: NginxBinary, folder: Path)
 async def _default_silence(
     named: Named, number: int, binary: NginxBinary, folder: Path
 ) -> list[Row]:
-    """A default of 60 s can be shortened by nobody: it is waited for."""
+    """Measure a default of 60 s, which cannot be shortened."""
 
     async def one(kind: str) -> Row:
         inside = folder / kind
@@ -187,13 +187,13 @@ async def _rows(named: Named, number: int, binary: NginxBinary, folder: Path) ->
         return await _heads(named, number, binary, folder)
     if named.evidence in ("delivery", "recording"):
         return await _delivery(named, number, binary, folder)
-    return []  # `accepted`: test_nginx_takes_it is all there is to see
+    return []  # `accepted`: nothing more can be measured than in test_nginx_takes_it
 
 
 async def record(
     binaries: dict[str, NginxBinary], folder: Path, rules: set[str]
 ) -> dict[str, list[object]]:
-    """Measure the examples of some rules; gives rows by rule, versions as in `binaries`."""
+    """Measure the examples of some rules. Returns rows by rule; versions as in `binaries`."""
     gate = asyncio.Semaphore(_AT_ONCE)
     numbers: dict[str, int] = {}
     found: dict[str, dict[tuple[int, str, str], dict[str, str]]] = {}
@@ -240,7 +240,7 @@ def _method() -> dict[str, str]:
 
 
 def main() -> None:
-    """Measure the rules that are named, or all."""
+    """Measure the named rules, or all."""
     from nginx_stream_lint.nginx.versions import NEW
 
     binaries = {"new" if one.version >= NEW else "old": one for one in find_nginx()}

@@ -1,4 +1,4 @@
-"""What random configurations and requests for routing are made of."""
+"""The parts from which random configurations and requests for routing are built."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CODES = (400, 403, 404, 405, 418, 429, 499, 500, 502, 503)
 SET_VARIABLES = ("$v1", "$v2", "$v3")
 NAMED_CAPTURES = ("n1", "n2")
 MAPS = ("$m1", "$m2", "$m3", "$m4")
-# What a request decides, by how often people ask for it.
+# Properties of a request, by how often configurations use them.
 DECIDED = (
     ("$arg_x",) * 8
     + ("$uri", "$request_method", "$args", "$host", "$request_uri") * 3
@@ -39,7 +39,7 @@ ARGUMENTS = (
 )  # fmt: skip
 VALUES = ("1", "0", "", "a", "b", "ab", "GET", "POST", "chat", "/a", "/v1/chat", "x=1", "http")
 
-# Regular expressions as people write them, each with texts that match or just fail to.
+# Typical regular expressions, each with texts that match or nearly match.
 REGEXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\.php$", ("/x.php", "/a/x.php", "/x.php/a")),
     (r"\.(php|html)$", ("/x.php", "/y.html", "/y.htm")),

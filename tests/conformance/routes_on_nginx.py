@@ -1,4 +1,4 @@
-"""Ask a running nginx where requests end, and compare with what the routing says."""
+"""Send requests to a running nginx, and compare its routing with that of the linter."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_route import Route, route_request
 from nginx_stream_lint.probe import Nginx, NginxBinary, NginxError
 
-ROOT = "files"  # the folder that every `root` of a case is
-_AT_ONCE = 25  # requests written before their answers are read
+ROOT = "files"  # the folder of every `root` of a case
+_AT_ONCE = 25  # requests that are sent before their responses are read
 _SECONDS = 60.0
 
 
 @dataclass
 class Node:
-    """A directive: its words, and its block if it has one. `kept` ones are needed to ask at all."""
+    """A directive: its words, and its block if it has one. Requests need those that are `kept`."""
 
     head: str
     body: list[Node] | None = None
     kept: bool = False
 
     def text(self, indent: str = "") -> str:
-        """How it stands in a file; a node without words is the file itself."""
+        """Its text in a file; a node without words is the file itself."""
         if not self.head:
             return "".join(node.text() for node in self.body or [])
         if self.body is None:
@@ -61,7 +61,7 @@ class Ask:
 
     @property
     def raw(self) -> bytes:
-        """The request as it is sent."""
+        """The bytes of the request."""
         text = (
             f"{self.method} {self.target} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n"
             "Content-Length: 0\r\n\r\n"
@@ -71,10 +71,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """What nginx answered; status 0: it closed the connection.
+    """nginx's response; status 0: nginx closed the connection.
 
-    `mark` is the number of the block that answered, `args` and `uri` what they were in the end, and
-    `behind` the port of the server behind, if the request was passed on.
+    `mark` is the number of the block that responded, `args` and `uri` the final values of these
+    variables, and `behind` the port of the proxied server, if there is one.
     """
 
     status: int
@@ -87,7 +87,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Case:
-    """A configuration, what to ask it for, and the files that are there."""
+    """A configuration, its requests, and the existing files."""
 
     configuration: Node
     asks: Sequence[Ask]
@@ -97,7 +97,7 @@ class Case:
 
 @dataclass
 class Outcome:
-    """What came of a configuration: the disagreements, and what we said of everything else."""
+    """The results of a configuration: the differences, and counts of the other predictions."""
 
     asked: int = 0
     unknown: list[tuple[Ask, str]] = field(default_factory=list)
@@ -105,7 +105,7 @@ class Outcome:
 
 
 def _answer(head: bytes) -> tuple[Answer, int | None]:
-    """A head as an answer, and the length of the body that follows; None if it does not say."""
+    """Parse a response head. Returns it with the length of its body; None if it states none."""
     first, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     mark, _, args = headers.get("at", "").partition(" ")
@@ -123,7 +123,7 @@ def _answer(head: bytes) -> tuple[Answer, int | None]:
 
 
 def ask(asks: Sequence[Ask]) -> list[Answer]:
-    """The answers to requests for one port, in their order."""
+    """Send requests to one port. Returns the responses in the same order."""
     answers: list[Answer] = []
     while len(answers) < len(asks):
         answered = len(answers)
@@ -138,7 +138,7 @@ def ask(asks: Sequence[Ask]) -> list[Answer]:
 
 
 def _converse(connection: socket.socket, asks: Sequence[Ask], answers: list[Answer]) -> None:
-    """Ask on one connection until all is answered or nginx closes it."""
+    """Send requests on one connection until all have responses or nginx closes it."""
     stream = connection.makefile("rb")
     while len(answers) < len(asks):
         batch = asks[len(answers) : len(answers) + _AT_ONCE]
@@ -159,7 +159,7 @@ def _converse(connection: socket.socket, asks: Sequence[Ask], answers: list[Answ
 
 
 def difference(root: Level, answer: Answer, found: Route, files_known: bool) -> str | None:
-    """How a route differs from nginx's answer; None if it does not."""
+    """How nginx's response differs from a route; None if it does not."""
     level = found.location or found.server
     marks = [
         row.args[1].split()[0]
@@ -171,19 +171,19 @@ def difference(root: Level, answer: Answer, found: Route, files_known: bool) -> 
     if found.server is None:
         status = 0
     elif status is None:
-        # Passed on, or a file; if nobody knows, it may as well be missing.
+        # A proxied request or a file; if files are unknown, it may also be missing.
         missing = found.handler is None and not files_known and answer.status == 404
         status = answer.status if found.handler is not None or missing else 200
     behind = None if found.handler is None else _port(root, found.handler.target)
     if behind is not None and "\n" in found.args and answer.mark is None:
-        return None  # passed on as HTTP/0.9, whose answers have no headers
+        return None  # proxied as HTTP/0.9, whose responses have no headers
     ours = Answer(
         status,
         marks[0] if marks else None,
         found.args,
         found.uri,
         behind,
-        # A Location may be left from before; whoever is behind answers with his own.
+        # A Location may remain from an earlier step; a proxied server sends its own.
         answer.redirect if found.handler is not None else found.redirect,
     )
     if ours.status in (408, 444, 499) and answer.status == 0:
@@ -196,7 +196,7 @@ def difference(root: Level, answer: Answer, found: Route, files_known: bool) -> 
 
 
 def _port(root: Level, target: str) -> str:
-    """The port behind a `proxy_pass`, also by the name of an upstream."""
+    """The port of a `proxy_pass`, which may name an upstream."""
     host = target.removeprefix("http://").partition("/")[0].partition("$")[0]
     http = root.first("http")
     assert http is not None
@@ -207,7 +207,7 @@ def _port(root: Level, target: str) -> str:
 
 
 async def outcomes(binary: NginxBinary, case: Case, folder: Path) -> Outcome:
-    """Ask nginx and the routing, and compare."""
+    """Send the requests of a case to nginx, and compare the responses with the routes."""
     text = case.configuration.text()
     _lay_out(folder, case.files)
     main = folder / "as-written.conf"
@@ -237,7 +237,7 @@ async def outcomes(binary: NginxBinary, case: Case, folder: Path) -> Outcome:
 
 
 def _lay_out(folder: Path, files: Sequence[str]) -> None:
-    """Make a folder with these files; an `index.html` where a folder is meant."""
+    """Make a folder with these files; a folder gets an `index.html`."""
     shutil.rmtree(folder / ROOT, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     for name in files:
@@ -246,7 +246,7 @@ def _lay_out(folder: Path, files: Sequence[str]) -> None:
             if name.endswith("/")
             else folder / ROOT / f".{name}"
         )
-        # A name may be too long, or a file where another one wants a folder.
+        # A name may be too long, or a file may have the name of a required folder.
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
@@ -255,16 +255,16 @@ def _lay_out(folder: Path, files: Sequence[str]) -> None:
 async def minimized(
     binary: NginxBinary, case: Case, one: Ask, folder: Path
 ) -> tuple[Node, str] | None:
-    """The smallest part of a configuration that nginx and we still disagree on.
+    """The smallest part of a configuration that still has a difference.
 
-    None if the disagreement does not repeat.
+    None if the difference does not occur again.
     """
 
     async def still() -> str | None:
         try:
             outcome = await outcomes(binary, case, folder)
         except (NginxError, AssertionError):
-            return None  # what was left out was needed
+            return None  # the omitted part was necessary
         return outcome.wrong[0][1] if outcome.wrong else None
 
     configuration = _copy(case.configuration)
@@ -297,7 +297,7 @@ def _copy(node: Node) -> Node:
 
 
 def _keep_port(configuration: Node, port: int) -> None:
-    """Leave out the servers on other ports, but not those behind."""
+    """Remove the servers on other ports, but not the proxied ones."""
 
     def needed(node: Node) -> bool:
         listens = [row.head for row in node.body or [] if row.head.startswith("listen ")]

@@ -1,4 +1,4 @@
-"""Reading of small repositories in memory."""
+"""Read small repositories in memory."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from nginx_stream_lint.files.workspace import Workspace
 
 
 def deployment(files: Mapping[str, str]) -> Deployment:
-    """The deployment of files by path; what `read_deployment` finds by itself."""
+    """The deployment of files by path, as `read_deployment` finds it."""
     workspace = Workspace.in_memory({path: dedent(text) for path, text in files.items()})
     return read_deployment(workspace, ".", list(files))
 
 
 def compose(text: str, **others: str) -> Deployment:
-    """The deployment of a compose file and other files; `__` in their names is a `/`."""
+    """The deployment of a compose file and other files; `__` in their names stands for `/`."""
     named = {name.replace("__", "/").replace("_", "."): one for name, one in others.items()}
     return deployment({"compose.yaml": text, **named})
 
@@ -29,10 +29,10 @@ def instance(found: Deployment) -> Instance:
 
 
 def files(one: Instance) -> dict[str, str | None]:
-    """Where the files of an instance come from, without those of its image."""
+    """The origins of the files of an instance, without those of its image."""
     return {file.inside: file.path for file in one.files if file.how not in ("image", "removed")}
 
 
 def notes(found: Deployment) -> list[str]:
-    """The notes as people see them."""
+    """The notes as printed."""
     return [str(one) for one in found.notes]

@@ -562,3 +562,9 @@ def test_the_end_of_a_long_file_is_unknown() -> None:
     assert notes(found) == [
         "Dockerfile:1:1: is too long for a Dockerfile; its end was not read; split it"
     ]
+
+
+@pytest.mark.parametrize("name", ["APPLY", "EXISTS", "FROMAGE", "INSIDE", "TEXT", "UNSURE"])
+def test_an_unknown_instruction_has_no_effect(name: str) -> None:
+    text = "FROM nginx:1.27.3\nCOPY nginx.conf /etc/nginx/nginx.conf\n"
+    assert files(built(f"{text}{name} nginx.conf\n")) == files(built(text))

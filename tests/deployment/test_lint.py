@@ -102,8 +102,10 @@ def test_a_finding_with_only_one_version_of_a_floating_tag_is_a_warning() -> Non
 def test_options_and_settings_come_first() -> None:
     found = linted(repository("1.30.0"), options=Options(nginx_version=(1, 27, 0)))
     assert "old-upstream-http" in rules(found)
-    around = InputOptions(mounts=(("/etc/nginx/conf.d", "c/conf.d"),))
-    said = linted(repository(), "a/main.conf", options=replace(Options(), around=around))
+    input_options = InputOptions(mounts=(("/etc/nginx/conf.d", "c/conf.d"),))
+    said = linted(
+        repository(), "a/main.conf", options=replace(Options(), input_options=input_options)
+    )
     assert [one.source.name for one in said.files] == ["a/main.conf", "c/conf.d/other.conf"]
 
 

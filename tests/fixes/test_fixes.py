@@ -131,6 +131,72 @@ def test_style_is_kept(
         assert ok, said
 
 
+OWN_RULE = """\
+name: own-setting
+title: A setting of ours
+when: value("{name}") != "{value}"
+severity: [error]
+message: Set {name}
+fix:
+  title: Set it
+  applicability: safe
+  steps:
+    - set: {name}
+      to: "{value}"
+why: We say so.
+evidence: ours
+references: [https://wiki.example.com/streams]
+examples: []
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "before", "after"),
+    [
+        # Behind the last one of its group, wherever that is.
+        (
+            "gzip_vary on",
+            "gzip on; gzip_types text/css; proxy_pass http://a; root /srv;",
+            "gzip on; gzip_types text/css; gzip_vary on; proxy_pass http://a; root /srv;",
+        ),
+        (
+            "gzip_vary on",
+            "proxy_pass http://a; proxy_read_timeout 1h; gzip on; root /srv;",
+            "proxy_pass http://a; proxy_read_timeout 1h; gzip on; gzip_vary on; root /srv;",
+        ),
+        # A group of the handler's has two words: all begin with "proxy".
+        (
+            "proxy_cache_lock on",
+            "proxy_pass http://a; proxy_read_timeout 1h; root /srv; proxy_cache off;"
+            " proxy_next_upstream off;",
+            "proxy_pass http://a; proxy_read_timeout 1h; root /srv; proxy_cache off;"
+            " proxy_cache_lock on; proxy_next_upstream off;",
+        ),
+        # Without its group, behind those that have a place.
+        (
+            "gzip_vary on",
+            "proxy_pass http://a; proxy_read_timeout 1h; root /srv;",
+            "proxy_pass http://a; proxy_read_timeout 1h; gzip_vary on; root /srv;",
+        ),
+        # One with a place of its own goes there.
+        (
+            "proxy_buffering off",
+            "proxy_pass http://a; root /srv; proxy_cache off;",
+            "proxy_pass http://a; proxy_buffering off; root /srv; proxy_cache off;",
+        ),
+    ],
+)
+def test_a_new_line_goes_behind_its_group(
+    line: str, before: str, after: str, tmp_path: Path
+) -> None:
+    name, value = line.split()
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "own-setting.yaml").write_text(OWN_RULE.format(name=name, value=value))
+    path = put(tmp_path, whole(f"location /sse {{ {before} }}"))
+    options = Options(load_folder(tmp_path / "rules"))
+    assert fixed(path, options) == {"nginx.conf": whole(f"location /sse {{ {after} }}")}
+
+
 def test_a_file_that_several_blocks_include_is_left_alone(tmp_path: Path) -> None:
     put(tmp_path, "proxy_buffering on;\nproxy_pass http://127.0.0.1:8000;\n", "shared.inc")
     path = put(
@@ -419,7 +485,7 @@ def test_edits_outside_of_the_text_of_nginx_are_refused(
     name: str, text: str, tmp_path: Path
 ) -> None:
     path = put(tmp_path, text, name)
-    options = Options(ONLY_BUFFERING, NEW, around=InputOptions(markdown=True))
+    options = Options(ONLY_BUFFERING, NEW, input_options=InputOptions(markdown=True))
     found = lint(Workspace.on_disk(str(path)), options=options)
     source = found.findings[0].place.source
     first, last = text.index("location"), text.rindex("}")

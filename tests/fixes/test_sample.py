@@ -91,7 +91,8 @@ def _shown(fix: Fix | None) -> object:
     if fix is None:
         return None
     edits = [(one.start, one.end, one.text) for one in fix.edits]
-    return fix.title, fix.applicability, fix.snippet, edits
+    said = fix.title, fix.cautions, fix.safe_parts, fix.applied_parts
+    return said, fix.applicability, fix.snippet, edits
 
 
 def _rules(folder: Path) -> tuple[Rule, ...]:

@@ -11,6 +11,7 @@ from tests.command import run_here
 from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.versions import OLD
+from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Finding, Fix
 
 INGRESS = """apiVersion: networking.k8s.io/v1
@@ -50,8 +51,9 @@ def test_an_annotation_is_for_all_paths_of_its_ingress() -> None:
     assert _fix(INGRESS, "response-buffering", "a.yaml").applicability == "safe"
     fix = _fix(INGRESS + OTHER, "response-buffering", "a.yaml")
     assert fix.applicability == "unsafe"
-    assert "this also changes /shop" in fix.title
-    assert "/v1/chat/completions" not in fix.title
+    (caution,) = fix.cautions
+    assert "This also changes /shop, which" in caution
+    assert "/v1/chat/completions" not in caution
 
 
 VIRTUAL = """apiVersion: k8s.nginx.org/v1
@@ -96,8 +98,9 @@ def test_a_field_is_for_all_routes_of_its_upstream(route: str, also: str | None)
     fix = _fix(VIRTUAL + route, "response-buffering", "a.yaml")
     assert fix.applicability == ("safe" if also is None else "unsafe")
     if also is not None:
-        assert f"this also changes {also}, " in fix.title
-        assert "give it its own upstream" in fix.title
+        (caution,) = fix.cautions
+        assert f"This also changes {also}, " in caution
+        assert "give it its own upstream" in caution
     # The way that is shown leads out of it.
     own = (
         (VIRTUAL + route)
@@ -125,8 +128,9 @@ def test_buffering_off_for_everything(location: str, applicability: str) -> None
     fix = _fix(text, "response-buffering")
     assert fix.applicability == applicability
     if applicability == "unsafe":
-        assert f"every path of {location}" in fix.title
-        assert "/v1/chat/completions" in fix.title
+        (caution,) = fix.cautions
+        assert f"every path of {location}. " in caution
+        assert "/v1/chat/completions" in caution
 
 
 def test_a_stream_that_is_all_of_the_location_is_no_reason() -> None:
@@ -145,7 +149,10 @@ def test_a_directive_of_the_whole_server() -> None:
     )
     fix = _fix(text, "lost-inherited-headers")
     assert fix.applicability == "unsafe"
-    assert "this changes the whole server block" in fix.title
+    assert fix.cautions == (
+        "This changes the whole server block."
+        " To change only this stream, set the directive in its location",
+    )
 
 
 def test_both_locations_of_a_prefix_are_the_controllers() -> None:
@@ -218,14 +225,16 @@ ABSENT = (
 def test_an_absent_include_may_set_the_same(text: str, applicability: str) -> None:
     fix = _fix(text, "response-buffering")
     assert fix.applicability == applicability
-    assert ("mine.conf (nginx.conf:3) may set the same" in fix.title) is (applicability == "unsafe")
+    said = [one for one in fix.cautions if one.startswith("mine.conf (nginx.conf:3) may set")]
+    assert len(said) == (applicability == "unsafe")
 
 
 def test_a_template_may_set_the_same() -> None:
     text = ABSENT.replace("include mine.conf;", "${MORE}")
     fix = _fix(text, "response-buffering", "nginx.conf.template")
     assert fix.applicability == "unsafe"
-    assert "the template (nginx.conf.template:3) may set the same" in fix.title
+    (caution,) = fix.cautions
+    assert caution.startswith("The template (nginx.conf.template:3) may set the same directives")
 
 
 def test_a_fix_that_may_break_a_file_is_not_written(tmp_path: Path) -> None:
@@ -258,28 +267,70 @@ http {
 @pytest.mark.parametrize(
     ("more", "safe"),
     [
-        ("", 'proxy_http_version 1.1 and proxy_set_header Connection ""'),
-        ("proxy_http_version 1.1;", 'proxy_set_header Connection ""'),
-        ('proxy_http_version 1.1; proxy_set_header Connection "";', None),
-        ("proxy_buffering on;", 'proxy_http_version 1.1 and proxy_set_header Connection ""'),
+        ("", ["proxy_http_version 1.1", 'proxy_set_header Connection ""']),
+        ("proxy_http_version 1.1;", ['proxy_set_header Connection ""']),
+        ('proxy_http_version 1.1; proxy_set_header Connection "";', []),
+        ("proxy_buffering on;", ["proxy_http_version 1.1", 'proxy_set_header Connection ""']),
     ],
 )
-def test_an_unsafe_fix_says_what_of_it_is_safe(more: str, safe: str | None, tmp_path: Path) -> None:
+def test_an_unsafe_fix_says_what_of_it_is_safe(more: str, safe: list[str], tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text(EVERYTHING.replace("MORE", more))
     document = json.loads(run_here("--format", "json", path).stdout)
     fixes = {one["rule"]: one["fix"] for one in document["findings"]}
-    title = fixes["response-buffering"]["title"]
-    assert fixes["response-buffering"]["applicability"] == "unsafe"
-    assert fixes["short-read-timeout"]["applicability"] == "safe"
-    if safe is None:
-        assert "safe on its own" not in title
-    else:
-        assert f"; safe on its own: {safe}" in title
-    if more == "proxy_http_version 1.1;":
-        # What other fixes write in the same place is in its edits.
-        assert '--fix alone applies proxy_set_header Connection ""' in title
-    assert "safe on its own" not in fixes["short-read-timeout"]["title"]
+    unsafe = fixes["response-buffering"]
+    assert unsafe["title"] == "Turn buffering off for this location"
+    assert (unsafe["applicability"], unsafe["safe_parts"]) == ("unsafe", safe)
+    assert len(unsafe["cautions"]) == 1
+    # What other fixes write in the same place is in its edits.
+    is_applied = 'proxy_set_header Connection ""' in unsafe["applied_parts"]
+    assert is_applied is (more == "proxy_http_version 1.1;")
+    others = fixes["short-read-timeout"]
+    assert (others["applicability"], others["cautions"]) == ("safe", [])
+    assert (others["safe_parts"], others["applied_parts"]) == ([], [])
+    # The text for people leaves out what it shows as the fix of --fix.
+    shown = f"safe without the rest: {listed(safe)}\n" in run_here(path).stdout
+    assert shown is (bool(safe) and not is_applied)
+
+
+SLOW_CLIENTS = """events {}
+http {
+    server {
+        listen 80;
+        client_body_timeout 20s;
+        location / {
+            # nginx-stream-lint: stream grpc client_streams
+            grpc_pass grpc://127.0.0.1:50051;
+        }
+    }
+}
+"""
+
+
+def test_a_rule_says_why_its_step_is_unsafe() -> None:
+    fix = _fix(SLOW_CLIENTS, "short-read-timeout")
+    caution = "Slow or stuck clients of this location can then keep their connections longer"
+    assert (fix.title, fix.applicability) == ("Allow longer silence", "unsafe")
+    assert fix.cautions == (caution,)
+    other = _fix(SLOW_CLIENTS.replace(" client_streams", ""), "short-read-timeout")
+    assert (other.title, other.applicability) == ("Allow longer silence", "safe")
+    assert not other.cautions
+
+
+@pytest.mark.parametrize("command", ["lint", "explain"])
+def test_the_text_says_each_caution_once(command: str, tmp_path: Path) -> None:
+    """Also if several fixes have it, and only one of them has safe parts."""
+    path = tmp_path / "nginx.conf"
+    path.write_text(EVERYTHING.replace("MORE", "include /srv/absent/mine.conf;"))
+    document = json.loads(run_here("--format", "json", path).stdout)
+    fixes = [one["fix"] for one in document["findings"] if one["severity"] != "note"]
+    (caution,) = {said for one in fixes for said in one["cautions"] if "mine.conf" in said}
+    assert sum(caution in one["cautions"] for one in fixes) > 1
+    assert len({tuple(one["safe_parts"]) for one in fixes}) > 1
+    url = "https://localhost/v1/chat/completions"
+    shown = run_here(*([path] if command == "lint" else ["explain", path, url])).stdout
+    assert " ".join(shown.split()).count(f"unsafe: {caution}") == 1
+    assert " ".join(shown.split()).count("may set the same directives") == 1
 
 
 @pytest.mark.parametrize("more", ["", "proxy_buffering on;", "proxy_http_version 1.1;", "gzip on;"])

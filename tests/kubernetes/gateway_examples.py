@@ -1,8 +1,8 @@
 """Read the examples of NGINX Gateway Fabric: `python -m tests.kubernetes.gateway_examples FOLDER`.
 
-FOLDER is the folder `examples` of its repository. Prints each Gateway and whether every nginx that
-is installed accepts the configuration made for it, then each object that belongs to none, with the
-reason. The exit status is 1 if a configuration is refused.
+FOLDER is the folder `examples` of its repository. This prints each Gateway, and whether every
+installed nginx accepts its configuration. Then it prints each object that belongs to no Gateway,
+with the reason. The exit status is 1 if an nginx refuses a configuration.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Manifests of the Gateway API for the tests, and what NGINX Gateway Fabric makes of them."""
+"""Manifests of the Gateway API for tests, and the nginx configurations made from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nginx_stream_lint.kubernetes.manifest import documents
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 
-# What concerns the controller's processes, not a route.
+# Settings of the controller's processes, which do not affect a route.
 ELSEWHERE = {"reload-cut", "browser-connection-limit"}
 RULES = tuple(rule for rule in load_rules(builtin_folder()) if rule.name not in ELSEWHERE)
 
@@ -62,7 +62,7 @@ spec:
 
 
 def policy(kind: str, target: str, name: str, spec: str, label: str = "policy") -> str:
-    """A policy of gateway.nginx.org for an object; `spec` are the lines of its other fields."""
+    """A policy of gateway.nginx.org for an object; `spec` has the lines of its other fields."""
     lines = "".join(f"  {line}\n" for line in spec.splitlines())
     return f"""\
 apiVersion: gateway.nginx.org/v1alpha1
@@ -78,14 +78,14 @@ spec:
 
 
 def plans_of(*texts: str) -> list[Plan]:
-    """The Gateways of some YAML texts, each a file in one folder."""
+    """The Gateways in some YAML texts, each of which is a file in one folder."""
     sources = [Source(f"{number}.yaml", text) for number, text in enumerate(texts)]
     found = [objects(documents(one, yaml_reading(one).text)[0]) for one in sources]
     return plans([one for own in found for one in own])
 
 
 def write(folder: Path, files: Mapping[str, str]) -> None:
-    """Write files into a folder that is a repository of its own."""
+    """Write files into a folder, which becomes a repository."""
     (folder / ".git").mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def checked(*paths: Path) -> Result:
-    """Check files or folders without problems."""
+    """Check files or folders; there must be no problems."""
     report = lint(Workspace.on_disk(*map(str, paths)), options=Options(rules=RULES))
     assert report.problems == []
     return report
@@ -105,7 +105,7 @@ def said(report: Result) -> set[tuple[str, str]]:
 
 
 def fixed(path: Path, unsafe: bool = False) -> dict[str, str]:
-    """The files that all fixes change, by their names, with their new texts."""
+    """The files that all fixes change: their new texts, by name."""
 
     def again(changed: Mapping[str, str]) -> list[Finding]:
         workspace = Workspace.on_disk(str(path)).overlaid(changed)

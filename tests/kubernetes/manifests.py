@@ -1,4 +1,4 @@
-"""Manifests for the tests: one Ingress with the annotations that are asked for."""
+"""Manifests for tests: an Ingress with given annotations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nginx_stream_lint.kubernetes.author import ControllerAuthor
 from nginx_stream_lint.kubernetes.controllers import Controller
 from nginx_stream_lint.kubernetes.translate import translate_resources
 
-# Values for each kind of setting. The first one that is not the default is tested.
+# Values for each kind of setting. Tests use the first one that is not the default.
 VALUES = {
     "seconds": ["75"],
     "number": ["5"],
@@ -23,7 +23,7 @@ VALUES = {
     "each": ["X-One,X-Two"],
     "conditions": ["error"],
 }
-# A value for each annotation that code reads, and for those that need a value of their own.
+# A value for each annotation that code reads, and for those that need a special value.
 INGRESS_NGINX = {
     "allowlist-source-range": "10.0.0.0/8, 192.168.0.1",
     "app-root": "/app",
@@ -139,7 +139,7 @@ NGINX_ORG = {
 
 
 def value_of(controller: Controller, annotation: str) -> str:
-    """A value that the controller takes for an annotation."""
+    """A value that the controller accepts for an annotation."""
     given = INGRESS_NGINX if "nginx.ingress" in controller.prefixes[0] else NGINX_ORG
     if annotation in given:
         return given[annotation]
@@ -192,7 +192,7 @@ def ingress(
 
 
 def translate(text: str, masked: str | None = None) -> list[MappedText]:
-    """The translations of a manifest that has no mistakes."""
+    """The translations of a manifest, which must have no mistakes."""
     found, problems = translate_resources(Source("ingress.yaml", text), masked or text)
     assert problems == []
     assert [problem for one in found for problem in one.problems] == []
@@ -200,6 +200,6 @@ def translate(text: str, masked: str | None = None) -> list[MappedText]:
 
 
 def author_of(reading: MappedText) -> ControllerAuthor:
-    """The controller that wrote a text, and its resource."""
+    """The controller that generates a text, and its resource."""
     assert isinstance(reading.author, ControllerAuthor)
     return reading.author

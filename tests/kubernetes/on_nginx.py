@@ -1,4 +1,4 @@
-"""What controllers generate, as texts that a real nginx can run."""
+"""Make generated configurations runnable on a real nginx."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _INCLUDED = re.compile(r"(?m)^[ ]*include ((?:gateway|ingress)-part-[0-9]+);\n")
 
 
 def runnable(text: str, certificate: Sequence[str | Path]) -> str:
-    """nginx text with a certificate, and without includes and modules that a plain nginx lacks.
+    """Add a certificate to nginx text, and remove includes and modules that a plain nginx lacks.
 
     `certificate` are the paths of the chain and its key.
     """
@@ -32,13 +32,13 @@ def runnable(text: str, certificate: Sequence[str | Path]) -> str:
 
 
 def runnable_group(maker: Converter, certificate: Sequence[str | Path]) -> str:
-    """The same for what the converter of several resources wrote."""
+    """As `runnable`, for the configuration of several resources."""
     parts = {name: text for name, (_, text) in maker.parts.items()}
     return runnable(_with_parts(maker.text.text, parts), certificate)
 
 
 def runnable_gateway(plan: Plan, certificate: Sequence[str | Path]) -> str:
-    """The same for a Gateway."""
+    """As `runnable`, for a Gateway."""
     converter = made(plan)
     parts = {name: part.text for name, part in converter.parts.items()}
     return runnable(_with_parts(converter.root.text.text, parts), certificate)

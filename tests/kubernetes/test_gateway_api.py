@@ -134,7 +134,7 @@ def test_a_policy_of_two_routes_changes_both(tmp_path: Path) -> None:
     (finding,) = checked(tmp_path).findings
     assert finding.fix is not None
     assert finding.fix.applicability == "unsafe"
-    assert "also changes HTTPRoute shop" in finding.fix.title
+    assert "also changes HTTPRoute shop" in finding.fix.cautions[0]
     assert fixed(tmp_path) == {}
     assert "disable: true" in fixed(tmp_path, unsafe=True)["all.yaml"]
 
@@ -145,8 +145,9 @@ def test_other_paths_of_the_route_change_too(tmp_path: Path) -> None:
     error = next(one for one in checked(tmp_path).findings if one.severity == "error")
     assert error.fix is not None
     assert error.fix.applicability == "unsafe"
-    assert "this also changes /shop" in error.fix.title
-    assert "move it to its own route" in error.fix.title
+    (caution,) = error.fix.cautions
+    assert "This also changes /shop" in caution
+    assert "move it to its own route" in caution
 
 
 @pytest.mark.parametrize(

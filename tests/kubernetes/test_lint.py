@@ -396,6 +396,8 @@ def test_fastcgi_has_no_annotation_for_buffering(tmp_path: Path) -> None:
     report = checked(path)
     assert said(report) == {("error", "response-buffering"), ("error", "short-read-timeout")}
     assert {one.fix.applicability for one in report.findings if one.fix} == {"unsafe"}
+    cautions = {said for one in report.findings if one.fix for said in one.fix.cautions}
+    assert cautions == {"This adds a snippet, and controllers forbid snippets by default"}
     after = fixed(path, unsafe=True)
     assert "    nginx.ingress.kubernetes.io/configuration-snippet: |\n" in after
     assert "      fastcgi_buffering off;\n" in after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import subprocess
 import sys
 from pathlib import Path
@@ -232,6 +233,78 @@ def test_nginx_records_what_is_said(binary: NginxBinary, tmp_path: Path) -> None
     assert wrong == []
 
 
+# Rows of a location, method and URL, and the status if nginx responds instead of the app.
+NAMED_CACHES: list[tuple[str, str, str, int | None]] = [
+    ("proxy_cache $arg_zone;", "GET", "/?zone=proxy", None),
+    ("proxy_cache $arg_zone;", "GET", "/?zone=none", 500),
+    ("proxy_cache $arg_zone;", "HEAD", "/?zone=none", 500),
+    ("proxy_cache $arg_zone;", "POST", "/?zone=none", None),
+    ("proxy_cache $arg_zone; proxy_cache_methods POST;", "POST", "/?zone=none", 500),
+    ("proxy_cache $arg_zone;", "GET", "/?zone=off", None),
+    ("proxy_cache $arg_zone;", "GET", "/", None),
+    ("set $zone no; proxy_cache $zone$arg_x;", "GET", "/?x=ne", 500),
+    ("set $zone pro; proxy_cache $zone$arg_x;", "GET", "/?x=xy", None),
+    ("proxy_cache $arg_zone;", "GET", "/?zone=Proxy", 500),
+    # The zone of another module.
+    ("proxy_cache $arg_zone;", "GET", "/?zone=uwsgi", 500),
+    ("proxy_cache $arg_zone; proxy_no_cache 1; proxy_buffering off;", "GET", "/?zone=none", 500),
+    ("proxy_cache $arg_zone; error_page 500 =418 @no;", "GET", "/?zone=none", 418),
+    # The cache is looked up before the target.
+    ("proxy_cache $arg_zone; proxy_pass http://$arg_to:1;", "GET", "/?to=a&zone=none", 500),
+    ("proxy_cache $arg_zone; proxy_pass http://$arg_to:1;", "GET", "/?to=a&zone=proxy", 502),
+]
+
+
+def _of_named_caches(ports: list[int], app: int) -> str:
+    """A configuration with a server for each of these cases."""
+    servers = "".join(
+        f"server {{ listen 127.0.0.1:{port}; location @no {{ return 418; }} location / {{ {rows}"
+        f" {'' if 'proxy_pass' in rows else f'proxy_pass http://127.0.0.1:{app};'} }} }}"
+        for (rows, *_), port in zip(NAMED_CACHES, ports, strict=True)
+    )
+    behind = f"server {{ listen 127.0.0.1:{app}; location / {{ return 204; }} }}"
+    return f"events {{}} http {{ {ZONES} {servers} {behind} }}"
+
+
+def test_a_cache_that_variables_name_has_to_exist(binary: NginxBinary, tmp_path: Path) -> None:
+    *ports, app = free_ports(len(NAMED_CACHES) + 1)
+    text = _of_named_caches(ports, app)
+    expected = {case: case[3] for case in NAMED_CACHES}
+    files = Workspace.in_memory({"nginx.conf": text})
+    for case, port in zip(NAMED_CACHES, ports, strict=True):
+        url = f"http://127.0.0.1:{port}{case[2]}"
+        [one] = explain(files, "nginx.conf", [url], method=case[1])
+        assert one.route.status == case[3], case
+        assert (one.deliveries == []) == (case[3] is not None), case
+
+    def status(case: tuple[str, str, str, int | None], port: int) -> int | None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request(case[1], case[2])
+        found = connection.getresponse().status
+        connection.close()
+        return None if found == 204 else found
+
+    async def measured() -> dict[tuple[str, str, str, int | None], int | None]:
+        async with Nginx(binary, text, tmp_path):
+            return {
+                case: await asyncio.to_thread(status, case, port)
+                for case, port in zip(NAMED_CACHES, ports, strict=True)
+            }
+
+    tmp_path.chmod(0o755)
+    assert asyncio.run(measured()) == expected
+
+
+@pytest.mark.parametrize("around", ["{}", "events {{}} http {{ include zones.conf; {} }}"])
+def test_a_zone_that_is_out_of_sight_may_exist(around: str) -> None:
+    rows = "set $zone other; proxy_cache $zone; proxy_cache_valid 1h;"
+    server = f"server {{ listen 80; location / {{ {HANDLER.format(port=1)} {rows} }} }}"
+    files = Workspace.in_memory({"nginx.conf": around.format(server)})
+    [one] = explain(files, "nginx.conf", ["/"])
+    assert one.route.status is None
+    assert "replays" in {each.repeat for each in one.deliveries}
+
+
 @pytest.mark.parametrize(
     ("rows", "rule"),
     [
@@ -245,6 +318,8 @@ def test_nginx_records_what_is_said(binary: NginxBinary, tmp_path: Path) -> None
         (f"{CACHE} proxy_cache_key $request_id; sendfile off;", None),
         (f"{CACHE} proxy_cache_key $request_id;", "response-buffering"),
         (f"{ZONE} proxy_cache_valid 200 0; proxy_cache_valid any 1h;", None),
+        # nginx responds with 500 and records nothing.
+        ("proxy_cache $uri; proxy_cache_valid 1h; sendfile off;", None),
     ],
 )
 def test_what_the_rules_say_of_it(rows: str, rule: str | None) -> None:

@@ -20,10 +20,12 @@ from nginx_stream_lint.probe.allowed_directives import (
     NOWHERE,
     reason_for_omission,
 )
-from nginx_stream_lint.probe.copy import copy_of, first_problem, tree_of
+from nginx_stream_lint.probe.copied_files import tree_of
+from nginx_stream_lint.probe.copy import copy_of
 from nginx_stream_lint.probe.copy_model import CopiedDirective, Copy, CopyChange, copy_text
 from nginx_stream_lint.probe.folders import temporary_folder
 from nginx_stream_lint.probe.pass_targets import Groups, rewritten_target
+from nginx_stream_lint.probe.runnable import first_problem
 
 PORTS = {"http": 8001, "fastcgi": 8002, "scgi": 8003, "uwsgi": 8004, "h2c": 8005}
 OLD, NEW = (1, 22, 1), (1, 31, 3)
@@ -57,10 +59,10 @@ def text_of(copy: Copy) -> str:
     return "\n".join(line for line in lines if "X-Nsl-Route" not in line)
 
 
-def settled(folder: Path, text: str, binary: NginxBinary) -> tuple[str, Copy]:
-    """A text's copy as this nginx takes it."""
+def settled(folder: Path, files: str | Mapping[str, str], binary: NginxBinary) -> tuple[str, Copy]:
+    """A configuration's copy as this nginx takes it."""
     with temporary_folder() as sandbox:
-        copy = copied(folder, text, binary.version, sandbox=sandbox)
+        copy = copied(folder, files, binary.version, sandbox=sandbox)
         write_certificate(sandbox)
         return asyncio.run(adapt_copy(copy, binary, sandbox))[0], copy
 
@@ -485,6 +487,26 @@ def test_only_modules_that_the_copy_needs_are_loaded(
     text, _ = settled(tmp_path, f"http {{ server {{ {row} }} }}", binary)
     loaded = re.findall(r"load_module [^;]*?/(?:ngx_)?(\w+)_module.so;", text)
     assert [one.removeprefix("ngx_") for one in loaded] == modules
+
+
+def test_a_change_is_listed_once_however_often_its_file_is_included(
+    tmp_path: Path, binary: NginxBinary
+) -> None:
+    server = "server { location / { include twice.conf; return 200; } }"
+    text, copy = settled(
+        tmp_path,
+        {
+            "nginx.conf": f"http {{ {server} {server.replace('/ {', '/x {')} }}",
+            "twice.conf": "gzip_buffers 1;\nworker_processes 1;\ntcp_nodelay off;",
+        },
+        binary,
+    )
+    assert text.count("tcp_nodelay off;") == 2
+    # nginx rejects the first of them, the sandbox has no place for the second one.
+    assert sorted((one.name, one.line, one.done) for one in copy.changes) == [
+        ("gzip_buffers", 1, "removed"),
+        ("worker_processes", 2, "removed"),
+    ]
 
 
 def test_refusals_without_end_are_given_up(

@@ -23,7 +23,7 @@ from nginx_stream_lint.nginx.delivery import Scenario, delivery_path_for
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.probe import NginxBinary
 from nginx_stream_lint.probe.copy_model import CopyChange
-from nginx_stream_lint.probe.run import ProbeOutcome, ProbeRequest, ProbeResult
+from nginx_stream_lint.probe.probe_model import ProbeOutcome, ProbeRequest, ProbeResult
 from nginx_stream_lint.report.probe import probe_svg, probe_text
 
 DEMO = Path(__file__).resolve().parents[2] / "fixtures" / "demo"

@@ -11,7 +11,7 @@ import pytest
 
 from nginx_stream_lint.probe import Nginx, NginxBinary, NginxError, check, check_file, free_ports
 from nginx_stream_lint.probe.confine import confine, directives
-from nginx_stream_lint.probe.nginx import inspect
+from nginx_stream_lint.probe.nginx_binary import inspect
 
 pytestmark = pytest.mark.filterwarnings("error")
 

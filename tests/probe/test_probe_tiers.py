@@ -18,7 +18,8 @@ from nginx_stream_lint.nginx.delivery import Scenario
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.pass_target import PassTarget
 from nginx_stream_lint.probe import NginxBinary, NginxError
-from nginx_stream_lint.probe.run import PassedOn, ProbeRequest, ProbeResult, probe
+from nginx_stream_lint.probe.probe_model import PassedOn, ProbeRequest, ProbeResult
+from nginx_stream_lint.probe.run import probe
 
 COMPOSE = """services:
   edge:
@@ -322,5 +323,5 @@ def test_a_chain_has_an_end(binary: NginxBinary, tmp_path: Path) -> None:
     folder = written(tmp_path)
     rows = [passed_on(folder / "edge.conf", folder / "web.conf") for _ in range(9)]
     request = ProbeRequest("/", {"h1": "*:80"})
-    with pytest.raises(NginxError, match="the requests pass 19 nginx; at most 16 are run"):
+    with pytest.raises(NginxError, match="19 nginx instances; at most 16 are run"):
         asyncio.run(probe(read(str(folder / "edge.conf")), [request], [], binary, passed_on=rows))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.probe.folders import PREFIX, remove_dead, temporary_folder
-from nginx_stream_lint.probe.nginx import NginxBinary
+from nginx_stream_lint.probe.nginx_binary import NginxBinary
 
 SECONDS = 60.0
 

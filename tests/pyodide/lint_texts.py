@@ -1,4 +1,4 @@
-"""Lints texts from memory and gives the JSON report; run by CPython and by Pyodide alike."""
+"""Lint texts in memory and print the JSON report; CPython and Pyodide both run this."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nginx_stream_lint.rules.shipped import shipped_rules
 
 
 def report(texts: Mapping[str, str]) -> str:
-    """The JSON report on some texts by name, without a file being read."""
+    """The JSON report on texts by name; reads no file."""
     result = lint(Workspace.in_memory(texts))
     return render("json", Run(result, shipped_rules(), None, seconds=0.0, base="/"))
 

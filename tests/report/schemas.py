@@ -1,6 +1,6 @@
-"""What each format has to be, by its published schema; used by tests and on real configurations.
+"""Check each format by its published schema, in tests and on real configurations.
 
-`python -m tests.report.schemas FOLDER` checks every format on up to `--files` files below a folder.
+`python -m tests.report.schemas FOLDER` checks every format on up to `--files` files in a folder.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "tests" / "schemas"
-# Those of our own JSON, which the package publishes.
+# The schemas of our JSON documents, which the package contains.
 PUBLISHED = ROOT / "schema"
 RULES = load_rules(builtin_folder())
-# The examples of all rules: a file's name, its text, nginx's version.
+# The examples of all rules: a file's name, its text, and the nginx version.
 EXAMPLES = [
     (f"{rule.name}-{number}-{kind}.{suffix}", text, example.nginx_version)
     for rule in RULES
@@ -41,7 +41,7 @@ EXAMPLES = [
     for suffix in ["yaml" if text.startswith("apiVersion:") else "conf"]
 ]
 
-# A rule, the file it points into, and its severity: what a format says of a finding.
+# The parts of a finding that are compared: rule, file and severity.
 Said = tuple[str, str, str]
 
 COMMAND = re.compile(r"::(error|warning|notice) ([^:]*(?:%3A[^:]*)*)::([^\n]*)")
@@ -52,7 +52,7 @@ def _validator(name: str) -> Any:
     folder = PUBLISHED if name.endswith(".schema.json") else SCHEMAS
     schema = json.loads((folder / name).read_text(encoding="utf-8"))
     if name == "rdformat.json":
-        schema = schema["oneOf"][2]  # the whole result; the others are parts of it
+        schema = schema["oneOf"][2]  # the schema of the whole result; the others are parts of it
     kind = jsonschema.validators.validator_for(schema, jsonschema.Draft7Validator)
     kind.check_schema(schema)
     return kind(schema, format_checker=kind.FORMAT_CHECKER)
@@ -66,7 +66,7 @@ def _json(name: str) -> Callable[[str], None]:
 
 
 def check_document(command: str, document: object) -> None:
-    """JSON of one of our commands, or a baseline, against its published schema."""
+    """Check JSON of one of our commands, or a baseline, by its published schema."""
     _validator(f"{command}.schema.json").validate(document)
 
 
@@ -80,7 +80,7 @@ def _junit(text: str) -> None:
 
 
 def commands(text: str) -> list[tuple[str, dict[str, str], str]]:
-    """GitHub's workflow commands as its runner reads them: name, properties, message."""
+    """GitHub's workflow commands as its runner parses them: name, properties, message."""
     found: list[tuple[str, dict[str, str], str]] = []
     for line in text.removesuffix("\n").split("\n") if text else ():
         match = COMMAND.fullmatch(line)
@@ -111,7 +111,7 @@ def _github(text: str) -> None:
 
 
 def _html(text: str) -> None:
-    """One page, well formed, and nothing in it that would be loaded from anywhere."""
+    """Check that a page is well-formed HTML that loads nothing."""
     page = lxml_html.document_fromstring(text, parser=lxml_html.HTMLParser(recover=True))
     assert page.xpath("//title")
     assert not page.xpath("//script | //link | //img | //iframe | //*[@src] | //*[@style]")
@@ -125,7 +125,7 @@ def _html(text: str) -> None:
 
 
 CHECKS: dict[str, Callable[[str], object]] = {
-    "text": str,  # these two are for people
+    "text": str,  # these two are for people, and have no schema
     "concise": str,
     "json": _json("lint.schema.json"),
     "sarif": _json("sarif-2.1.0-rtm.5.json"),
@@ -135,7 +135,7 @@ CHECKS: dict[str, Callable[[str], object]] = {
     "rdjson": _json("rdformat.json"),
     "html": _html,
 }
-# For each format with a check, a text that it has to refuse.
+# For each format with a check, a text that the check must refuse.
 WRONG = {
     "sarif": '{"version": "2.1.0"}',
     "gitlab": '[{"description": "x"}]',
@@ -239,14 +239,14 @@ READ: dict[str, Callable[[str], set[Said]]] = {
 
 
 def run_of(path: Path, base: Path | None = None, **options: Any) -> Run:
-    """A check of one file with all shipped rules, named from its own folder."""
+    """Check one file with all shipped rules; names are relative to the file's folder."""
     report = lint(Workspace.on_disk(str(path)), options=Options(rules=RULES, **options))
     version = options.get("nginx_version")
     return Run(report, RULES, version, 0.5, str(base or path.parent))
 
 
 def check_all(run: Run) -> None:
-    """Every format of a run against its schema; what SARIF says twice is the same."""
+    """Check every format of a run by its schema; repeated values in SARIF must agree."""
     for name in FORMATS:
         text = render(name, run)
         text.encode("utf-8")

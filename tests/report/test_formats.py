@@ -88,7 +88,8 @@ def test_json_has_the_promised_keys(main: Path) -> None:
     assert set(finding["location"]) == {"label", "file", "line", "servers"}
     assert set(finding["stream"]) == {"kind", "confidence", "because"}
     assert all(set(one) == {"file", "line", "column", "message"} for one in finding["related"])
-    assert set(finding["fix"]) == {"title", "applicability", "snippet", "edits"}
+    texts = {"title", "applicability", "cautions", "safe_parts", "applied_parts", "snippet"}
+    assert set(finding["fix"]) == {*texts, "edits"}
     assert all(set(edit) == {"file", "start", "end", "text"} for edit in finding["fix"]["edits"])
 
 
@@ -104,6 +105,54 @@ def test_places_and_edits_are_exact(main: Path) -> None:
     (edit,) = finding["fix"]["edits"]
     assert INCLUDED[edit["start"] : edit["end"]] == "on"
     assert edit["text"] == "off"
+
+
+WHOLE = """events {}
+http {
+    upstream vllm { server 127.0.0.1:8000; }
+    server {
+        listen 443 ssl;
+        location / {
+            proxy_pass http://vllm;
+            proxy_read_timeout 3600s;
+        }
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["text", "json", "sarif", "junit", "html"])
+def test_an_unsafe_fix_says_what_else_it_changes(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text(WHOLE)
+    output = tmp_path / "report"
+    run_here(path, "--format", name, "--output", output)
+    said = " ".join(output.read_text(encoding="utf-8").split())
+    paths = "/v1/chat/completions, /v1/completions, /v1/responses and /v1/messages"
+    assert (
+        "This changes every path of location /. To change only the stream, add a location for"
+        f" {paths}"
+    ) in said
+    assert "; to change only" not in said
+
+
+def test_a_manual_fix_says_what_else_it_changes(tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text(
+        "events {} http { server { listen 443 quic; keepalive_timeout 60s;\n"
+        "location /events { proxy_pass http://127.0.0.1:8000; proxy_http_version 1.1;"
+        " proxy_buffering off; proxy_read_timeout 1h; } } }"
+    )
+    lines = [line.strip() for line in run_here(path).stdout.splitlines()]
+    said = " ".join(lines)
+    caution = "Set it in the server block, where it applies to all connections"
+    assert f"manual fix for short-read-timeout: Allow longer silence. {caution}" in said
+    assert "keepalive_timeout 300s;" in lines
+    (fix,) = [
+        one["fix"] for one in document(path)["findings"] if one["rule"] == "short-read-timeout"
+    ]
+    assert (fix["title"], fix["cautions"]) == ("Allow longer silence", [caution])
+    assert fix["snippet"] == "keepalive_timeout 300s;"
 
 
 def test_unchecked_locations_are_no_findings(main: Path) -> None:

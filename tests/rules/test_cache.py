@@ -211,7 +211,7 @@ def configurations(draw: st.DrawFn) -> str:
 
 def _served(text: str, options: Options) -> list[ProxiedLocation]:
     name = "nginx.conf.j2"
-    [configuration] = read(Workspace.in_memory({name: text}), [name], options.around)
+    [configuration] = read(Workspace.in_memory({name: text}), [name], options.input_options)
     found, _ = detect_streams(configuration, build(configuration), options)
     return found
 

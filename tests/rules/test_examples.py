@@ -65,8 +65,18 @@ def test_messages_read_well_and_offer_a_fix(case: Case) -> None:
         assert len(re.findall(r"\. [A-Zg]", finding.message)) <= 1, "two sentences at most"
         assert len(finding.message) <= 220
         assert re.search(r"[{}]|None|\(\)|  | ,| \.", finding.message) is None
-        assert finding.fix is not None
-        assert finding.fix.snippet
+        fix = finding.fix
+        assert fix is not None
+        assert fix.snippet
+        assert ";" not in fix.title, "a title is one short text"
+        assert len(fix.title) <= 80
+        assert not fix.title.endswith(".")
+        assert fix.applicability == "manual" or bool(fix.cautions) == (
+            fix.applicability == "unsafe"
+        )
+        for caution in fix.cautions:
+            assert not caution.endswith((".", " ")), "the report may go on after it"
+            assert len(re.findall(r"\. [A-Z]", caution)) <= 1, "two sentences at most"
 
 
 @pytest.mark.parametrize("case", BAD, ids=_name)

@@ -387,6 +387,13 @@ def test_the_rule_that_is_made_wrong_below_is_right(tmp_path: Path) -> None:
         ),
         ("to: 1h", "to: on", "15:11", 'on must be quoted: "on"'),
         ("to: 1h", "to: 1h\n      scope: file", "16:14", 'unknown word "file"'),
+        ("to: 1h", "to: 1h\n      caution: '{{ famly }}'", "16:16", 'unknown name "famly"'),
+        (
+            "to: 1h",
+            "to: 1h\n      caution: Beware\n      applicability: safe",
+            "17:22",
+            "a step with a caution must not be safe",
+        ),
         (
             "- good: server {}",
             "- good: a\n    bad: b",
@@ -408,6 +415,18 @@ def test_mistakes_are_named_with_their_place(
     said = str(stop.value)
     assert said.startswith(f"{tmp_path}/my-rule.yaml:{place}: ")
     assert message is None or message in said
+
+
+def test_a_caution_makes_a_step_unsafe(tmp_path: Path) -> None:
+    for more, applicability in (("", "unsafe"), ("\n      applicability: manual", "manual")):
+        caution = "\n      caution: Slow {{ kind }} clients stay longer"
+        path = tmp_path / "my-rule.yaml"
+        path.write_text(RULE.replace("to: 1h", f"to: 1h{caution}{more}"), encoding="utf-8")
+        rule = load_rule(path)
+        assert rule.fix is not None
+        (step,) = rule.fix.steps
+        assert step.applicability == applicability
+        assert step.caution.text == "Slow {{ kind }} clients stay longer"
 
 
 @pytest.mark.parametrize("word", ["on", "off", "yes", "no", "On", "OFF", "y", "n"])

@@ -218,7 +218,7 @@ def _places(texts: dict[str, str]) -> list[ProxiedLocation]:
     return [
         place
         for workspace, name in runs
-        for configuration in read(workspace, [name], options.around)
+        for configuration in read(workspace, [name], options.input_options)
         for place in detect_streams(configuration, build(configuration), options)[0]
     ]
 

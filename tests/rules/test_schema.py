@@ -66,6 +66,7 @@ def test_conditions_as_mappings_are_valid() -> None:
         ("applicability: safe", "applicability: sure"),
         ("    - set:", "    - unset:"),
         ("to: 1h", "to: 1h\n      scope: file"),
+        ("to: 1h", "to: 1h\n      caution: [a]"),
         ("- good", "- god"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the tests of this folder ask: which streams a configuration is thought to serve."""
+"""The streams that the linter detects in a configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nginx_stream_lint.streams.detect import ProxiedLocation, find_proxied
 
 
 def found(folder: Path, text: str, name: str = "app.conf") -> dict[str, ProxiedLocation]:
-    """What is served, by label; a text without `server` is put into one."""
+    """The detected streams by label; a text without `server` is put into one."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text if "server {" in text else f"server {{\n{text}\n}}\n")
@@ -24,7 +24,7 @@ def found(folder: Path, text: str, name: str = "app.conf") -> dict[str, ProxiedL
 
 
 def likely(folder: Path, text: str, name: str = "app.conf") -> dict[str, str]:
-    """The kinds of the streams thought to be there, by location; the others are left out."""
+    """The kinds of the likely streams by location; other locations are omitted."""
     return {
         label: one.streams[0].kind
         for label, one in found(folder, text, name).items()

@@ -47,6 +47,8 @@ UPGRADE = "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection u
         ("/ { proxy_pass http://a; }", "/x/websocket/y", "websocket"),
         (f"/x {{ proxy_pass http://a; {UPGRADE} }}", "/x", "websocket"),
         (f"/ {{ proxy_pass http://a; {UPGRADE} }}", "/events", "sse"),
+        (f"/events {{ proxy_pass http://a; {UPGRADE} }}", "/events", "websocket"),
+        (f"/events {{ proxy_pass http://a; {UPGRADE} }}", "/events/sse", "sse"),
         ("/socket.io/ { proxy_pass http://a; }", "/socket.io/?EIO=4", "websocket"),
         ("/ { proxy_pass http://ollama; }", "/api/chat", "chunked"),
         ("/ { proxy_pass http://a; }", "/api/chat", "sse"),

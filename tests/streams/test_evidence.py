@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from tests.streams.looking import found, likely
 
+from nginx_stream_lint.analysis.explain import explain
 from nginx_stream_lint.analysis.lint import lint
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.streams import catalogue
@@ -244,7 +245,7 @@ def test_reasons_are_plain(tmp_path: Path) -> None:
         at("/x", more="proxy_buffering off;"): "it sets proxy_buffering off",
         at("/v2/events"): 'its path says "events"',
         at("/chat/events"): 'its path says "events" and "chat"',
-        at("/x", "http://llm-gateway"): '"http://llm-gateway" says "llm"',
+        at("/x", "http://llm-gateway"): 'its upstream "http://llm-gateway" says "llm"',
         at("/ollama/"): "its path is named after Ollama",
     }
     for text, because in texts.items():
@@ -471,6 +472,33 @@ def test_a_location_made_for_websockets(
     text = f"http {{ {maps} server {{ {at(path, more=more)} }} }}"
     (one,) = found(tmp_path, text).values()
     assert sorted(stream.kind for stream in one.streams) == kinds
+
+
+@pytest.mark.parametrize(
+    ("location", "url", "is_websocket"),
+    [
+        ("/events", "/events", True),
+        ("/events", "/events/1?after=2", True),
+        ("~ ^/(live|ws)", "/live", True),
+        ("~ ^/(live|ws)", "/ws", True),
+        # These words are not in the location's path, so nothing outweighs them.
+        ("/events", "/events/sse", False),
+        ("/", "/events", False),
+        # Such a word is not outweighed: lint reports both kinds.
+        ("/sse", "/sse", False),
+    ],
+)
+def test_explain_and_lint_take_a_url_for_the_same(
+    location: str, url: str, is_websocket: bool
+) -> None:
+    text = f"events {{}} http {{ server {{ {at(location, more=FIXED)} }} }}"
+    workspace = Workspace.in_memory({"nginx.conf": text})
+    (explanation,) = explain(workspace, "nginx.conf", [url])
+    assert explanation.is_websocket == is_websocket
+    result = lint(workspace)
+    kinds = {finding.stream.kind for finding in result.findings if finding.stream is not None}
+    if location == url:
+        assert ("sse" not in kinds) == is_websocket
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import fix_all, fix_checked
 from nginx_stream_lint.rules.finding import Place
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
-from nginx_stream_lint.suppress.comments import IgnoreComment, _Comment, _Regions
+from nginx_stream_lint.suppress.comments import IgnoreComment, _Regions
 
 RULES = load_rules(builtin_folder())
 ABOUT = {"unexplained-ignore", "unknown-ignored-rule", "unused-ignore"}
@@ -31,7 +31,9 @@ def run(folder: Path, text: str, name: str = "a.conf", *select: str) -> Result:
     path.write_bytes(text.encode())
     rules = tuple(rule for rule in RULES if not select or rule.name in {*select, *ABOUT})
     options = Options(
-        rules, around=InputOptions(markdown=True), all_rules=tuple(rule.name for rule in RULES)
+        rules,
+        input_options=InputOptions(markdown=True),
+        all_rules=tuple(rule.name for rule in RULES),
     )
     return lint(Workspace.on_disk(str(path)), options=options)
 
@@ -192,10 +194,7 @@ def test_what_ignores_nothing_is_taken_out(before: str, after: str, tmp_path: Pa
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6))))
 def test_an_offset_lies_in_all_regions_around_it(spans: list[tuple[int, int]]) -> None:
     place = Place(Source("a.conf", "text"), 0, 1)
-    comment = _Comment(0, 1, True)
-    ignores = [
-        IgnoreComment(place, (), "", start, end, comment) for start, end in spans if start <= end
-    ]
+    ignores = [IgnoreComment(place, (), "", start, end) for start, end in spans if start <= end]
     regions = _Regions(ignores)
     for offset in range(8):
         found = [one for region in regions.at(offset) for one in region.ignores]
@@ -315,7 +314,7 @@ def test_a_fix_takes_out_nothing_but_comments(
     text = "".join(words)
     path.write_bytes(text.encode())
     rules = tuple(rule for rule in RULES if rule.name in {"unused-ignore", "nagle-delay"})
-    options = Options(rules, around=InputOptions(markdown=True))
+    options = Options(rules, input_options=InputOptions(markdown=True))
     workspace = Workspace.on_disk(str(path))
     before = lint(workspace, options=options)
     fixed = fix_checked(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)

@@ -1,4 +1,4 @@
-"""Chains of real proxies in front of the dripping app, each with at most one thing wrong.
+"""Chains of real proxies in front of the dripping app, each with at most one fault.
 
 `make trace-conformance` traces all sixty, three times each:
 
@@ -50,7 +50,7 @@ from nginx_stream_lint.trace.verdict import (
 from tests.waiting import until
 
 SECONDS_TO_START = 60.0
-# 40 KB in 1.5 s: five buffers of 4 KB would be too few to see a size in, two of 16 KB are enough.
+# 40 KB in 1.5 s. The size of a buffer of 4 KB is visible after more than five, of 16 KB after two.
 DRIP = Drip(tokens=50, bytes=800, interval=0.03)
 PAUSE = Drip(tokens=16, bytes=800, interval=0.03, silence_after=(8, 3.0))
 ASKING = Drip(tokens=50, bytes=800, interval=0.03, x_accel_buffering="no")
@@ -58,22 +58,23 @@ ASKING = Drip(tokens=50, bytes=800, interval=0.03, x_accel_buffering="no")
 
 @dataclass(frozen=True)
 class Tier:
-    """One proxy: what runs, and what is wrong with it (empty: nothing)."""
+    """One proxy: its product, and its fault (empty: none)."""
 
     product: str
     wrong: str = ""
 
     @property
     def is_tls(self) -> bool:
-        """Whether the trace asks it over TLS."""
+        """Whether the trace connects to it with TLS."""
         return self.wrong == "tls"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A chain, nearest to the app first, and what a trace has to say of it.
+    """A chain, nearest to the app first, and the expected result of a trace.
 
-    `layer` is the URL that is to be named, from 1, which is the app; None: all is well.
+    `layer` is the number of the failing URL, from 1, which is the app; None if the stream gets
+    through.
     """
 
     name: str
@@ -85,7 +86,7 @@ class Case:
 
     @property
     def products(self) -> set[str]:
-        """What has to be installed."""
+        """The products that must be installed."""
         return {tier.product for tier in self.tiers}
 
 
@@ -102,7 +103,7 @@ CAUSES = {
     "delay": DELAY,
 }
 GOOD = ("new", "haproxy", "old", "caddy", "apache")
-# What can go wrong, and in which products.
+# Faults, and the products that can have them.
 WRONG = (
     ("old http10", "new http10"),
     ("old accel", "new accel"),
@@ -115,11 +116,12 @@ WRONG = (
     ("caddy collect", "haproxy delay"),
     GOOD,
 )
-POSITIONS = ((1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3))  # tiers, and the wrong one of them
+# The number of tiers, and the position of the faulty one.
+POSITIONS = ((1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3))
 
 
 def cases() -> list[Case]:
-    """All sixty: ten things wrong (one of them: nothing) in six positions."""
+    """All sixty: ten faults (one of them: none) in six positions."""
     found = []
     for row, ways in enumerate(WRONG):
         for column, (length, position) in enumerate(POSITIONS):
@@ -133,7 +135,7 @@ def _case(wrong: str, product: str, length: int, position: int, row: int) -> Cas
     tiers = [Tier(next(others)) for _ in range(length)]
     if wrong == "accel":
         wrong = "ignored" if position == 1 else "swallowed"
-        # A plain nginx obeys the app's header and keeps it to itself.
+        # A plain nginx obeys the app's header and does not forward it.
         if wrong == "swallowed":
             tiers[position - 2] = Tier("new", "obeys")
     tiers[position - 1] = Tier(product, wrong)
@@ -156,7 +158,7 @@ def _case(wrong: str, product: str, length: int, position: int, row: int) -> Cas
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tier runs: its ports, plain and TLS, its folder and its certificate."""
+    """The resources of a tier: its ports, plain and TLS, its folder and its certificate."""
 
     plain: int
     tls: int
@@ -280,7 +282,7 @@ def binaries() -> dict[str, NginxBinary]:
 
 
 def installed() -> set[str]:
-    """The products that are here."""
+    """The installed products."""
     return {*binaries(), *(name for name, path in PROGRAMS.items() if path.exists())}
 
 
@@ -333,7 +335,7 @@ async def running(tier: Tier, place: Place, upstream: int) -> AsyncIterator[None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        # Children of a server may hold its port a little longer than the server itself.
+        # Child processes of a server may hold its port a little longer than the server itself.
         await until(lambda: not _is_reached(place.plain))
 
 
@@ -355,7 +357,7 @@ async def _listening(process: subprocess.Popen[bytes], place: Place) -> None:
 
 @contextlib.asynccontextmanager
 async def chain(case: Case, upstream: DrippingUpstream) -> AsyncIterator[list[str]]:
-    """Run a chain; gives the URLs of the app and of all tiers."""
+    """Run a chain. Returns the URLs of the app and of all tiers."""
     app = upstream.ports["http"]
     urls = [f"http://127.0.0.1:{app}/stream"]
     async with contextlib.AsyncExitStack() as stack:
@@ -370,7 +372,7 @@ async def chain(case: Case, upstream: DrippingUpstream) -> AsyncIterator[list[st
 
 
 async def traced(case: Case, urls: list[str], run: int) -> tuple[TraceResult, list[Judgement]]:
-    """Trace through a chain; a run of its own has nothing from a cache."""
+    """Trace a chain; the number of the run makes the URLs unique, so that no cache has them."""
     layers = parse_layers([f"{url}?run={run}" for url in urls], (), ())
     headers = (("X-Drip", case.drip.named(f"{os.getpid()}-{run}").encode()),)
     request = TraceRequest(headers=headers, verify=False, limits=TraceLimits(time_s=30.0))
@@ -379,7 +381,7 @@ async def traced(case: Case, urls: list[str], run: int) -> tuple[TraceResult, li
 
 
 def mistake(case: Case, found: list[Judgement]) -> str:
-    """What is wrong about what a trace says; empty: nothing."""
+    """The fault of a trace in words; empty if it is right."""
     named = first_failing_layer(found)
     got = (named.layer, named.cause) if named else (None, None)
     wanted = (case.layer, case.cause)
@@ -396,7 +398,7 @@ def mistake(case: Case, found: list[Judgement]) -> str:
     return f"{case.name}: named {got}, not {wanted}\n    {told}"
 
 
-# The whole of it
+# The program
 
 
 @contextlib.contextmanager

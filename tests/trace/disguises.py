@@ -1,4 +1,4 @@
-"""What a server may make of a secret before it sends it back, and how to see through it."""
+"""Forms in which a server may repeat a secret, and how to recognize them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ DISGUISES: dict[str, Callable[[str], str]] = {
 
 
 def canonical(text: str) -> str:
-    """Letters and digits that a reader would make out, whatever they are wrapped in."""
+    """The letters and digits that a reader would recognize, whatever their encoding."""
     for _ in range(3):
         text = unquote(html.unescape(text))
         text = re.sub(
@@ -78,12 +78,12 @@ def canonical(text: str) -> str:
 
 
 def shown_parts(secret: str, text: str, without: str = "") -> set[str]:
-    """What six or more characters of a secret, in any disguise, are in a text.
+    """Parts of a secret, six characters or more, that a text shows in any form.
 
     Args:
         secret: as it was sent.
         text: that may show it.
-        without: a text that cannot show it: what is there too is no sign.
+        without: a text that cannot show it; parts that are also in this text do not count.
     """
     forms = {canonical(secret), canonical(secret)[::-1]}
     forms |= {canonical(DISGUISES[name](secret)) for name in ("digits", "base64", "basic", "url64")}

@@ -1,4 +1,4 @@
-"""An HTTP/2 server over TLS that does by path what servers should not do, on loopback."""
+"""A hostile HTTP/2 server over TLS on loopback; the path of a request selects the attack."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class _Connection:
                 break
         headers = Decoder().decode(frame.data)  # type: ignore[attr-defined]
         path = str(dict(headers)[":path"]).rpartition("/")[2]  # type: ignore[index]
-        # What the client says is read away, so that it can go on.
+        # Discard the client's data, so that it can continue.
         reading = asyncio.ensure_future(self._read())
         try:
             await getattr(self, f"do_{path}")()
@@ -115,7 +115,7 @@ class _Connection:
         for frame in (self._head(OK), event, self._data(b""), event, self._data(b""), event):
             self._send(frame)
             await self._writer.drain()
-            await asyncio.sleep(0.1)  # so that each is read by itself
+            await asyncio.sleep(0.1)  # so that the client reads each one separately
         self._send(self._data(b"", "END_STREAM"))
 
     async def do_informed(self) -> None:
@@ -125,7 +125,7 @@ class _Connection:
             await asyncio.sleep(0)
 
     async def do_header_bomb(self) -> None:
-        """One long header in the table, named again by each of the many bytes that follow."""
+        """One long header in the table, referenced by each of the many bytes that follow."""
         first = self._encoder.encode([(":status", "200"), ("x-bomb", "x" * 4000)])
         self._send(HeadersFrame(self._stream, first + b"\xbe" * 10_000))
         await self._for_ever(ContinuationFrame(self._stream, b"\xbe" * 16_000))
@@ -190,7 +190,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 @contextlib.contextmanager
 def hostile_http2(folder: Path) -> Iterator[int]:
-    """Run the server until the block ends; gives its port."""
+    """Run the server until the block ends; returns its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*write_certificate(folder))
     context.set_alpn_protocols(["h2"])

@@ -1,4 +1,4 @@
-"""Servers of the tests, each on a port of loopback and in a thread of its own."""
+"""Servers for tests, each on a loopback port and in a separate thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that does by path what servers should not do, on loopback, in a thread of its own."""
+"""A hostile server on loopback, in a separate thread; the path of a request selects its attack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.trace.listening import listening
 CHUNKED = "Transfer-Encoding: chunked"
 SSE = "Content-Type: text/event-stream"
 TOKENS, PACE = 30, 0.02
-# Headers that repeat a secret: those that a trace looks at, and others.
+# Headers that repeat a secret: those that a trace reads, and others.
 ECHOED = (
     "Content-Type", "Location", "Via", "Server", "X-Cache", "CF-Cache-Status", "Cache-Control",
     "Age", "Alt-Svc", "X-Accel-Buffering", "Set-Cookie", "CF-Ray", "WWW-Authenticate", "X-Echo",
@@ -38,12 +38,12 @@ def _chunk(data: bytes) -> bytes:
 
 @functools.cache
 def bombs() -> dict[str, bytes]:
-    """Bodies of some kilobytes that stand for 2 GB (brotli), 200 MB and 200 MB."""
+    """Bodies of some kilobytes that decompress to 2 GB (brotli), 200 MB and 200 MB."""
     line = b"data: " + b"x" * 65528 + b"\n\n"
     press = brotli.Compressor(quality=5)
     some = press.process(line * 16) + press.flush()
     more = press.process(line * 16) + press.flush()
-    # What repeats itself once does so again: a flushed block stands for itself.
+    # Repeat one flushed block, which is valid on its own.
     gzip, deflate = zlib.compressobj(9, wbits=31), zlib.compressobj(9)
     text = [line * 16] * 200
     return {
@@ -54,14 +54,14 @@ def bombs() -> dict[str, bytes]:
 
 
 class _Server:
-    """Answers one request a connection; `requests` are the heads and bodies it got."""
+    """Handles one request per connection; `requests` are the heads and bodies that it got."""
 
     def __init__(self) -> None:
         self.requests: list[bytes] = []
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Whatever waits when the server is stopped is cancelled, and that is no error.
+        # Stopping the server cancels all waiting handlers, which is no error.
         quiet = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
         with contextlib.suppress(*quiet):
             head = await reader.readuntil(b"\r\n\r\n")
@@ -89,7 +89,7 @@ class _Server:
         writer.write(_whole("404 Not Found", "text/plain", b"no such thing"))
 
     async def do_echo401(self, writer: asyncio.StreamWriter, head: bytes, body: bytes) -> None:
-        """An error that repeats everything it was sent, in body and headers."""
+        """An error whose body and headers repeat the whole request."""
         repeated = b'{"error": {"message": "bad: ' + head.replace(b"\r\n", b" ") + body + b'"}}'
         via = "Via: " + " ".join(head.decode("latin-1").split())
         writer.write(_whole("401 Unauthorized", "application/json", repeated, via))
@@ -137,7 +137,7 @@ class _Server:
         writer.write(b"0\r\n\r\n")
 
     async def do_lies(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
-        """Says that it is compressed and is not."""
+        """A response that claims to be compressed but is not."""
         writer.write(_head("200 OK", SSE, CHUNKED, "Content-Encoding: gzip"))
         writer.write(_chunk(b"data: plain\n\n"))
 
@@ -145,10 +145,10 @@ class _Server:
         writer.write(b"this is not HTTP\r\n\r\n")
 
     async def do_nothing(self, *_: object) -> None:
-        """Closes without an answer."""
+        """Close the connection without a response."""
 
     async def do_echo(self, writer: asyncio.StreamWriter, head: bytes, *_: bytes) -> None:
-        """Repeats what it was sent in all places; the path says how (`disguises`), and as what."""
+        """Repeat the request everywhere; the path selects the form (`disguises`) and the type."""
         request = BytesParser().parsebytes(head.partition(b"\r\n")[2])
         disguise, kind = head.split()[1].decode().partition("?")[0].split("/")[1:3]
         secret = request["authorization"].split()[-1]
@@ -160,7 +160,7 @@ class _Server:
         writer.write("\r\n".join([*lines, "", ""]).encode())
         writer.write(_chunk(text.encode()) + f"0\r\nX-Last: {line}\r\n\r\n".encode())
 
-    # Attacks on the client's memory and time; each goes on until the client has gone.
+    # Attacks on the client's memory and time; each continues until the client disconnects.
 
     async def _bomb(self, writer: asyncio.StreamWriter, encoding: str, bomb: bytes) -> None:
         headers = (SSE, f"Content-Encoding: {encoding}", f"Content-Length: {len(bomb)}")
@@ -182,11 +182,11 @@ class _Server:
         writer.write(_head("500 Internal Server Error", *headers) + bomb)
 
     async def do_bomb_window(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
-        """Brotli with a window of a gigabyte, which only some decoders take."""
+        """Brotli with a window of a gigabyte, which only some decoders accept."""
         await self._bomb(writer, "br", b"\x11\x1e" + b"\0" * 64)
 
     async def do_bomb_zstd(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
-        """An encoding that was not offered: a frame that wants a window of 2 GB."""
+        """An encoding that the client did not offer: a frame that requires a window of 2 GB."""
         frame = b"\x28\xb5\x2f\xfd\x00\xa8" + b"\x02\xff\xff\x00" * 50
         await self._bomb(writer, "zstd", frame)
 
@@ -237,7 +237,7 @@ class _Server:
         await self._for_ever(writer, b"data: x\n\n" * 5000)
 
     async def do_tiny(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
-        """A long line, a byte a chunk."""
+        """A long line, one byte per chunk."""
         writer.write(_head("200 OK", SSE, CHUNKED))
         await self._for_ever(writer, b"1\r\nx\r\n" * 1000)
 
@@ -246,7 +246,7 @@ class _Server:
         await self._for_ever(writer, _chunk(b":\n" * 10000))
 
     async def do_many(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
-        """More events than any app writes."""
+        """More events than any app sends."""
         writer.write(_head("200 OK", SSE, CHUNKED))
         await self._for_ever(writer, _chunk(b"data:\n\n" * 5000))
 
@@ -277,7 +277,7 @@ class _Server:
         await self._for_ever(writer, b"\0" * 1000)
 
     async def do_zeros(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
-        """HTTP/0.9, if anything: no head, and no end."""
+        """HTTP/0.9 at most: no head, and no end."""
         await self._for_ever(writer, b"\0" * 65536)
 
     async def do_bad_names(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
@@ -290,7 +290,7 @@ class _Server:
 @contextlib.contextmanager
 def misbehaving() -> Iterator[_Server]:
     """Run the server until the block ends."""
-    bombs()  # before somebody waits for them
+    bombs()  # before a handler waits for them
     server = _Server()
     with listening(server.serve) as server.port:
         yield server

@@ -1,4 +1,4 @@
-"""Recordings made by hand: what clients would have got."""
+"""Recordings for tests: responses as clients would record them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def recording(
     tail: float = 0.005,
     **more: object,
 ) -> Recording:
-    """An answer that came in these pieces and ended a little later."""
+    """A response that arrived in these pieces and ended a little later."""
     made = Recording(client, 0.0, 0.001, 200, "1.1", dict(SSE), 0.002, list(pieces), "sse")
     made.headers |= headers or {}
     made.ended = "complete"
@@ -31,9 +31,9 @@ def recording(
 def streamed(
     count: int = COUNT, pace: float = PACE, size: int = SIZE, late: Sequence[float] = ()
 ) -> list[BodyPart]:
-    """One event a piece, on a clock; `late` is what a busy machine adds to each arrival.
+    """One event per piece, at regular times; `late` is the delay that a busy machine adds to each.
 
-    What is late comes with what is behind it: nothing overtakes.
+    A late piece also delays those after it: no piece overtakes another.
     """
     due = [pace * number for number in range(1, count + 1)]
     delays = [*late, *([0.0] * count)][:count]
@@ -44,7 +44,7 @@ def streamed(
 def buffered(
     buffer: int, count: int = COUNT, pace: float = PACE, size: int = SIZE
 ) -> list[BodyPart]:
-    """What a buffer of so many bytes makes of a stream: full ones, and the rest at the end."""
+    """A stream behind a buffer of this number of bytes: full buffers, and the rest at the end."""
     pieces: list[BodyPart] = []
     held = sent = 0
     for number in range(1, count + 1):
@@ -59,5 +59,5 @@ def buffered(
 
 
 def at_once(at: float, count: int = COUNT, size: int = SIZE) -> list[BodyPart]:
-    """All of it in one heap."""
+    """The whole response in one piece."""
     return [BodyPart(at, size * count, count, False)]

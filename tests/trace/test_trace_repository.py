@@ -11,7 +11,7 @@ from nginx_stream_lint.analysis.trace_findings import (
     findings_in_repository,
 )
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.trace.products import rules_for
+from nginx_stream_lint.trace.product_headers import rules_for
 from nginx_stream_lint.trace.verdict import READ_TIMEOUT, UPSTREAM_BUFFER
 
 SITE = """events {{}}

@@ -19,11 +19,12 @@ from nginx_stream_lint.report.trace import trace_json, trace_text
 from nginx_stream_lint.report.trace_plot import trace_html, trace_svg
 from nginx_stream_lint.trace import known_words
 from nginx_stream_lint.trace.diagnosis import diagnose
-from nginx_stream_lint.trace.exchange import ResponseReader, describe_error
+from nginx_stream_lint.trace.exchange_errors import describe_error
 from nginx_stream_lint.trace.known_words import NOT_SHOWN, known_headers, known_response
 from nginx_stream_lint.trace.network import apply_news
 from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.request import Layer, TraceLimits, TraceRequest, parse_layers
+from nginx_stream_lint.trace.response_reader import ResponseReader
 from nginx_stream_lint.trace.run import TraceResult
 from nginx_stream_lint.trace.verdict import LayerMeasurement
 from tests.report.schemas import check_document
@@ -164,6 +165,11 @@ def test_the_check_sees_through_a_disguise(name: str) -> None:
         ("server", "nginx/1.22.1 (Debian)", "nginx/1.22.1"),
         ("server", "Apache/2.4.71 (Debian)", "Apache/2.4.71"),
         ("server", "nginxhunter2", NOT_SHOWN),
+        ("server", "BunnyCDN-DE1-1090", "BunnyCDN"),
+        ("server", "nginx-hunter2/1.2", "nginx"),
+        ("server", "Apache-Coyote/1.1", "Apache-Coyote/1.1"),
+        ("server", "Microsoft-IIS/10.0", "Microsoft-IIS/10.0"),
+        ("server", "hunter2-nginx", NOT_SHOWN),
         ("server", "nginx/1.22.hunter2", "nginx"),
         ("server", "nginx/12.34.56", "nginx"),
         ("via", "1.1 abc.cloudfront.net (CloudFront), 1.1 x", f"CloudFront, {NOT_SHOWN}"),

@@ -9,7 +9,7 @@ from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.trace.diagnosis import diagnose
 from nginx_stream_lint.trace.headers import header_notes
 from nginx_stream_lint.trace.known_words import known_headers
-from nginx_stream_lint.trace.products import (
+from nginx_stream_lint.trace.product_headers import (
     Product,
     products,
     recognise_product,
@@ -53,6 +53,7 @@ RESPONSES: list[tuple[dict[str, str], str | None]] = [
         },
         "cloudfront",
     ),
+    ({"server": "BunnyCDN-DE1-1090"}, "bunny"),
     ({"server": "awselb/2.0"}, "alb"),
     ({"set-cookie": "AWSALB=x; Path=/"}, "alb"),
     ({"x-amz-apigw-id": "x"}, "api-gateway"),
@@ -71,6 +72,8 @@ RESPONSES: list[tuple[dict[str, str], str | None]] = [
     ({"x-render-origin-server": "uvicorn"}, "render"),
     ({"server": "Vercel", "x-vercel-id": "fra1::x"}, "vercel"),
     ({"via": "1.1 varnish (Varnish/7.1)", "x-varnish": "32770"}, "varnish"),
+    ({"server": "nginx-rc"}, "nginx"),
+    ({"server": "Apache-Coyote/1.1"}, None),
     ({"server": "uvicorn"}, None),
     ({}, None),
 ]

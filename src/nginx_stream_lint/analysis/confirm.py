@@ -18,7 +18,8 @@ from nginx_stream_lint.nginx.request import Request as Asked
 from nginx_stream_lint.nginx.request_route import route_in_server
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.probe import NginxBinary
-from nginx_stream_lint.probe.run import ProbeOutcome, ProbeRequest, probe
+from nginx_stream_lint.probe.probe_model import ProbeOutcome, ProbeRequest
+from nginx_stream_lint.probe.run import probe
 from nginx_stream_lint.rules.filters import of_clients
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.judge import location_info, server_names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
@@ -130,7 +131,8 @@ def _chain(
     if not through and workspace.key(conf) in known:
         return options.tiers
     for name in through:
-        if not workspace.exists(name) and named_tier(name) is None:
+        is_path = os.path.dirname(name) != ""
+        if not is_path and not workspace.exists(name) and named_tier(name) is None:
             near = nearest_words(name, product_names()).removeprefix("; ")
             message = "there is no such file, and no product of this name"
             raise NoServer([Problem(name, 1, 1, message, near or "check the name")])
@@ -146,7 +148,7 @@ def _explainers(
     behind: Sequence[Explainer],
 ) -> Explainers:
     with spending(workspace.budget):
-        found = read(workspace, [conf], options.around, behind=True)
+        found = read(workspace, [conf], options.input_options, behind=True)
 
     def explainers(behind: Sequence[Explainer]) -> Iterator[Explainer]:
         for one in found:
@@ -233,7 +235,9 @@ def _configuration_of(
     """The configuration of another nginx of the deployment; None if it cannot be read."""
     if nginx.main is None:
         return None
-    around = options.around
-    files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
+    input_options = options.input_options
+    files = IncludeResolver(
+        workspace, input_options.values, input_options.absent, mounts=input_options.mounts
+    )
     found = read_all(nginx.main, files.of(nginx))
     return next((one for one in found if one.root is not None), None)

@@ -323,7 +323,7 @@ class Explainer:
         if level is None or explanation.route.handler is None:
             return explanation
         streams = next((place.streams for _, place in self._at(explanation)), ())
-        stream = stream_of_url(streams, explanation.request.target)
+        stream = stream_of_url(streams, explanation.request.target, level)
         timeout = explanation.read_timeout_s
         if timeout is not None and streams and streams[0].client_streams:
             client = client_silence_s(lambda name: level.effective(name, self.version))

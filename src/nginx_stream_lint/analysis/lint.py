@@ -47,7 +47,6 @@ from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import (
     SEVERITIES,
     Finding,
-    Fix,
     Identity,
     Suppressed,
     Unchecked,
@@ -87,7 +86,7 @@ class Options(Struct, frozen=True):
     min_read_timeout_s: float = MIN_READ_TIMEOUT_S
     streams: tuple[Declaration, ...] = ()
     all_streams: bool = False
-    around: InputOptions = field(default_factory=InputOptions)
+    input_options: InputOptions = field(default_factory=InputOptions)
     policy: Policy = field(default_factory=Policy)
     all_rules: tuple[str, ...] = ()
     baseline: Baseline | None = None
@@ -211,7 +210,7 @@ def lint(
     findings: dict[Identity, Finding] = {}
     running: dict[Identity, list[Deployed]] = {}  # instances by finding
     with spending(workspace.budget):
-        every_read = _read(workspace, paths, options.around)
+        every_read = _read(workspace, paths, options.input_options)
         for configuration, checked in _detected(workspace, every_read, options, result):
             try:
                 detected, found, remarked = _check(checked, confirm, caches)
@@ -341,23 +340,25 @@ def _as_note(problem: Problem) -> Note:
 
 
 def read(
-    workspace: Workspace, paths: Sequence[str], around: InputOptions, behind: bool = False
+    workspace: Workspace, paths: Sequence[str], input_options: InputOptions, behind: bool = False
 ) -> list[Configuration]:
     """Read all configurations for paths, including those that a controller would generate.
 
     With `behind`, this also reads the nearby manifests, to find the nginx behind a controller. This
     begins a run: results cached by an earlier one are cleared.
     """
-    return [one for one in _read(workspace, paths, around, behind) if not one.is_for_comparison]
+    return [
+        one for one in _read(workspace, paths, input_options, behind) if not one.is_for_comparison
+    ]
 
 
 def _read(
-    workspace: Workspace, paths: Sequence[str], around: InputOptions, behind: bool = False
+    workspace: Workspace, paths: Sequence[str], input_options: InputOptions, behind: bool = False
 ) -> list[Configuration]:
     """Like `read`, but with configurations that the user did not name, for comparisons."""
     forget()
     deployments = partial(_deployments, behind)
-    return configurations(workspace, paths, around, _manifests, deployments, _together)
+    return configurations(workspace, paths, input_options, _manifests, deployments, _together)
 
 
 def _manifests(
@@ -580,7 +581,7 @@ def with_fixes(
         if fix is not None and finding.spared:
             fix = without_directives(fix, finding.spared)
         if fix is not None and any(edit.source.is_from_image for edit in fix.edits):
-            fix = Fix(fix.title, "manual", fix.snippet)
+            fix = fix.as_manual()
         found.append(_in_repository(finding if fix is finding.fix else finding.with_fix(fix)))
     return found, problems, rule_groups
 

@@ -16,19 +16,18 @@ from nginx_stream_lint.nginx.delivery import (
     Scenario,
 )
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, address
+from nginx_stream_lint.nginx.listeners import HTTP2_DIRECTIVE, TCP_CLIENTS, Client, address
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.request import Request as Routed
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.nginx.request_route import route_in_server, route_request
 from nginx_stream_lint.nginx.servers import ListenSocket, choose_server, tcp_sockets
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.probe.run import ProbeRequest
+from nginx_stream_lint.probe.probe_model import ProbeRequest
 from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 
-_HTTP2_DIRECTIVE: Version = (1, 25, 1)
 # Paths of this many locations are tried to reach one without a known path.
 _MOST_TRIED = 200
 _DEFAULT_HOST = "localhost"
@@ -101,7 +100,7 @@ def _url_requests(
             host = f"{host}:{routed.port}"
     level = route_request(root, routed, version).location
     streams = next((one.streams for one in locations if one.level is level), ())
-    stream = stream_of_url(streams, routed.target)
+    stream = None if level is None else stream_of_url(streams, routed.target, level)
     if method is None and stream is not None and stream.method is not None:
         routed = Routed(routed.scheme, routed.host, routed.port, routed.target, stream.method)
     request = _request(url, chosen.server, mine, version, level, stream, wanted)
@@ -234,11 +233,11 @@ def clients_at(socket: ListenSocket, server: Level, version: Version) -> tuple[C
     }
     decides = server if socket.tls else socket.default
     directive = decides.effective("http2", version).text == "on"
-    http2 = "http2" in options or (directive and (socket.tls or version >= _HTTP2_DIRECTIVE))
+    http2 = "http2" in options or (directive and (socket.tls or version >= HTTP2_DIRECTIVE))
     found: set[Client] = {"h2"} if http2 else set()
     if socket.tls:
         found.add("h1-tls")
-    elif not http2 or version >= _HTTP2_DIRECTIVE:
+    elif not http2 or version >= HTTP2_DIRECTIVE:
         found.add("h1")
     return tuple(client for client in TCP_CLIENTS if client in found)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from nginx_stream_lint.analysis.explainer import Explainer
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.nginx.self_proxying import MOST_TIERS
-from nginx_stream_lint.probe.run import PassedOn, ProbeRequest
+from nginx_stream_lint.probe.probe_model import PassedOn, ProbeRequest
 from nginx_stream_lint.tiers.hops import Hop
 
 

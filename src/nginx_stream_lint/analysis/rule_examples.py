@@ -110,7 +110,7 @@ def _difference(bad: str, fixed: str, rules: Sequence[Rule], version: Version | 
     """The diff between `fixed` and the result of the fixes on `bad`; empty if they agree."""
     made = fixed_text(bad, rules, version)
     if made is None:
-        return ""  # `fixed` is written by hand
+        return ""  # a manual fix has no edits to compare with
     lines = difflib.unified_diff(
         fixed.splitlines(), made.splitlines(), "fixed", "bad after the fix", lineterm=""
     )

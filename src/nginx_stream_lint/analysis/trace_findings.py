@@ -67,7 +67,9 @@ def findings_in_repository(
     is_nginx = layer.product in (None, *_NGINX)
     if is_nginx and (host.endswith("localhost") or is_address(host)):
         return None  # any nginx may run there
-    found = [one for one in read(workspace, [folder], options.around) if one.root is not None]
+    found = [
+        one for one in read(workspace, [folder], options.input_options) if one.root is not None
+    ]
     if not is_nginx and layer.product is not None:
         return _of_product(found, layer.product, options)
     named = [one for one in found if not one.context and _has_server(one, host)]

@@ -44,7 +44,7 @@ def deliveries_of_websocket(
 
 
 def handshake_succeeds(hop: Hop, paths: StreamPaths, tiers: int = MOST_TIERS) -> bool:
-    """Whether a handshake gets a 101 at a place and the servers behind it, up to so many `tiers`.
+    """Whether a handshake gets a 101 from a place and at most `tiers` servers behind it.
 
     The app is assumed to accept HTTP/1.0, too.
     """

@@ -14,11 +14,24 @@ from typing import TYPE_CHECKING
 import click
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.cli.leaving import leave
+from nginx_stream_lint.cli.help import write_end
+from nginx_stream_lint.cli.quick_exit import quick_exit
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+EXAMPLES = {
+    "nginx-stream-lint nginx.conf": "Check a configuration:",
+    "nginx-stream-lint .": "Check all configurations of a repository:",
+    "nginx-stream-lint nginx.conf --fix": "Apply the safe fixes:",
+    "nginx-stream-lint explain nginx.conf /v1/chat/completions": "Explain a path:",
+}
+EXIT_STATUS = {
+    0: "Nothing stops a stream, or the command does not check that.",
+    1: "Something stops a stream, or with `rules --test` an example is wrong.",
+    2: "The command line is wrong, or something could not be checked completely.",
+    130: "Interrupted.",
+}
 # In the order of the manual. The command NAME is NAME_command in the module cli.NAME.
 COMMANDS = ("lint", "explain", "probe", "rules", "completion", "trace")
 
@@ -42,6 +55,9 @@ class _LintByDefault(click.Group):
             _refuse_mistyped(args[0])
             args = ["lint", *args]
         return super().parse_args(ctx, args)
+
+    def format_epilog(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        write_end(formatter, EXAMPLES, EXIT_STATUS)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Completions for the first word: a command, or an argument of `lint`."""
@@ -74,7 +90,7 @@ def cli() -> None:
     """Check whether streamed responses (SSE, LLM tokens) get through nginx.
 
     `nginx-stream-lint nginx.conf` is short for `nginx-stream-lint lint nginx.conf`. `COMMAND
-    --help` shows options, examples and exit codes.
+    --help` shows options, examples and exit status.
     """
 
 
@@ -91,7 +107,7 @@ def main() -> None:
         _run()
     except SystemExit as end:
         if isinstance(end.code, int):
-            leave(end.code)
+            quick_exit(end.code)
         raise
 
 
@@ -110,15 +126,14 @@ def _run() -> None:
         status = mistake.exit_code
     except (click.Abort, KeyboardInterrupt):
         from nginx_stream_lint.cli.common import say
-        from nginx_stream_lint.cli.exit_codes import EXIT_INTERRUPTED
+        from nginx_stream_lint.cli.exit_status import EXIT_INTERRUPTED
 
         say("interrupted")
         status = EXIT_INTERRUPTED
     except OSError as error:
-        from nginx_stream_lint.cli.common import unusable
+        from nginx_stream_lint.cli.unexpected import fail
 
-        where = f"{error.filename}:1:1: " if error.filename else ""
-        unusable(f"{where}{error.strerror or error}")
+        fail(error)
     except Exception as error:
         from nginx_stream_lint.cli.unexpected import give_up
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
-from nginx_stream_lint.cli.exit_codes import EXIT_INTERRUPTED, EXIT_UNUSABLE
+from nginx_stream_lint.cli.exit_status import EXIT_INTERRUPTED, EXIT_UNUSABLE
 from nginx_stream_lint.config import STDIN
 from nginx_stream_lint.config.mapped_text import without_marks
 from nginx_stream_lint.files import Workspace

@@ -22,7 +22,7 @@ _NAME = "nginx-stream-lint"
             "Fish: run this once:"
         ),
     },
-    exit_codes={0: "The script was printed.", 2: "The shell is unknown or too old."},
+    exit_status={0: "The script was printed.", 2: "The shell is unknown or too old."},
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context

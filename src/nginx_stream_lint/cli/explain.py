@@ -13,7 +13,7 @@ import click
 from nginx_stream_lint.analysis.explain import NoServer, make_explainers
 from nginx_stream_lint.analysis.explainer import Explainer, UnexplainedUrl
 from nginx_stream_lint.cli.common import columns, say, workspace_of, write
-from nginx_stream_lint.cli.exit_codes import EXIT_UNUSABLE
+from nginx_stream_lint.cli.exit_status import EXIT_UNUSABLE
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import (
@@ -69,7 +69,7 @@ def _key(finding: Finding) -> tuple[str, str, int]:
             "Explain a URL of the nginx in front of another one:"
         ),
     },
-    exit_codes={
+    exit_status={
         0: "All URLs were explained, whether or not they stream.",
         2: "The command line or the settings are wrong, no server listens for one of the URLs, or a"
         " file could not be read completely.",

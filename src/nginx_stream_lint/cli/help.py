@@ -1,4 +1,4 @@
-"""Help of a command: options in groups, then examples and exit codes."""
+"""Help of a command: options in groups, then examples and exit status."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _OTHER = "Help"
 
 
 class HelpfulCommand(click.Command):
-    """A command whose help shows its options in groups, examples and exit codes.
+    """A command whose help shows its options in groups, examples and exit status.
 
     `groups` maps a heading to parameter names, `examples` a command line to what it does and
-    `exit_codes` a status to what it means.
+    `exit_status` a status to what it means.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class HelpfulCommand(click.Command):
         *args: Any,
         groups: Mapping[str, Sequence[str]],
         examples: Mapping[str, str],
-        exit_codes: Mapping[int, str],
+        exit_status: Mapping[int, str],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -31,7 +31,7 @@ class HelpfulCommand(click.Command):
         self.context_settings = {"help_option_names": ["-h", "--help"], **self.context_settings}
         self.groups = groups
         self.examples = examples
-        self.exit_codes = exit_codes
+        self.exit_status = exit_status
 
     def grouped(self, ctx: click.Context) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         """Each heading with the help records of its options; ungrouped options come last."""
@@ -52,10 +52,17 @@ class HelpfulCommand(click.Command):
                 formatter.write_dl(records)
 
     def format_epilog(self, _: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples and the exit codes."""
-        with formatter.section("Examples"):
-            for line, words in self.examples.items():
-                formatter.write_text(f"# {words}")
-                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
-        with formatter.section("Exit codes"):
-            formatter.write_dl([(str(code), words) for code, words in self.exit_codes.items()])
+        """Write the examples and the exit status."""
+        write_end(formatter, self.examples, self.exit_status)
+
+
+def write_end(
+    formatter: click.HelpFormatter, examples: Mapping[str, str], exit_status: Mapping[int, str]
+) -> None:
+    """Write the end of a help: command lines with what they do, and what each status means."""
+    with formatter.section("Examples"):
+        for line, words in examples.items():
+            formatter.write_text(f"# {words}")
+            formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+    with formatter.section("Exit status"):
+        formatter.write_dl([(str(status), words) for status, words in exit_status.items()])

@@ -20,7 +20,7 @@ from nginx_stream_lint.cli.common import (
     write,
     write_patch,
 )
-from nginx_stream_lint.cli.exit_codes import EXIT_FINDINGS, EXIT_UNUSABLE
+from nginx_stream_lint.cli.exit_status import EXIT_FINDINGS, EXIT_UNUSABLE
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import (
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
         "nginx-stream-lint --diff nginx.conf": "Show what the safe fixes would change:",
         "nginx-stream-lint --format github --format sarif=lint.sarif .": "Report in a CI job:",
     },
-    exit_codes={
+    exit_status={
         0: "No finding reaches the --fail-on severity.",
         1: "At least one finding reaches the --fail-on severity.",
         2: "The command line or the settings are wrong, or a file could not be checked completely.",
@@ -346,7 +346,7 @@ def _must_stream(
     # stream stalls, the fix is not at fault.
     every = {rule.name: rule for rule in (*shipped_rules(), *options.rules)}
     options = replace(options, rules=tuple(every.values()))
-    for configuration in read(workspace, inputs, options.around):
+    for configuration in read(workspace, inputs, options.input_options):
         path = configuration.path
         # A location without a stream may buffer its responses.
         streamed = [

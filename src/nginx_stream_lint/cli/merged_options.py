@@ -79,7 +79,7 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
             min_read_timeout_s=settings.min_read_timeout_s if timeout is None else timeout,
             streams=(*settings.streams, *flags.get("streams", ())),
             all_streams=flags.get("all_streams", False),
-            around=InputOptions(
+            input_options=InputOptions(
                 settings.roots,
                 settings.servers,
                 settings.absent_includes,

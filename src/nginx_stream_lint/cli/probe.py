@@ -22,7 +22,7 @@ from nginx_stream_lint.cli.common import (
     workspace_of,
     write,
 )
-from nginx_stream_lint.cli.exit_codes import EXIT_FINDINGS
+from nginx_stream_lint.cli.exit_status import EXIT_FINDINGS
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import PathOption, configuration_options, through_option
@@ -38,7 +38,7 @@ from nginx_stream_lint.util.budget import spending
 
 if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
-    from nginx_stream_lint.probe.run import PassedOn, ProbeRequest
+    from nginx_stream_lint.probe.probe_model import PassedOn, ProbeRequest
 
 _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 
@@ -61,7 +61,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
             "Measure a URL of the nginx in front of another one:"
         ),
     },
-    exit_codes={
+    exit_status={
         0: "All measured streams get through.",
         1: "At least one measured stream does not get through.",
         2: "The command line or the configuration is wrong, or nginx could not run it.",
@@ -145,7 +145,7 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     chain, others = named_chain(workspace, STDIN if conf == "-" else conf, options, through)
     if not chain:
         unusable(f"{conf}:1:1: is not an nginx configuration; name one as CONF")
-    found = _readable(workspace, chain[-1], options.around)
+    found = _readable(workspace, chain[-1], options.input_options)
     plot: Path | None = flags["plot"]
     if plot is not None and not os.access(plot.absolute().parent, os.W_OK):
         unusable(f"{plot}:1:1: cannot be written (its folder does not exist or is not writable)")
@@ -174,12 +174,12 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _readable(workspace: Workspace, conf: str, around: InputOptions) -> list[Configuration]:
+def _readable(workspace: Workspace, conf: str, input_options: InputOptions) -> list[Configuration]:
     """The configurations that can be measured; exits with status 2 if there are none."""
-    from nginx_stream_lint.probe.copy import first_problem
+    from nginx_stream_lint.probe.runnable import first_problem
 
     with spending(workspace.budget):
-        found = read(workspace, [conf], around)
+        found = read(workspace, [conf], input_options)
     hindered = [(one, first_problem(one)) for one in found if one.root is not None or one.problems]
     problems = [problem for _, problem in hindered if problem is not None]
     free = [one for one, problem in hindered if problem is None]
@@ -267,7 +267,7 @@ def _place(proxied: ProxiedLocation) -> str:
 def _passed_on(explainer: Explainer, requests: list[ProbeRequest]) -> list[PassedOn]:
     """The requests that other nginx get; exits with status 2 if one of those cannot be measured."""
     from nginx_stream_lint.analysis.probe_tiers import passed_on
-    from nginx_stream_lint.probe.copy import first_problem
+    from nginx_stream_lint.probe.runnable import first_problem
 
     found = passed_on(explainer, requests)
     for one in found:

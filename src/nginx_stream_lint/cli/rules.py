@@ -12,7 +12,7 @@ import click
 
 from nginx_stream_lint.analysis.rule_examples import cases, failures
 from nginx_stream_lint.cli.common import columns, known_rules, unusable, write
-from nginx_stream_lint.cli.exit_codes import EXIT_FINDINGS
+from nginx_stream_lint.cli.exit_status import EXIT_FINDINGS
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.options import (
     PathOption,
@@ -42,7 +42,7 @@ _EXAMPLE_S = 1.0
         "nginx-stream-lint rules response-buffering": "Show one rule in full:",
         "nginx-stream-lint rules --test my-rules/": "Test your own rules:",
     },
-    exit_codes={
+    exit_status={
         0: "The rules were shown; with --test, all examples are right.",
         1: "With --test: at least one example is wrong.",
         2: "The rule does not exist, or a rule file is wrong.",

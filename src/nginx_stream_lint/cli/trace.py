@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -23,7 +23,7 @@ from nginx_stream_lint.cli.common import (
     workspace_of,
     write,
 )
-from nginx_stream_lint.cli.exit_codes import EXIT_FINDINGS, EXIT_UNUSABLE
+from nginx_stream_lint.cli.exit_status import EXIT_FINDINGS, EXIT_UNUSABLE
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import (
@@ -35,6 +35,7 @@ from nginx_stream_lint.cli.options import (
 from nginx_stream_lint.config import Configuration, read
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.request import BadUrl
+from nginx_stream_lint.util.budget import Limits
 from nginx_stream_lint.util.numbers import whole_number
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ _PLOTS = (".svg", ".html")
             "Send a POST with headers and a body from files:"
         ),
     },
-    exit_codes={
+    exit_status={
         0: "The stream gets through all layers.",
         1: "At least one layer does not let the stream through.",
         2: "The command line is wrong, or a layer could not be measured.",
@@ -239,15 +240,25 @@ def _header_lines(text: str) -> Iterator[str]:
 
 def _body(text: str) -> bytes:
     if text == "@-":
-        return sys.stdin.buffer.read()
+        return _limited(sys.stdin.buffer, "<stdin>", "--data")
     return _file(text[1:], "--data") if text.startswith("@") else text.encode()
 
 
 def _file(path: str, option: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:  # may be a pipe, as of the shell's <(command)
+            return _limited(file, path, option)
     except OSError as error:
-        unusable(f"{option}: {path}:1:1: cannot be read ({error.strerror})")
+        unusable(f"{path}:1:1: cannot be read for {option} ({error.strerror}); check the path")
+
+
+def _limited(file: BinaryIO, name: str, option: str) -> bytes:
+    """The content of a file that the command line names, such as /dev/zero."""
+    most = Limits().file_bytes
+    content = file.read(most + 1)
+    if len(content) > most:
+        unusable(f"{name}:1:1: is larger than {most // 1024**2} MB; shorten it for {option}")
+    return content
 
 
 # Measuring
@@ -315,7 +326,9 @@ def _configs(texts: tuple[str, ...], layers: int, flags: dict[str, Any]) -> _Con
         files = {key: flags[key] for key in ("host", "mounts")}
         workspace = workspace_of([path], files)
         given = files | {"config_file": None, "isolated": flags["isolated"]}
-        configuration = read(path, workspace, merge_options(workspace, path, given).options.around)
+        configuration = read(
+            path, workspace, merge_options(workspace, path, given).options.input_options
+        )
         if configuration.root is None or configuration.context:
             for problem in configuration.problems:
                 say(str(problem))
@@ -331,7 +344,7 @@ def _layer_findings(
 ) -> TraceFindings | None:
     """The findings that explain the trace, if a configuration was given."""
     from nginx_stream_lint.analysis.trace_findings import trace_findings
-    from nginx_stream_lint.trace.products import rules_for
+    from nginx_stream_lint.trace.product_headers import rules_for
 
     named = diagnosis.named
     if named is None:
@@ -355,7 +368,7 @@ def _layer_findings(
 def _found(diagnosis: Diagnosis, flags: dict[str, Any]) -> TraceFindings | None:
     """The findings in the repository around the working folder, if it has the configuration."""
     from nginx_stream_lint.analysis.trace_findings import TracedLayer, findings_in_repository
-    from nginx_stream_lint.trace.products import rules_for
+    from nginx_stream_lint.trace.product_headers import rules_for
 
     named = diagnosis.named
     assert named is not None

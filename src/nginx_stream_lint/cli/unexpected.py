@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from nginx_stream_lint.cli.common import missing_package, say, unusable
-from nginx_stream_lint.cli.exit_codes import EXIT_UNUSABLE
+from nginx_stream_lint.cli.exit_status import EXIT_UNUSABLE
 from nginx_stream_lint.config import Configuration, Source
 from nginx_stream_lint.util.problems import DEBUG, REPORT_IT, blamed
 
@@ -35,6 +35,16 @@ def give_up(error: Exception) -> NoReturn:
     file = _being_read(error.__traceback__)
     reading = f" while reading {file}" if file else ""
     unusable(f"nginx-stream-lint failed{reading}: {blamed(error)}; {REPORT_IT}")
+
+
+def fail(error: OSError) -> NoReturn:
+    """Exit with status 2 for an error of the operating system."""
+    try:
+        os.getcwd()
+    except OSError as gone:  # every relative path depends on it, and the search for settings
+        unusable(f".:1:1: the current folder is not there ({gone.strerror}); change to another one")
+    where = f"{error.filename}:1:1: " if error.filename else ""
+    unusable(f"{where}{error.strerror or error}")
 
 
 def _being_read(traceback: TracebackType | None) -> str:

@@ -117,17 +117,19 @@ class Configuration(Struct, eq=False):
 
 
 def read(
-    path: str, workspace: Workspace | None = None, around: InputOptions | None = None
+    path: str, workspace: Workspace | None = None, input_options: InputOptions | None = None
 ) -> Configuration:
     """Read the configuration whose main file is `path`; for a template, its first reading.
 
-    See `read_all`. `workspace` defaults to the disk around the file. Of the options `around`, only
-    those about includes are used.
+    See `read_all`. `workspace` defaults to the disk around the file. Only options about includes
+    are used.
     """
     workspace = workspace or Workspace.on_disk(path)
-    if around is None:
+    if input_options is None:
         return read_all(path, IncludeResolver(workspace))[0]
-    files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
+    files = IncludeResolver(
+        workspace, input_options.values, input_options.absent, mounts=input_options.mounts
+    )
     return read_all(path, files)[0]
 
 

@@ -16,6 +16,7 @@ from nginx_stream_lint.config.templates import readings
 from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.util.problems import Unreadable
 
 if TYPE_CHECKING:
     from nginx_stream_lint.config.repository import IncludeCandidates, Repository
@@ -100,7 +101,7 @@ class IncludeResolver:
     def readings(self, path: str) -> list[MappedText]:
         """The possible nginx texts of a file: several for some templates.
 
-        Raises as `Workspace.source` does.
+        Raises as `Workspace.source` does, and for a byte order mark, which nginx refuses.
         """
         block = self._blocks.get(plain_name(path)) if self._blocks else None
         if block is not None:
@@ -108,6 +109,13 @@ class IncludeResolver:
         if self.deployed is not None and path in self.deployed.texts:
             return [self.deployed.texts[path]]
         source = self.source(path)
+        if source.byte_order_mark:
+            problem = source.problem(
+                0,
+                "starts with a byte order mark, which nginx reads as part of the first directive",
+                "save the file as UTF-8 without BOM",
+            )
+            raise Unreadable(problem)
         if self.workspace.is_dump:
             return [MappedText(source, source.text)]
         return readings(source, self._values)

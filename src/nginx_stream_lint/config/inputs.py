@@ -1,7 +1,7 @@
 """Find the configurations for the user's paths: main files, fragments, dumps, documents.
 
 A file that a main file includes is read through that main file; any other file is read on its own.
-If only a snippet is named, as by a pre-commit hook, the main files around it are searched.
+If the user names only a snippet, as a pre-commit hook does, this searches for its main files.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class InputOptions(Struct, frozen=True):
 def configurations(
     workspace: Workspace,
     paths: Sequence[str],
-    around: InputOptions | None = None,
+    input_options: InputOptions | None = None,
     manifests: Manifests | None = None,
     deployments: Deployments | None = None,
     together: Together | None = None,
@@ -95,9 +95,11 @@ def configurations(
     `manifests` translates YAML as controllers do, one file at a time, `together` all files of the
     run. `deployments` finds the nginx instances of a repository.
     """
-    around = around or InputOptions()
-    files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
-    gathering = _Gathering(around, files, manifests, deployments, together)
+    input_options = input_options or InputOptions()
+    files = IncludeResolver(
+        workspace, input_options.values, input_options.absent, mounts=input_options.mounts
+    )
+    gathering = _Gathering(input_options, files, manifests, deployments, together)
     return gathering.read(list(dict.fromkeys(paths)))
 
 
@@ -120,13 +122,13 @@ class _Gathering:
 
     def __init__(
         self,
-        around: InputOptions,
+        input_options: InputOptions,
         files: IncludeResolver,
         manifests: Manifests | None,
         deployments: Deployments | None,
         together: Together | None,
     ) -> None:
-        self.around = around
+        self.input_options = input_options
         self.files = files
         self.manifests = manifests
         self.deployments = deployments
@@ -162,7 +164,7 @@ class _Gathering:
                     problem = unexpected(one, error)
                     self.found.append(Configuration(one, problems=[problem]))
         self._read_together()
-        roots = self._existing(self.around.mains)
+        roots = self._existing(self.input_options.mains)
         self.named.update(map(self.files.key, roots))
         mains = self._unique([*roots, *mains])
         fragments = [one for one in self._unique(fragments) if one not in set(mains)]
@@ -336,7 +338,7 @@ class _Gathering:
 
     def _existing(self, patterns: Iterable[str]) -> list[str]:
         """The paths that patterns of the settings match. Refuses paths outside their folder."""
-        within, workspace = self.around.within, self.files.workspace
+        within, workspace = self.input_options.within, self.files.workspace
         found: list[str] = []
         for pattern in patterns:
             try:
@@ -353,7 +355,7 @@ class _Gathering:
 
     def _inside(self, folder: str) -> list[str]:
         """The files in a folder that are worth reading."""
-        found = self.files.repository(folder).candidates(self.around.markdown)
+        found = self.files.repository(folder).candidates(self.input_options.markdown)
         self.guessed.update(self.files.key(path) for path, verdict in found if verdict == "guessed")
         if not found:
             self.found.append(_noted(folder, "no nginx configuration found in this folder"))
@@ -441,7 +443,7 @@ class _Gathering:
                 main, IncludeResolver(self.files.workspace.of_dump(source, dump))
             )
         elif is_markdown(path):
-            if self.around.markdown:
+            if self.input_options.markdown:
                 from nginx_stream_lint.config.embedded import blocks_in_markdown
 
                 self._blocks(path, blocks_in_markdown(source))
@@ -520,7 +522,7 @@ class _Gathering:
 
     def _behind_servers(self, requested: frozenset[str]) -> None:
         """Read the files named by the setting `servers` as the contents of one `http` block."""
-        servers = self._unique(self._existing(self.around.servers))
+        servers = self._unique(self._existing(self.input_options.servers))
         if not servers or not requested & {self.files.key(path) for path in servers}:
             return
         # Use relative paths: absolute ones would be looked for as paths in production.

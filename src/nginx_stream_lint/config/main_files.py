@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 
-# Suffixes of templates and samples after the final name.
-_SUFFIX = (
-    r"(?i)(?:\.(?:template|sample|example|dist|default|tmpl|tpl|gotmpl|gtpl|ctmpl|tftpl|j2|jinja2?|erb|"
-    r"epp|hbs|handlebars|mustache|liquid|ejs|in|orig))+$"
-)
-_SAMPLE = r"(?i)\.(?:sample|example|dist|default|orig)$"
+from nginx_stream_lint.config.templates.detect import SUFFIXES
+
+_SAMPLES = "sample|example|dist|default|orig"
+# A suffix of a template or sample after the final name.
+_SUFFIX = rf"(?i)\.(?:{SUFFIXES}|{_SAMPLES})$"
+_SAMPLE = rf"(?i)\.(?:{_SAMPLES})$"
 _HTTP = re.compile(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
 
 
 def plain_name(name: str) -> str:
     """A file's base name without the suffixes of templates and samples."""
-    return re.sub(_SUFFIX, "", re.split(r"[/\\]", name)[-1])
+    plain = re.split(r"[/\\]", name)[-1]
+    while (suffix := re.search(_SUFFIX, plain)) is not None:
+        plain = plain[: suffix.start()]
+    return plain
 
 
 def is_sample(name: str) -> bool:

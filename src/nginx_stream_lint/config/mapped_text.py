@@ -187,23 +187,6 @@ class MappedText(Struct, eq=False):
         return re.sub(_HOLES, fill, self.text[start:end]).replace(FILLER, "")
 
 
-_IN_BRACES = r"(?s)\{\{-?(.{0,500}?)-?\}\}"
-_ROOT = r"(?<![\w.$)])\$(?![\w$])\.?"
-
-
-def template_key(text: str) -> str:
-    """A text with Go templates in a form that is equal for templates with one meaning.
-
-    Spaces and the kind of quotes do not matter, nor `$` for the context.
-    """
-
-    def in_short(found: re.Match[str]) -> str:
-        inner = " ".join(found[1].replace("`", '"').split())
-        return f"{{{{ {re.sub(_ROOT, '.', inner)} }}}}"
-
-    return re.sub(_IN_BRACES, in_short, text.strip())
-
-
 def has_placeholder(text: str) -> bool:
     """Whether a word has a placeholder, so that its value is unknown."""
     return PLACEHOLDER in text

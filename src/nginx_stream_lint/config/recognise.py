@@ -15,6 +15,8 @@ from nginx_stream_lint.config.fragments import fragment_level, other_level
 from nginx_stream_lint.config.main_files import plain_name
 from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
 from nginx_stream_lint.config.templates import readings
+from nginx_stream_lint.config.templates.detect import OPENINGS
+from nginx_stream_lint.config.templates.dialects import VALUE_IN_BRACES
 from nginx_stream_lint.config.tree import (
     Context,
     Directive,
@@ -98,13 +100,15 @@ _EXTENSIONS = _words(
 )
 
 # The first non-blank line in files of other programs: a section in brackets, markup.
-_OTHER_LINE = r"\[[^\[\]%{}\n]+\]\s*(?:[#;].*)?|<[A-Za-z!?/].*|---\s*"
+_OTHER_LINE = r"\[[^\[\]{}%\n]+\]\s*(?:[#;].*)?|<[A-Za-z!?/].*|---\s*"
 # Lines of shell scripts: the start of a function, and the end of a condition.
 _SHELL_LINE = r"(?m)^[ \t]*(?:(?:function[ \t]+)?[A-Za-z_]\w*[ \t]*\(\)\s*\{?|fi)[ \t]*$"
 _FIRST_LINE = r"(?m)^[ \t]*([^\s#;][^\n]*)"
 _ASSIGNMENT = r"(?m)^[ \t]*[\w.-]+[ \t]*="
 # A placeholder in braces opens no block.
-_STATEMENT = r"(?m)^[ \t]*([a-z][a-z0-9_]*)(?:[ \t](?:[^\n#;{]|\{\{[^\n{}]*\}\})*)?(?:;|\{(?!\{))"
+_STATEMENT = (
+    rf"(?m)^[ \t]*([a-z][a-z0-9_]*)(?:[ \t](?:[^\n#;{{]|{VALUE_IN_BRACES})*)?(?:;|\{{(?!\{{))"
+)
 # The first words of rows in `map`, `geo` and `types`.
 _ROWS = frozenset({"default", "hostnames", "volatile", "ranges", "proxy"})
 # Directives of third-party modules: no evidence for or against nginx.
@@ -213,7 +217,9 @@ def _is_other(text: str) -> bool:
     if re.search(_SHELL_LINE, begin):
         return True
     first = re.search(_FIRST_LINE, begin)
-    return first is not None and re.fullmatch(_OTHER_LINE, first[1].rstrip()) is not None
+    if first is None or first[1].startswith(OPENINGS):
+        return False
+    return re.fullmatch(_OTHER_LINE, first[1].rstrip()) is not None
 
 
 def _is_plausible(path: str, text: str) -> bool:

@@ -166,7 +166,7 @@ class Statements:
             yield "", (), end, end, "}"
 
     def _give_up(self, offset: int) -> None:
-        """Stop at an offset: a text with so many mistakes is no configuration."""
+        """Stop at an offset, because a text with more mistakes is hardly an nginx configuration."""
         if not self._is_over:
             message = f"more than {_MOST_PROBLEMS} errors"
             advice = "correct the errors above; the rest was not checked"

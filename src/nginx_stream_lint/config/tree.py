@@ -36,8 +36,10 @@ def _private_crossplane() -> ModuleType:
     Changes to it do not affect other users of crossplane in this process. Its `lexer` is ours.
     """
     # As `importlib.util.find_spec` does, which takes 0.3 ms to import.
-    found = (finder.find_spec("crossplane", None) for finder in sys.meta_path)
-    spec = next(one for one in found if one is not None)
+    find = [finder.find_spec for finder in sys.meta_path if hasattr(finder, "find_spec")]
+    spec = next((found for one in find if (found := one("crossplane", None))), None)
+    if spec is None:
+        raise ModuleNotFoundError("No module named 'crossplane'", name="crossplane")
     assert spec.submodule_search_locations is not None
     package = ModuleType(f"{__name__}.crossplane")
     package.__path__ = list(spec.submodule_search_locations)
@@ -116,6 +118,11 @@ class Directive(Struct, eq=False):
             if "#" not in head:  # without a comment, only white space can follow
                 return self.start + len(head.rstrip(" \t\r\n"))
         return self.arg_spans[-1][1]
+
+    @property
+    def whole_end(self) -> int:
+        """Offset after the statement, with its block."""
+        return self.end if self.block is None else self.block_end + 1
 
     def _words(self) -> list[Word]:
         # Few callers need the places of words, so the words are parsed again.

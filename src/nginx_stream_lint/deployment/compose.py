@@ -37,7 +37,7 @@ from nginx_stream_lint.deployment.model import (
     is_known,
 )
 from nginx_stream_lint.deployment.names import mentions_nginx
-from nginx_stream_lint.deployment.texts import documents_of, text_of
+from nginx_stream_lint.deployment.texts import documents_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.kubernetes.manifest import (
@@ -143,7 +143,7 @@ class _ComposeReader:
 
     def _load(self, path: str) -> ComposeFile | None:
         try:
-            source = text_of(self.workspace, path)
+            source = self.workspace.source(path)
             text = source.text[:MAX_TEXT]
             found, problems = documents_of(source, text)
         except Unreadable as error:
@@ -477,7 +477,7 @@ class _Project:
                 path = os.path.normpath(os.path.join(context, build.dockerfile or "Dockerfile"))
                 if not is_known(path) or not self.workspace.is_file(path):
                     return nothing("the Dockerfile of"), context, None
-                source = text_of(self.workspace, path)
+                source = self.workspace.source(path)
             made = dockerfile.build(
                 self.workspace,
                 source,

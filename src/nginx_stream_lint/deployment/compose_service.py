@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
+from nginx_stream_lint.deployment.image_folders import is_folder_of_nginx
 from nginx_stream_lint.deployment.instance import Label
 from nginx_stream_lint.deployment.interpolation import interpolated, read_variables
 from nginx_stream_lint.deployment.model import (
@@ -19,8 +20,6 @@ from nginx_stream_lint.deployment.model import (
     deployed_at,
     is_known,
 )
-from nginx_stream_lint.deployment.shell import is_folder_of_nginx
-from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.kubernetes.manifest import (
@@ -81,7 +80,7 @@ class Variables:
         """Read the variables of a file; the place of each goes to `places`."""
         lines: dict[str, int] = {}
         try:
-            text = text_of(self.workspace, path).text[:MAX_TEXT]
+            text = self.workspace.source(path).text[:MAX_TEXT]
         except Unreadable as error:
             self.notes.append(error.problem)
             return {}

@@ -1,4 +1,4 @@
-"""Dockerfiles: base image, files, environment and command."""
+"""Evaluate a Dockerfile: the base image, the files, the environment and the command."""
 
 from __future__ import annotations
 
@@ -6,59 +6,41 @@ import os
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from functools import cached_property
 
-from msgspec import DecodeError, Struct, json
+from msgspec import Struct
 from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
+from nginx_stream_lint.deployment.build_context import ignore_patterns, is_ignored
 from nginx_stream_lint.deployment.images import base_files, server_image, system_of
+from nginx_stream_lint.deployment.installed import Installed, installed
+from nginx_stream_lint.deployment.instructions import (
+    MAX_INSTRUCTIONS,
+    MAX_TEXT,
+    Instruction,
+    command_words,
+    instructions,
+    is_url,
+    shell_text_of,
+    unquoted,
+    words_of,
+)
 from nginx_stream_lint.deployment.interpolation import MAX_VALUE, substituted
+from nginx_stream_lint.deployment.layers import Layers
 from nginx_stream_lint.deployment.model import (
     DeployedAt,
     PlacedFile,
     is_known,
 )
 from nginx_stream_lint.deployment.names import mentions_nginx
-from nginx_stream_lint.deployment.shell import (
-    SHELLS,
-    Installed,
-    Layers,
-    installed,
-    is_configuration_path,
-)
 from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
-_MAX_TEXT = 1024 * 1024
-_MAX_INSTRUCTIONS = 5000
 _MAX_VARIABLES = 1000  # of one command that are inserted
-_MAX_FOLDERS = 20  # above a Dockerfile
-_MAX_NAMES = 200  # of copied names that are tried, to find the context
-_MAX_PATTERNS = 200  # of .dockerignore
-_DIRECTIVE = re.compile(r"#[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t\r]*")
-_INSTRUCTION = re.compile(r"[ \t]*([A-Za-z]+)(?:[ \t]+(.*))?", re.DOTALL)
-_FLAG = re.compile(r"--([\w-]+)(?:=(\S*))?[ \t]*")
-_HEREDOC = re.compile(r"(?<![<\w])<<(-?)(['\"]?)([A-Za-z_]\w*)\2")
 _ASSIGNED = re.compile(r"""([A-Za-z_][\w.-]*)=((?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])*)""")
-_URL = re.compile(r"(?:https?|git|ssh)://|git@")
-
-
-class Instruction(Struct, frozen=True):
-    """An instruction: its upper-case name, flags, and text without continuation lines.
-
-    `heredocs` are the names and texts of its heredocs. `is_trigger`: `ONBUILD` comes before it.
-    """
-
-    name: str
-    flags: Mapping[str, str]
-    text: str
-    origin: DeployedAt
-    heredocs: tuple[tuple[str, str], ...] = ()
-    is_trigger: bool = False
 
 
 class BuiltImage(Struct, frozen=True):
@@ -87,80 +69,6 @@ class BuiltImage(Struct, frozen=True):
 BuiltImages = Callable[[str], BuiltImage | None]
 
 
-def instructions(source: Source) -> list[Instruction]:
-    """Parse the instructions of a Dockerfile, up to a limit."""
-    lines = [one.rstrip("\r") for one in source.text[:_MAX_TEXT].split("\n")]
-    escape, at = _directives(lines)
-    found: list[Instruction] = []
-    while at < len(lines) and len(found) < _MAX_INSTRUCTIONS:
-        start = at
-        if not lines[at].strip() or lines[at].lstrip().startswith("#"):
-            at += 1
-            continue
-        joined, at = _joined(lines, at, escape)
-        match = _INSTRUCTION.fullmatch(joined)
-        if match is None:
-            continue
-        name, text = match[1].upper(), match[2] or ""
-        is_trigger = name == "ONBUILD"
-        if is_trigger and (match := _INSTRUCTION.fullmatch(text)) is not None:
-            name, text = match[1].upper(), match[2] or ""
-        heredocs: list[tuple[str, str]] = []
-        if name in ("RUN", "COPY", "ADD"):
-            for dash, _, end in _HEREDOC.findall(text):
-                body, at = _heredoc(lines, at, end, bool(dash))
-                heredocs.append((end, body))
-        flags: dict[str, str] = {}
-        if name in ("RUN", "COPY", "ADD", "FROM"):
-            while (flag := _FLAG.match(text)) is not None:
-                flags[flag[1]] = flag[2] or ""
-                text = text[flag.end() :].lstrip()
-        column = len(lines[start]) - len(lines[start].lstrip()) + 1
-        origin = DeployedAt(source.name, start + 1, column)
-        found.append(Instruction(name, flags, text.strip(), origin, tuple(heredocs), is_trigger))
-    return found
-
-
-def _directives(lines: list[str]) -> tuple[str, int]:
-    """The line continuation character, and the number of the first line after parser directives."""
-    escape, at = "\\", 0
-    while at < len(lines) and (directive := _DIRECTIVE.fullmatch(lines[at])) is not None:
-        if directive[1].lower() == "escape" and directive[2] in ("`", "\\"):
-            escape = directive[2]
-        at += 1
-    return escape, at
-
-
-def _joined(lines: list[str], offset: int, escape: str) -> tuple[str, int]:
-    """The text of an instruction, and the number of the line after it.
-
-    Comments and blank lines inside do not end it.
-    """
-    parts: list[str] = []
-    while offset < len(lines):
-        line = lines[offset].rstrip()
-        offset += 1
-        if parts and (not line or line.lstrip().startswith("#")):
-            continue
-        if not line.endswith(escape):
-            parts.append(line)
-            break
-        parts.append(line[: -len(escape)])
-    return "".join(parts), offset
-
-
-def _heredoc(lines: list[str], offset: int, end: str, has_tabs: bool) -> tuple[str, int]:
-    """The text of a heredoc, and the number of the line after it."""
-    body: list[str] = []
-    while offset < len(lines):
-        line = lines[offset]
-        offset += 1
-        if (line.lstrip("\t") if has_tabs else line) == end:
-            break
-        body.append(line)
-    return "\n".join(body) + "\n", offset
-
-
 def build(
     workspace: Workspace,
     source: Source,
@@ -180,55 +88,11 @@ def build(
     found = instructions(source)
     is_nginx = is_nginx or mentions_nginx(source.text)
     made = _Build(workspace, source, found, context, arguments, built).image(target, is_nginx)
-    if len(source.text) <= _MAX_TEXT and len(found) < _MAX_INSTRUCTIONS:
+    if len(source.text) <= MAX_TEXT and len(found) < MAX_INSTRUCTIONS:
         return made
     message = "is too long for a Dockerfile; its end was not read"
     unknown = Problem(source.name, 1, 1, message, "split it")
     return replace(made, unknown=(*made.unknown, unknown))
-
-
-def context_of(
-    workspace: Workspace, path: str, found: Sequence[Instruction], root: str
-) -> str | None:
-    """Find the build context: the Dockerfile's folder, or the nearest above, with all copied files.
-
-    If no folder has all of them, because a build creates some, the nearest one with the copied
-    files for nginx's configuration. None if there is no such folder.
-    """
-    folder = os.path.dirname(path) or os.curdir
-    folders = [folder]
-    while workspace.key(folder) != workspace.key(root) and len(folders) < _MAX_FOLDERS:
-        parent = os.path.normpath(os.path.join(folder, os.pardir))
-        if workspace.leads_out(parent) or parent == folder:
-            break
-        folder = parent
-        folders.append(folder)
-    copied = _copied_names(found)
-    ours = [name for name, target in copied if is_configuration_path(target.rstrip("/"))]
-    for names in ([name for name, _ in copied], ours):
-        for one in folders:
-            if names and all(_is_there(workspace, os.path.join(one, name)) for name in names):
-                return one
-    return None if ours else folders[0]
-
-
-def _copied_names(found: Sequence[Instruction]) -> list[tuple[str, str]]:
-    """The names copied from the context, and their destinations."""
-    names: list[tuple[str, str]] = []
-    for one in found:
-        if one.name in ("COPY", "ADD") and "from" not in one.flags:
-            *sources, target = _words(one.text) or [""]
-            for name in sources:
-                if "$" not in name and not name.startswith("<<") and not _URL.match(name):
-                    names.append((name.lstrip("/") or ".", target))
-    return names[:_MAX_NAMES]
-
-
-def _is_there(workspace: Workspace, path: str) -> bool:
-    try:
-        return bool(workspace.matching(path)) if is_pattern(path) else workspace.exists(path)
-    except Unreadable:
-        return False
 
 
 class _Stage(Struct):
@@ -258,7 +122,7 @@ class _Build:
         self.made: dict[int, BuiltImage] = {}
         for one in found:
             if one.name == "FROM":
-                words = _words(one.text)
+                words = words_of(one.text)
                 name = words[2].lower() if len(words) > 2 and words[1].upper() == "AS" else ""
                 base = substituted(words[0], self.globals) if words else PLACEHOLDER
                 self.stages.append(_Stage(name, base, one.origin, []))
@@ -323,7 +187,7 @@ class _Build:
     def _declare(
         self, one: Instruction, values: dict[str, str | None], inherited: Mapping[str, str | None]
     ) -> None:
-        for word in _words(one.text):
+        for word in words_of(one.text):
             name, equals, default = word.partition("=")
             if name in self.arguments:
                 values[name] = self.arguments[name]
@@ -336,40 +200,10 @@ class _Build:
 
     @cached_property
     def ignored(self) -> list[tuple[str, bool]]:
+        """The patterns of .dockerignore."""
         if self.context is None:
             return []
-        found: list[tuple[str, bool]] = []
-        for path in (
-            f"{self.source.name}.dockerignore",
-            os.path.join(self.context, ".dockerignore"),
-        ):
-            if not self.workspace.is_file(path):
-                continue
-            try:
-                text = self.workspace.source(path).text[:_MAX_TEXT]
-            except Unreadable:
-                return []
-            for line in map(str.strip, text.split("\n")[:_MAX_PATTERNS]):
-                if line and not line.startswith("#"):
-                    keeps = line.startswith("!")
-                    pattern = posixpath.normpath(line.lstrip("!").strip("/") or ".")
-                    found.append((pattern, keeps))
-            return found
-        return found
-
-    def is_ignored(self, name: str) -> bool:
-        """Whether .dockerignore excludes a path of the context."""
-        parts = posixpath.normpath(name).split("/")
-        ahead = ["/".join(parts[: count + 1]) for count in range(len(parts))]
-        verdict = False
-        for pattern, keeps in self.ignored:
-            tail = pattern.removeprefix("**/")
-            for path in ahead:
-                if (path.count("/") == pattern.count("/") and fnmatchcase(path, pattern)) or (
-                    tail != pattern and fnmatchcase(posixpath.basename(path), tail)
-                ):
-                    verdict = not keeps
-        return verdict
+        return ignore_patterns(self.workspace, self.source.name, self.context)
 
 
 class _Run:
@@ -415,9 +249,9 @@ class _Run:
         if one.is_trigger:
             self.triggers.append(one)
             return
-        method = getattr(self, f"_{one.name.lower()}", None)
-        if method is not None:
-            method(one)
+        evaluate = _EVALUATED.get(one.name)
+        if evaluate is not None:
+            evaluate(self, one)
 
     def _text(self, text: str) -> str:
         return substituted(text, self.values)
@@ -437,34 +271,28 @@ class _Run:
         before = dict(self.values)
         for name, value in pairs:
             plain = substituted(value, before)
-            plain = _unquoted(plain)
+            plain = unquoted(plain)
             is_certain = is_known(plain) and len(plain) <= MAX_VALUE
             self.environment[name] = self.values[name] = plain if is_certain else None
             self.environment_at[name] = one.origin
 
     def _workdir(self, one: Instruction) -> None:
-        self.workdir = self._inside(self._text(_unquoted(one.text)))
+        self.workdir = self._inside(self._text(unquoted(one.text)))
         self.layers.folders.add(self.workdir)
 
     def _cmd(self, one: Instruction) -> None:
-        self.command = _command(one.text)
+        self.command = command_words(one.text)
 
     def _entrypoint(self, one: Instruction) -> None:
-        self.entrypoint = _command(one.text)
+        self.entrypoint = command_words(one.text)
         # ENTRYPOINT resets the command of the base image, but not that of this file.
         if self.command is self.start.command:
             self.command = None
 
     def _run(self, one: Instruction) -> None:
-        text = one.text
-        if one.heredocs and re.match(r"<<", text):
-            program = _HEREDOC.sub("", text).split()
-            bodies = [body for _, body in one.heredocs]
-            if not all(_is_shell(body, program) for body in bodies):
-                return
-            text = "\n".join(bodies)
-        if text.startswith("["):
-            text = " ".join(f"'{word}'" for word in _command(text))
+        text = shell_text_of(one)
+        if text is None:
+            return
         # The shell's own variables stay as written: only the shell knows their values.
         known = {name: value for name, value in self.values.items() if value is not None}
         text = re.sub(
@@ -485,11 +313,8 @@ class _Run:
             self.installed, self.installed_at = replace(found, is_own=own), one.origin
         self.layers.run(text, self.workdir, one.origin)
 
-    def _add(self, one: Instruction) -> None:
-        self._copy(one)
-
     def _copy(self, one: Instruction) -> None:
-        words = [self._text(word) for word in _words(one.text)]
+        words = [self._text(word) for word in words_of(one.text)]
         if len(words) < 2:
             return
         target = words[-1]
@@ -511,7 +336,7 @@ class _Run:
                 self.layers.add(
                     PlacedFile(place, self.build.source.name, "copy", one.origin, key=f"<<{name}")
                 )
-            elif _URL.match(word):
+            elif is_url(word):
                 name = posixpath.basename(word)
                 place = posixpath.join(inside, name) if is_folder else inside
                 self.layers.add(PlacedFile(place, None, "generated", one.origin))
@@ -564,7 +389,7 @@ class _Run:
         for found in paths:
             relative = found if start == os.curdir else os.path.relpath(found, start)
             relative = relative.replace(os.sep, "/")
-            if self.build.ignored and relative != "." and self.build.is_ignored(relative):
+            if relative != "." and is_ignored(relative, self.build.ignored):
                 self._unsure(
                     one,
                     f"{relative} is excluded by .dockerignore",
@@ -591,39 +416,13 @@ class _Run:
         self.unknown.append(Problem(place.file, place.line, place.column, message, advice))
 
 
-def _is_shell(body: str, program: list[str]) -> bool:
-    """Whether a shell runs the text of a heredoc, by the program before it or by its first line."""
-    first = body.split("\n", 1)[0]
-    words = [*program, *first[2:].split()] if first.startswith("#!") else program
-    return not words or any(posixpath.basename(word) in SHELLS for word in words)
-
-
-def _command(text: str) -> tuple[str, ...]:
-    """The words of CMD or ENTRYPOINT; without brackets, they are run by a shell."""
-    if text.startswith("["):
-        try:
-            words = json.decode(text)
-        except (ValueError, DecodeError, RecursionError):
-            words = None
-        if isinstance(words, list) and all(isinstance(one, str) for one in words):
-            return tuple(words)
-    return ("/bin/sh", "-c", text)
-
-
-def _words(text: str) -> list[str]:
-    """The words of COPY, ADD or ARG, in either form."""
-    if text.startswith("["):
-        words = _command(text)
-        if words[:2] != ("/bin/sh", "-c"):
-            return list(words)
-    return [
-        _unquoted(word)
-        for word in re.findall(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+""", text)
-    ]
-
-
-def _unquoted(text: str) -> str:
-    """Remove quotes from a word."""
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        return text[1:-1].replace('\\"', '"') if text[0] == '"' else text[1:-1]
-    return re.sub(r"=(['\"])(.*)\1$", r"=\2", text, flags=re.DOTALL)
+_EVALUATED: Mapping[str, Callable[[_Run, Instruction], None]] = {
+    "ADD": _Run._copy,
+    "ARG": _Run._arg,
+    "CMD": _Run._cmd,
+    "COPY": _Run._copy,
+    "ENTRYPOINT": _Run._entrypoint,
+    "ENV": _Run._env,
+    "RUN": _Run._run,
+    "WORKDIR": _Run._workdir,
+}

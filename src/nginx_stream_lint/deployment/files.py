@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from nginx_stream_lint.config.deployed import DeployedPaths, ProxyInFront
 from nginx_stream_lint.config.inputs import Blocks
 from nginx_stream_lint.config.mapped_text import MappedText
+from nginx_stream_lint.deployment.image_folders import is_configuration_path
 from nginx_stream_lint.deployment.images import images
 from nginx_stream_lint.deployment.model import (
     DeployedAt,
@@ -25,7 +26,6 @@ from nginx_stream_lint.deployment.model import (
     ServiceObject,
     is_known,
 )
-from nginx_stream_lint.deployment.shell import is_configuration_path
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.versions import Version

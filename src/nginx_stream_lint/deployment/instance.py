@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nginx_stream_lint.config.deployed import ProxyInFront
+from nginx_stream_lint.deployment.image_folders import is_configuration_path
 from nginx_stream_lint.deployment.images import (
     app_of,
     base_files,
@@ -22,6 +23,7 @@ from nginx_stream_lint.deployment.images import (
     server_image,
     versions_of,
 )
+from nginx_stream_lint.deployment.layers import Layers
 from nginx_stream_lint.deployment.model import (
     CommandLine,
     DeployedAt,
@@ -34,9 +36,7 @@ from nginx_stream_lint.deployment.model import (
 )
 from nginx_stream_lint.deployment.shell import (
     NGINX,
-    Layers,
     command_line,
-    is_configuration_path,
     runs_nginx,
     script_of,
     shell_text,

@@ -23,7 +23,7 @@ from nginx_stream_lint.deployment.manifests import (
 )
 from nginx_stream_lint.deployment.model import DeployedAt, deployed_at
 from nginx_stream_lint.deployment.names import KUSTOMIZATIONS
-from nginx_stream_lint.deployment.texts import documents_of, text_of
+from nginx_stream_lint.deployment.texts import documents_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.kubernetes.manifest import Mapping, MappingEntry, Node, Scalar, Sequence
@@ -116,7 +116,7 @@ class Kustomizations:
 
     def _mapping(self, path: str) -> tuple[Mapping, Source] | None:
         try:
-            source = text_of(self.workspace, path)
+            source = self.workspace.source(path)
             found, problems = documents_of(source, source.text)
         except Unreadable as error:
             self.notes.append(error.problem)
@@ -217,7 +217,7 @@ class Kustomizations:
         try:
             if is_path:
                 path = os.path.normpath(os.path.join(folder, word.text))
-                source = text_of(self.workspace, path)
+                source = self.workspace.source(path)
                 self.taken.add(self.workspace.key(path))
             else:
                 source = Source(origin.file, "\n" * (origin.line - 1) + word.text)

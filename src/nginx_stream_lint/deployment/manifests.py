@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct, field
 
 from nginx_stream_lint.config.inputs import STDIN
-from nginx_stream_lint.config.mapped_text import PLACEHOLDER, template_key
-from nginx_stream_lint.config.templates import yaml_reading
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
+from nginx_stream_lint.config.templates import template_tags, yaml_reading
+from nginx_stream_lint.config.templates.dialects import template_key
 from nginx_stream_lint.deployment.interpolation import read_variables
 from nginx_stream_lint.deployment.model import DeployedAt, deployed_at, is_known
 from nginx_stream_lint.deployment.names import mentions_nginx
-from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.kubernetes.manifest import Mapping, Node, Scalar, documents
@@ -104,11 +104,11 @@ class ObjectSet(Struct, eq=False):
 def objects(workspace: Workspace, path: str, notes: list[Problem]) -> list[ManifestObject]:
     """Read the objects of a manifest; invalid YAML becomes a note."""
     try:
-        source = text_of(workspace, path)
+        source = workspace.source(path)
         if len(source.text) > _MAX_TEXT and path != STDIN:
             _add(notes, Problem(path, 1, 1, "is too long for a manifest", "split it"))
             return []
-        text = yaml_reading(source).text if "{{" in source.text else source.text
+        text = yaml_reading(source).text if template_tags(source) else source.text
         found, problems = documents(source, text)
     except Unreadable as error:
         _add(notes, error.problem)
@@ -179,7 +179,7 @@ def _parts(image: str) -> tuple[str, str]:
 
 def variables_in(workspace: Workspace, path: str) -> dict[str, ConfigEntry]:
     """Read an environment file as entries of a ConfigMap. Raises `Unreadable`."""
-    text = text_of(workspace, path).text[:_MAX_TEXT]
+    text = workspace.source(path).text[:_MAX_TEXT]
     lines: dict[str, int] = {}
     return {
         name: ConfigEntry(DeployedAt(path, lines[name]), None, None, value)

@@ -6,6 +6,7 @@ import os
 import re
 
 from nginx_stream_lint.config.inputs import STDIN
+from nginx_stream_lint.config.templates.detect import has_template_name
 
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 # Kinds of Kubernetes objects that are part of a deployment.
@@ -15,8 +16,8 @@ _KINDS = (
 )
 # Ends of files that are named after a Dockerfile, such as `Dockerfile.md`.
 _NO_DOCKERFILE = (
-    *(".dockerignore", ".md", ".py", ".sh", ".j2", ".tmpl", ".tpl", ".rst", ".txt", ".yaml"),
-    *(".yml", ".json", ".go", ".ts", ".js"),
+    *(".dockerignore", ".md", ".py", ".sh", ".rst", ".txt", ".yaml", ".yml", ".json", ".go"),
+    *(".ts", ".js"),
 )
 
 
@@ -42,7 +43,9 @@ def is_kustomization(path: str) -> bool:
 def is_dockerfile(path: str) -> bool:
     """Whether a file's name is that of a Dockerfile."""
     name = os.path.basename(path).lower()
-    if not ("dockerfile" in name or "containerfile" in name) or name.endswith(_NO_DOCKERFILE):
+    if not ("dockerfile" in name or "containerfile" in name):
+        return False
+    if name.endswith(_NO_DOCKERFILE) or has_template_name(name):
         return False
     first = r"(?:docker|container)file(?:[.-][\w.-]*)?"
     return re.fullmatch(rf"{first}|[\w.-]+[.-]dockerfile", name) is not None

@@ -16,7 +16,7 @@ from nginx_stream_lint.config.deployed import ProxyInFront, WrittenTimeout
 from nginx_stream_lint.deployment.images import image_name, proxy_products
 from nginx_stream_lint.deployment.instance import Container
 from nginx_stream_lint.deployment.model import DeployedAt, is_known
-from nginx_stream_lint.deployment.texts import documents_of, text_of
+from nginx_stream_lint.deployment.texts import documents_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.kubernetes.manifest import Mapping, Node
@@ -95,7 +95,7 @@ def _sources(workspace: Workspace, one: Container) -> Iterator[Source]:
             paths.append(file.path)
     for path in paths[:_MAX_FILES]:
         try:
-            source = text_of(workspace, path)
+            source = workspace.source(path)
         except Unreadable:
             continue
         if len(source.text) <= _MAX_TEXT:
@@ -105,7 +105,7 @@ def _sources(workspace: Workspace, one: Container) -> Iterator[Source]:
 def _at(workspace: Workspace, place: DeployedAt) -> tuple[Source, int, int] | None:
     """The source and the rest of the line of a place."""
     try:
-        source = text_of(workspace, place.file)
+        source = workspace.source(place.file)
     except Unreadable:
         return None
     start = source.offset(place.line, place.column)

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from nginx_stream_lint.deployment.model import DeployedAt, Deployment, Instance
 from nginx_stream_lint.deployment.names import is_compose, is_dockerfile, is_kustomization
 from nginx_stream_lint.deployment.relevant import manifests_of, names_server
-from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
@@ -51,7 +50,7 @@ def read_deployment(
     for one in containers:
         if len(instances) == _MAX_INSTANCES:
             place = one.origin.file, one.origin.line, one.origin.column
-            message = f"this repository runs more than {_MAX_INSTANCES} nginx"
+            message = f"this repository runs more than {_MAX_INSTANCES} nginx instances"
             notes.append(Problem(*place, message, "the others are unknown; check a folder of it"))
             break
         found = None if one.is_rescaled else instance_of(workspace, one, notes)
@@ -91,13 +90,15 @@ def _of_dockerfile(
     """The container of a Dockerfile that no compose file builds."""
     if not names_server(workspace, path):
         return None
-    from nginx_stream_lint.deployment import dockerfile
+    from nginx_stream_lint.deployment.build_context import context_of
+    from nginx_stream_lint.deployment.dockerfile import build
     from nginx_stream_lint.deployment.instance import Container
+    from nginx_stream_lint.deployment.instructions import instructions
 
     try:
-        source = text_of(workspace, path)
-        context = dockerfile.context_of(workspace, path, dockerfile.instructions(source), root)
-        made = dockerfile.build(workspace, source, context)
+        source = workspace.source(path)
+        context = context_of(workspace, path, instructions(source), root)
+        made = build(workspace, source, context)
     except Unreadable as error:
         notes.append(error.problem)
         return None

@@ -26,6 +26,7 @@ FILLER = "\ufdd2"
 _OWN = {ord(mark): mark.encode().decode("ascii", ERRORS) for mark in (*MARKS, FILLER)}
 _INDENTED = r"\{[^\n]*\n([ \t]+)\S"
 _OWN_START = b"\xef\xb7"
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 class Source(Struct, eq=False, dict=True):
@@ -36,6 +37,8 @@ class Source(Struct, eq=False, dict=True):
     input, a dump of another machine's files. `key` identifies the file in its workspace, whatever
     the path to it; see `Workspace.key`. `is_yaml`: its nginx text is embedded in YAML.
     `is_from_image`: it comes with a container's image and is no file of the repository.
+    `byte_order_mark` is the one before `text` in the file, or empty: editors neither show nor count
+    it. nginx refuses it, YAML and Markdown allow it.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Source(Struct, eq=False, dict=True):
     key: str = ""
     is_yaml: bool = False
     is_from_image: bool = False
+    byte_order_mark: str = ""
 
     _asked: int = 0  # number of position lookups
     _last: tuple[int, int] = (0, 1)  # the offset of the last one, and its line
@@ -160,8 +164,7 @@ def _bytes(text: str) -> int:
 def decode(name: str, data: bytes) -> Source:
     """Decode a file's bytes.
 
-    Raises `Unreadable` if nginx would read another text than editors show: a byte order mark,
-    UTF-16, or NUL bytes.
+    Raises `Unreadable` if nginx would read another text than editors show: UTF-16, or NUL bytes.
     """
 
     def refuse(offset: int, message: str, advice: str) -> Unreadable:
@@ -172,16 +175,13 @@ def decode(name: str, data: bytes) -> Source:
 
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise refuse(0, "is UTF-16, which nginx cannot read", "save the file as UTF-8")
-    if data.startswith(b"\xef\xbb\xbf"):
-        raise refuse(
-            0,
-            "starts with a byte order mark, which nginx reads as part of the first directive",
-            "save the file as UTF-8 without BOM",
-        )
+    mark = _BYTE_ORDER_MARK if data.startswith(_BYTE_ORDER_MARK.encode()) else ""
+    data = data.removeprefix(mark.encode())
     nul = data.find(b"\0")
     if nul >= 0:
         raise refuse(
             nul, "contains a NUL byte; it is binary or UTF-16", "save the file as UTF-8 text"
         )
     text = data.decode(ENCODING, ERRORS)
-    return Source(name, text.translate(_OWN) if _OWN_START in data else text)
+    text = text.translate(_OWN) if _OWN_START in data else text
+    return Source(name, text, byte_order_mark=mark)

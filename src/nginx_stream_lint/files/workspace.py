@@ -222,12 +222,12 @@ class Workspace:
     def _real(self, path: str) -> str:
         folder, name = os.path.split(path)
         is_deep = path.count(os.sep) > _MAX_FOLDERS  # `real` recurses for each folder
-        if (
-            is_deep
-            or not folder
-            or name in ("", os.curdir, os.pardir)
-            or self._storage.is_link(path)
-        ):
+        if name in ("", os.curdir, os.pardir):
+            real = self._storage.real(path)
+            # Only folders have such paths: to the system, a file's name with a slash is another.
+            is_file = self._storage.kind(real) == "file"
+            return real + self._storage.separator if is_file else real
+        if is_deep or not folder or self._storage.is_link(path):
             return self._storage.real(path)
         # A thousand files in a folder share the resolved folder.
         parent = self.key(folder).removeprefix(self._prefix)
@@ -282,6 +282,9 @@ class Workspace:
             return b""  # like an empty file to nginx, and used as one
         if not self._may_read(real):
             raise refuse(*_LEADS_OUT, LeadsOut)
+        before, separator, name = real.rpartition(self._storage.separator)
+        if separator and not name and self._storage.kind(before) == "file":
+            raise refuse("is a file, not a folder", f'write "{os.path.normpath(path)}"')
         left = self.budget.left("run_bytes")
         try:
             data = self._storage.read(real, min(limit, left))

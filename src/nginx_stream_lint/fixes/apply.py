@@ -16,7 +16,6 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config import File, Problem, Source
 from nginx_stream_lint.fixes.order import rank_of_line
-from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Applicability, Edit, Finding, Fix
 from nginx_stream_lint.util.problems import REPORT_IT
 from nginx_stream_lint.util.remembering import latest_remembered
@@ -143,12 +142,8 @@ def confine(fix: Fix, regions: VisibleRegions) -> Fix:
             starts, ends = regions[id(edit.source)]
             at = bisect_right(starts, edit.start) - 1
             if at < 0 or edit.end > ends[at]:
-                return replace(fix, applicability="manual", edits=())
+                return fix.as_manual()
     return fix
-
-
-# Added to the title of an unsafe fix about lines that safe fixes also write.
-ALSO_WRITTEN = "; --fix alone applies "
 
 
 def with_complete_fixes(
@@ -188,9 +183,11 @@ def with_complete_fixes(
             # first.
             edits = _including(fix, written(is_safe))
         if not edits:
-            return finding.with_fix(replace(fix, applicability="manual", edits=()))
-        title = fix.title if is_safe else f"{fix.title}{_safe_part(edits, safe)}"
-        return finding.with_fix(replace(fix, title=title, edits=edits, snippet=snippet(edits)))
+            return finding.with_fix(fix.as_manual())
+        applied = () if is_safe else _applied_parts(edits, safe)
+        return finding.with_fix(
+            replace(fix, edits=edits, snippet=snippet(edits), applied_parts=applied)
+        )
 
     return [complete(number, finding) for number, finding in enumerate(findings)]
 
@@ -211,14 +208,13 @@ def applicable(findings: Iterable[Finding]) -> set[Applicability]:
     return {one.fix.applicability for one in findings if one.fix is not None and one.fix.edits}
 
 
-def _safe_part(edits: Sequence[Edit], safe: Mapping[int, Sequence[Edit]]) -> str:
-    """Describe the lines of an unsafe fix that safe ones also write; empty without any.
+def _applied_parts(edits: Sequence[Edit], safe: Mapping[int, Sequence[Edit]]) -> tuple[str, ...]:
+    """The statements of an unsafe fix that safe ones also write.
 
     `safe` are their edits, by their start.
     """
     within = [one for edit in edits for one in safe.get(edit.start, ()) if includes_edit(edit, one)]
-    parts = [line.rstrip(";") for line in snippet(within).splitlines()]
-    return f"{ALSO_WRITTEN}{listed(parts)}" if parts else ""
+    return tuple(line.rstrip(";") for line in snippet(within).splitlines())
 
 
 def includes_edit(edit: Edit, other: Edit) -> bool:
@@ -233,7 +229,7 @@ def without_directives(fix: Fix, names: Collection[str]) -> Fix:
     if not fix.edits:
         return fix
     kept = tuple(edit for edit in fix.edits if _directive_of(edit) not in names)
-    return replace(fix, edits=kept, applicability=fix.applicability if kept else "manual")
+    return replace(fix, edits=kept) if kept else fix.as_manual()
 
 
 def _directive_of(edit: Edit) -> str:

@@ -24,7 +24,8 @@ def diff(changed: Mapping[str, tuple[Source, Source]]) -> str:
     """A unified diff of sources before and after."""
     parts: list[str] = []
     for before, after in changed.values():
-        old, new = _lines(before.text), _lines(after.text)
+        mark = before.byte_order_mark
+        old, new = _lines(mark + before.text), _lines(mark + after.text)
         unified = difflib.unified_diff if len(old) <= _MANY_LINES else _unified
         name = os.path.normpath(before.name).lstrip("/")
         for line in unified(old, new, _name(f"a/{name}"), _name(f"b/{name}")):

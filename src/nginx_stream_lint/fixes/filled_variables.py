@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from msgspec.structs import replace
-
 from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER, MappedText
 from nginx_stream_lint.config.templates.dialects import ENVSUBST_VARIABLE
@@ -37,14 +35,14 @@ class FilledVariables:
             return fix
         said: list[str] = []
         for name, values in lost.items():
-            # A value that the user gives comes first, and has no place.
+            # A value from --env-file takes precedence, and has no place to name.
             origins = dict.fromkeys(
                 one.value_origin(name) for one in running if one.values.get(name) in values
             )
             places = [f"{one.file}:{one.line}" for one in origins if one is not None]
             said.append(f"{name} ({listed(places)})" if places else name)
         title = f"Change {listed(said)}, so that nginx reads this"
-        return replace(fix, title=title, applicability="manual", edits=())
+        return Fix(title, "manual", fix.snippet)
 
     def _lost(self, edit: Edit) -> Iterator[tuple[str, set[str]]]:
         """The variables that an edit replaces: their names and values."""

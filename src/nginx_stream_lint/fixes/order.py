@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from nginx_stream_lint.nginx.directives import FAMILIES
 from nginx_stream_lint.util.remembering import remembered
 
 # The handler, then its request, then its response, then its timeouts; then everything else.
@@ -24,6 +25,12 @@ def rank(name: str) -> int:
         if group.fullmatch(word):
             return place
     return LAST
+
+
+def group(name: str) -> tuple[str, ...]:
+    """The beginning of a directive's name that related directives share: `gzip`, `proxy_cache`."""
+    words = name.split("_")
+    return tuple(words[: 2 if words[0] in FAMILIES else 1])
 
 
 def rank_of_line(text: str) -> int:

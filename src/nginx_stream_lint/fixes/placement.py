@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.mapped_text import Author
-from nginx_stream_lint.fixes.order import LAST, rank, rank_of_line
+from nginx_stream_lint.fixes.order import LAST, group, rank
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.location_match import match_of
@@ -46,7 +47,7 @@ def place_fix(judged: FindingWithContext) -> Fix | None:
     """The fix of a finding; None if its rule has none.
 
     A fix in a file that several places include becomes `manual`: it says what to change there. A
-    fix that changes the behaviour of other paths is `unsafe`; its title says what else it changes,
+    fix that changes how other paths behave is `unsafe`; its cautions say what else it changes,
     and how to avoid that.
     """
     verdict, proxied = judged.verdict, judged.proxied
@@ -58,8 +59,7 @@ def place_fix(judged: FindingWithContext) -> Fix | None:
     if author is not None and not _is_in_snippet(proxied.level):
         fix = _by_author(author, rule.fix.applicability, at)
         manual = [_manual_lines(author, line) for line in rendered.snippet.splitlines()]
-        said = "\n".join(manual) or fix.snippet
-        return Fix(f"{rendered.title}{fix.title}", fix.applicability, said, fix.edits)
+        return replace(fix, snippet="\n".join(manual) or fix.snippet)
     edits: dict[Edit, None] = {}
     lines: list[str] = []
     safe: list[str] = []
@@ -72,23 +72,28 @@ def place_fix(judged: FindingWithContext) -> Fix | None:
             if step.plan.action != "remove_row" and not step.plan.optional:
                 applicabilities.append("manual")
                 lines += [manual.advice] if manual.advice else at.lines(step)
+                cautions |= dict.fromkeys(_own_caution(step))
             continue
         lines += at.lines(step)
         applicabilities.append(step.plan.applicability)
-        caution = at.caution(step)
-        if caution:
-            cautions[caution] = None
+        effects = at.cautions(step)
+        if effects:
+            cautions |= dict.fromkeys(effects)
             applicabilities.append("unsafe")
         elif max(rule.fix.applicability, step.plan.applicability, key=_SAFETY.index) == "safe":
             safe += at.lines(step)
     snippet = rendered.snippet or "\n".join(dict.fromkeys(line for line in lines if line))
     applicability = max(applicabilities, key=_SAFETY.index)
+    said = tuple(cautions)
     if applicability == "manual" or not edits:
-        return Fix(rendered.title, "manual", snippet or _lines_of_all(at))
-    parts = [line.rstrip(";") for line in safe] if applicability == "unsafe" else []
-    more = [f"safe on its own: {listed(parts)}"] if parts else []
-    title = "; ".join((rendered.title, *cautions, *more))
-    return Fix(title, applicability, snippet, tuple(edits))
+        return Fix(rendered.title, "manual", snippet or _lines_of_all(at), cautions=said)
+    parts = tuple(line.rstrip(";") for line in safe) if applicability == "unsafe" else ()
+    return Fix(rendered.title, applicability, snippet, tuple(edits), said, parts)
+
+
+def _own_caution(step: RenderedStep) -> list[str]:
+    """The caution that the rule has for a step."""
+    return [step.caution] if step.caution else []
 
 
 def _lines_of_all(site: _FixSite) -> str:
@@ -99,10 +104,9 @@ def _lines_of_all(site: _FixSite) -> str:
 def _by_author(author: Author, applicability: Applicability, site: _FixSite) -> Fix:
     """The fix for generated configuration: settings for the controller.
 
-    nginx text in a snippet is fixed there. The title only has the addition to the rule's title: the
-    other paths that the settings affect.
+    nginx text in a snippet is fixed there.
     """
-    title = ""
+    cautions = dict.fromkeys(said for step in site.fix.steps for said in _own_caution(step))
     lines: list[str] = []
     edits: list[Edit] = []
     settings: dict[str, str] = {}
@@ -144,16 +148,18 @@ def _by_author(author: Author, applicability: Applicability, site: _FixSite) -> 
         others, number = author.others(level.directive.start, _MOST_PATHS)
         if others:
             applicabilities.append("unsafe")
-            title = f"; {_also_changes(others, number, author.apart)}"
+            cautions[_also_changes(others, number, author.apart)] = None
         if changes is None:
             applicabilities.append("manual")
         for change in changes or ():
-            applicabilities.append("safe" if change.is_safe else "unsafe")
+            if not change.is_safe:
+                applicabilities.append("unsafe")
+                cautions["This adds a snippet, and controllers forbid snippets by default"] = None
             edits.append(Edit(change.source or source, change.start, change.end, change.text))
     worst = max(applicabilities, key=_SAFETY.index)
-    if worst == "manual" or not edits:
-        return Fix("", "manual", "\n".join(dict.fromkeys(lines)))
-    return Fix(title, worst, "\n".join(dict.fromkeys(lines)), tuple(dict.fromkeys(edits)))
+    snippet = "\n".join(dict.fromkeys(lines))
+    fix = Fix(site.fix.title, worst, snippet, tuple(dict.fromkeys(edits)), tuple(cautions))
+    return fix.as_manual() if worst == "manual" or not edits else fix
 
 
 # Name at most this many paths, and count the others.
@@ -161,12 +167,12 @@ _MOST_PATHS = 4
 
 
 def _also_changes(paths: Sequence[str], number: int, apart: str) -> str:
-    """A warning that a setting affects several paths, and how to avoid that."""
+    """A caution that a setting affects several paths, and how to avoid that."""
     more = number - len(paths)
     named = ", ".join(paths) + (f" and {more} more" if more > 0 else "")
     return (
-        f"this also changes {named}, which the same resource configures;"
-        f" to change only this path, {apart}"
+        f"This also changes {named}, which the same resource configures."
+        f" To change only this path, {apart}"
     )
 
 
@@ -238,35 +244,41 @@ class _FixSite(Struct, frozen=True):
             return False
         return outer.effective(step.name, self.version).text == step.value
 
-    def caution(self, step: RenderedStep) -> str:
-        """A warning about other effects of a step; empty without any."""
+    def cautions(self, step: RenderedStep) -> list[str]:
+        """Other effects of a step, which make it unsafe."""
+        own = _own_caution(step)
         if step.plan.action == "remove_row":
-            return ""
+            return own
         if step.plan.action == "add_map":
-            return "this adds a map to the http block"
+            return own or ["This adds a map to the http block"]
         target = self.target(step)
         other = self._may_be_there(step, target)
         if other is not None:
-            return (
+            own.append(
                 f"{_unseen(other)} may set the same directives, and nginx rejects a block that"
-                " sets one twice; check it first"
+                " sets one twice. Check it first"
             )
+        # What the rule says about its step is more exact than its place.
+        return own or [said for said in [self._reach(step, target)] if said]
+
+    def _reach(self, step: RenderedStep, target: Level) -> str:
+        """A caution that a step changes more than the stream; empty if it does not."""
         if target.kind in ("server", "http") and step.plan.scope in ("server", "origin"):
-            caution = f"this changes the whole {target.kind} block"
+            caution = f"This changes the whole {target.kind} block"
             if "location" not in table()[step.name].contexts:
                 return caution
-            return f"{caution}; to change only this stream, set it in its location"
+            return f"{caution}. To change only this stream, set the directive in its location"
         if not step.name.endswith("_buffering") or target.kind != "location":
             return ""
         location = match_of(target)
         paths = [one.path for one in self.proxied.streams if one.confidence != "possible"]
         if location.pattern not in EVERYTHING or not all(paths) or location.pattern in paths:
             return ""
-        named = ", ".join(dict.fromkeys(path for path in paths if path))
+        named = list(dict.fromkeys(path for path in paths if path))
         label = target.label
         return (
-            f"this changes every path of {label};"
-            f" to change only the stream, give it its own location: {named}"
+            f"This changes every path of {label}."
+            f" To change only the stream, add a location for {listed(named)}"
         )
 
     def _may_be_there(self, step: RenderedStep, target: Level) -> Directive | None:
@@ -317,7 +329,7 @@ def _unseen(directive: Directive) -> str:
     place = f"{directive.source.name}:{directive.line}"
     if directive.name == "include" and directive.args:
         return f"{directive.args[0]} ({place})"
-    return f"the template ({place})"
+    return f"The template ({place})"
 
 
 def _set(name: str, value: str, level: Level) -> Edit:
@@ -455,7 +467,7 @@ def _insert(line: str, level: Level, after: Directive | None) -> Edit:
     if after is not None and _is_inside(after, level) and _stays(after, level):
         anchor: Directive | None = after
     else:
-        anchor = _anchor(level, rank_of_line(line))
+        anchor = _anchor(level, line.split(maxsplit=1)[0])
     if anchor is None:
         opening = level.directive
         if opening is None or opening.block is None:
@@ -478,8 +490,22 @@ def _is_inside(directive: Directive, level: Level) -> bool:
     )
 
 
-def _anchor(level: Level, place: int) -> Directive | None:
-    """The directive after which one with this rank is inserted."""
+def _anchor(level: Level, name: str) -> Directive | None:
+    """The directive after which one with this name is inserted.
+
+    One without a place in the usual order belongs behind others of its group.
+    """
+    place = rank(name)
+    if place == LAST:
+        related = [
+            row
+            for other, rows in level.rows.items()
+            if rank(other) == LAST and group(other) == group(name)
+            for row in rows
+        ]
+        beside = _last_that_stays(related, level)
+        if beside is not None:
+            return beside
     handler = level.own_handler
     if handler is not None and _is_inside(handler.directive, level):
         behind = handler.directive

@@ -8,7 +8,8 @@ from operator import attrgetter
 from msgspec import Struct
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.fixes.apply import ALSO_WRITTEN, apply_edits, compatible, includes_edit
+from nginx_stream_lint.fixes.apply import apply_edits, compatible, includes_edit
+from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Edit, Finding, LocationInfo
 from nginx_stream_lint.util.remembering import latest_remembered
 
@@ -26,11 +27,24 @@ _span = attrgetter("start", "end")
 
 
 class ShownFix(Struct, frozen=True):
-    """A location with its fixes, the options that apply them, and their other effects."""
+    """A location with its fixes, and the options that apply them.
+
+    `cautions` are the other effects of unsafe fixes, or their titles, each once. `safe_parts` are
+    their statements that are safe without the others, and that `--fix` does not apply.
+    """
 
     options: str
     text: str
-    cautions: tuple[str, ...]
+    cautions: tuple[str, ...] = ()
+    safe_parts: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> list[str]:
+        """What to say about it in a text, line by line."""
+        lines = [f"unsafe: {caution}" for caution in self.cautions]
+        if self.safe_parts:
+            lines.append(f"safe without the rest: {listed(self.safe_parts)}")
+        return lines
 
 
 def shown_fixes(location: LocationInfo, findings: Sequence[Finding]) -> list[ShownFix]:
@@ -38,26 +52,26 @@ def shown_fixes(location: LocationInfo, findings: Sequence[Finding]) -> list[Sho
     fixable = [one for one in findings if one.fix is not None and one.fix.edits]
     safe = [one for one in fixable if one.fix is not None and one.fix.applicability == "safe"]
     others = [one for one in fixable if one not in safe]
-    unsafe = [_caution(one) for one in others]
+    unsafe = [one.fix for one in others if one.fix is not None]
     # If the order matters, an unsafe fix contains the safe ones.
-    has = [edit for one in others if one.fix is not None for edit in one.fix.edits]
+    has = [edit for fix in unsafe for edit in fix.edits]
     fixable = [one for one in fixable if one in others or not _is_within(one, has)]
     found: list[ShownFix] = []
     if safe:
-        found.append(ShownFix("--fix", location_with_fixes(location, safe), ()))
+        found.append(ShownFix("--fix", location_with_fixes(location, safe)))
     if unsafe:
-        titles = tuple(dict.fromkeys(unsafe))
+        cautions = dict.fromkeys(said for fix in unsafe for said in fix.cautions or (fix.title,))
+        parts = dict.fromkeys(part for fix in unsafe for part in fix.safe_parts)
+        applied = {part for fix in unsafe for part in fix.applied_parts}
         found.append(
-            ShownFix("--fix --unsafe-fixes", location_with_fixes(location, fixable), titles)
+            ShownFix(
+                "--fix --unsafe-fixes",
+                location_with_fixes(location, fixable),
+                tuple(cautions),
+                tuple(part for part in parts if part not in applied),
+            )
         )
     return found
-
-
-def _caution(finding: Finding) -> str:
-    """The other effects of a finding's fix."""
-    assert finding.fix is not None
-    title, _, caution = finding.fix.title.partition(ALSO_WRITTEN)[0].partition("; ")
-    return caution or title
 
 
 def _is_within(finding: Finding, edits: Sequence[Edit]) -> bool:
@@ -226,7 +240,7 @@ def _shown(lines: tuple[int, ...], behind: int) -> list[tuple[str, int]]:
 def _changes(
     old: tuple[int, ...], new: tuple[int, ...]
 ) -> Sequence[tuple[str, int, int, int, int]]:
-    """The stretches of two texts, as `difflib.SequenceMatcher.get_opcodes` gives them."""
+    """The stretches of two texts, as `difflib.SequenceMatcher.get_opcodes` returns them."""
     both = min(len(old), len(new))
     head = next((at for at in range(both) if old[at] != new[at]), both)
     left = both - head

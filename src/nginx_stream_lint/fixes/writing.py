@@ -56,7 +56,8 @@ def write(changed: Mapping[str, tuple[Source, Source]], roots: Sequence[str]) ->
                 at = os.path.realpath(path)
                 if not any(is_below(at, root) for root in roots):
                     raise Refused(f"it is outside of {' and '.join(roots)}")
-                new = Replacement(at, [_encoded(after)], expected=_encoded(before))
+                mark = before.byte_order_mark
+                new = Replacement(at, [_encoded(after, mark)], expected=_encoded(before, mark))
                 news.append(prepared.enter_context(new))
             for new in news:
                 at = new.path
@@ -78,5 +79,5 @@ def clean_up(sources: Iterable[str], roots: Sequence[str]) -> None:
             remove_stale(folder)
 
 
-def _encoded(source: Source) -> bytes:
-    return source.text.encode(ENCODING, ERRORS)
+def _encoded(source: Source, mark: str) -> bytes:
+    return f"{mark}{source.text}".encode(ENCODING, ERRORS)

@@ -1,7 +1,5 @@
 """The tables of annotations and keys of ingress controllers (`annotations/*.yaml`)."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping
@@ -11,6 +9,7 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 from nginx_stream_lint.config.mapped_text import has_placeholder
+from nginx_stream_lint.util.data import table
 from nginx_stream_lint.util.yamlfile import load_records
 
 # The blocks that a controller's template writes directives in.
@@ -157,18 +156,20 @@ def _file(name: str) -> str:
 
 
 @cache
-def _load(name: str) -> Controller:
-    return load_records(_file(name), Controller)
-
-
 def ingress_nginx() -> Controller:
     """ingress-nginx, of the Kubernetes project."""
-    return _load("ingress-nginx")
+    return table("ingress-nginx", Controller, lambda: read_controller("ingress-nginx"))
 
 
+@cache
 def nginx_org() -> Controller:
     """The NGINX Ingress Controller, of nginx.org."""
-    return _load("nginx-org")
+    return table("nginx-org", Controller, lambda: read_controller("nginx-org"))
+
+
+def read_controller(name: str) -> Controller:
+    """Read the table of an ingress controller from YAML."""
+    return load_records(_file(name), Controller)
 
 
 class GatewayFabric(Struct, frozen=True, forbid_unknown_fields=True):
@@ -193,4 +194,9 @@ class GatewayFabric(Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def gateway_fabric() -> GatewayFabric:
     """NGINX Gateway Fabric, of nginx.org."""
+    return table("gateway-fabric", GatewayFabric, read_gateway_fabric)
+
+
+def read_gateway_fabric() -> GatewayFabric:
+    """Read the table of NGINX Gateway Fabric from YAML."""
     return load_records(_file("gateway-fabric"), GatewayFabric)

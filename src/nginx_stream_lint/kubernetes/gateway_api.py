@@ -13,7 +13,8 @@ from functools import cached_property
 
 from msgspec import Struct
 
-from nginx_stream_lint.config.mapped_text import has_placeholder, template_key
+from nginx_stream_lint.config.mapped_text import has_placeholder
+from nginx_stream_lint.config.templates.dialects import template_key
 from nginx_stream_lint.kubernetes.manifest import Document, Mapping, Node, Scalar, Span
 
 GATEWAY_API = "gateway.networking.k8s.io"

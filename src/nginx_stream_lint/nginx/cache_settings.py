@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.nginx.caching import NOTHING, RequestOf, ResponseCaching, Settings, Truth
+from nginx_stream_lint.nginx.missing_includes import has_missing_includes
+from nginx_stream_lint.nginx.undefined_names import zones
 from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.variable_syntax import variables_in, without_variables
 from nginx_stream_lint.util.numbers import whole_number
@@ -39,8 +41,7 @@ class CacheSettings:
 
     def recording(self, zone: str, method: str) -> ResponseCaching:
         """What this cache stores, and which requests get the stored response."""
-        methods = (arg.upper() for row in self._rows("cache_methods") for arg in row)
-        if method not in {"GET", "HEAD", *methods}:
+        if not self._is_for(method):
             return NOTHING
         allows = _all(self._exists(zone), self._is_valid(), _not(self._any("no_cache")))
         if allows == "no":
@@ -61,13 +62,38 @@ class CacheSettings:
             later=found,
         )
 
+    def missing_zone(self, zone: str, method: str) -> str | None:
+        """The zone that variables name for this request, if it does not exist.
+
+        nginx then responds with 500. It refuses to start if the name has no variables.
+        """
+        if not self._is_for(method) or not variables_in(zone):
+            return None
+        name = self._value(zone)
+        return None if name in (None, "", "off") or self._is_defined(name) else name
+
+    def _is_for(self, method: str) -> bool:
+        """Whether nginx looks for responses to this method in the cache."""
+        methods = (arg.upper() for row in self._rows("cache_methods") for arg in row)
+        return method in {"GET", "HEAD", *methods}
+
+    def _is_defined(self, name: str) -> bool:
+        """Whether a zone of this name may exist."""
+        http = self._request_of().server.nearest("http")
+        if http is None or has_missing_includes(http):
+            return True
+        return name in zones(http, f"{self._family}_cache")
+
     def _rows(self, name: str) -> tuple[tuple[str, ...], ...]:
         return self._settings(f"{self._family}_{name}").rows
 
     def _exists(self, zone: str) -> Truth:
         """Whether `*_cache` names a zone for this request."""
         value = self._value(zone)
-        return "unknown" if value is None else _truth(value not in ("", "off"))
+        if value is None:
+            return "unknown"
+        is_named = value not in ("", "off")
+        return _truth(is_named and (not variables_in(zone) or self._is_defined(value)))
 
     def _value(self, text: str) -> str | None:
         """A text with its variables filled in; None if it is unknown."""

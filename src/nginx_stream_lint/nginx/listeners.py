@@ -20,8 +20,8 @@ TCP_CLIENTS = CLIENTS[:3]
 PLAIN: frozenset[Client] = frozenset({"h1"})
 
 # From 1.25.1 `http2` is a separate directive, and a plain listener with HTTP/2 also accepts
-# HTTP/1.1 clients; before, it accepts nothing else.
-_HTTP2_DIRECTIVE: Version = (1, 25, 1)
+# HTTP/1.1 clients; before, it accepts nothing else. The directive `ssl` is gone.
+HTTP2_DIRECTIVE: Version = (1, 25, 1)
 
 
 _ANY = r"^0\.0\.0\.0(?=:|$)"
@@ -151,7 +151,7 @@ def _clients(
     defaults: dict[tuple[str, bool], Level],
     version: Version,
 ) -> dict[Client, bool]:
-    all_tls = version < _HTTP2_DIRECTIVE and server.effective("ssl", version).text == "on"
+    all_tls = version < HTTP2_DIRECTIVE and server.effective("ssl", version).text == "on"
     found: dict[Client, bool] = {}
     for where, said in listens:
         if "quic" in said:
@@ -166,6 +166,6 @@ def _clients(
             found["h2"] = found.get("h2", False) or tls
         if tls:
             found["h1-tls"] = True
-        elif "http2" not in socket or version >= _HTTP2_DIRECTIVE:
+        elif "http2" not in socket or version >= HTTP2_DIRECTIVE:
             found["h1"] = False
     return found

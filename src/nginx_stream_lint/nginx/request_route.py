@@ -12,8 +12,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nginx_stream_lint.config import Directive, statements
+from nginx_stream_lint.nginx.directives import BUFFERING_FAMILIES
 from nginx_stream_lint.nginx.document_root import DocumentRoot
-from nginx_stream_lint.nginx.levels import Handler, Level, rows_in_force
+from nginx_stream_lint.nginx.levels import Effective, Handler, Level, rows_in_force
 from nginx_stream_lint.nginx.location_match import (
     limit_except_blocks,
     locate_uri,
@@ -63,7 +64,8 @@ class Route(Struct):
     filled in (None if unknown). Without a handler, `status` is nginx's response (None: a file, if
     there is one), `redirect` is the Location that the client gets, and `other` the module that
     responds. `rejected_by` is the directive that makes nginx refuse the TLS handshake. `lost` is
-    the level of a handler that cannot connect, because its variables are empty or need a resolver.
+    the level of a handler that cannot connect, because its variables are empty, need a resolver, or
+    name a cache that does not exist.
     `unknown` is the first part of the route that the configuration does not determine; the rest is
     the likeliest route. `state` is the request at its end, with its variables, and `tls_of` the
     server whose TLS settings apply: the one that the client names in its handshake, or the socket's
@@ -326,16 +328,39 @@ class _RequestPhases:
             self._file(level)
 
     def _pass(self, level: Level, handler: Handler) -> None:
-        """Pass the request on, if the target can be connected to."""
+        """Pass the request on, if its cache exists and the target can be connected to."""
         self.found.filled = handler.target
-        if "$" in handler.target:
+        status = self._without_cache(level, handler)
+        if status is None and "$" in handler.target:
             self.found.filled = text = self.state.expand(handler.target)
             status = None if text is None else self._unreachable(level, handler, text)
-            if status is not None:
-                self.found.lost = level
-                self._error(level, status)
-                return
-        self._end(level, handler=handler)
+        if status is None:
+            self._end(level, handler=handler)
+        else:
+            self.found.lost = level
+            self._error(level, status)
+
+    def _without_cache(self, level: Level, handler: Handler) -> int | None:
+        """The error status if variables name a cache that does not exist; None otherwise."""
+        name = f"{handler.family}_cache"
+        rows = rows_in_force(level, name)
+        if not rows or not any("$" in arg for arg in rows[0].args):
+            return None
+        setting = level.effective(name, self.version)
+        if handler.family not in BUFFERING_FAMILIES or setting.unknown_by is not None:
+            return None
+        # Imported here, because few locations have such a cache.
+        from nginx_stream_lint.nginx.cache_settings import CacheSettings
+
+        def settings(name: str) -> Effective:
+            return level.effective(name, self.version)
+
+        cache = CacheSettings(settings, handler.family, lambda: self.state, permitted=False)
+        zone = cache.missing_zone(setting.text, self.state.method)
+        if zone is None:
+            return None
+        self.found.via.append(RedirectStep(f'{name}: no zone is named "{zone}"', rows[0]))
+        return 500
 
     def _unreachable(self, level: Level, handler: Handler, text: str) -> int | None:
         """The error status if a target with variables leads nowhere; None otherwise."""

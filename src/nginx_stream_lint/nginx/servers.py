@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from nginx_stream_lint.nginx.hostnames import HostnameTable, lower
 from nginx_stream_lint.nginx.levels import Level, cached_on_level
-from nginx_stream_lint.nginx.listeners import address, shortest
+from nginx_stream_lint.nginx.listeners import HTTP2_DIRECTIVE, address, shortest
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.versions import Version
@@ -93,7 +93,7 @@ def sockets(http: Level, version: Version) -> Sequence[ListenSocket]:
     for server in http.children:
         if server.kind != "server":
             continue
-        all_tls = server.effective("ssl", version).text == "on" and version < (1, 25, 1)
+        all_tls = server.effective("ssl", version).text == "on" and version < HTTP2_DIRECTIVE
         listens = [row.args for row in server.rows.get("listen", []) if row.args] or [("80",)]
         for args in listens:
             where, quic = address(args[0]), "quic" in args[1:]

@@ -142,7 +142,7 @@ def _unknown_zones(scope: Level) -> Iterator[tuple[Directive, str]]:
         for name in level.rows.keys() & _ZONES.keys():
             for row in level.rows[name]:
                 zone = _zone_used(row)
-                if zone and zone not in _zones(scope, name):
+                if zone and zone not in zones(scope, name):
                     if name.endswith("_cache"):
                         yield row, f'"{name}" zone "{zone}" is unknown'
                     else:
@@ -158,7 +158,7 @@ def _zone_used(row: Directive) -> str | None:
     return None if zone in ("", "off") or "$" in zone or has_placeholder(zone) else zone
 
 
-def _zones(scope: Level, name: str) -> frozenset[str]:
+def zones(scope: Level, name: str) -> frozenset[str]:
     """The names of the zones that a directive can use."""
     definer, key = _ZONES[name]
     return frozenset(

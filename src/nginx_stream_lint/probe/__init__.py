@@ -14,16 +14,14 @@ from nginx_stream_lint.probe.certificate import write_certificate
 from nginx_stream_lint.probe.client import CLIENTS, fetch
 from nginx_stream_lint.probe.drip import Drip
 from nginx_stream_lint.probe.emission import ReceivedRequest
+from nginx_stream_lint.probe.free_ports import free_ports
 from nginx_stream_lint.probe.launch import NginxError
 from nginx_stream_lint.probe.measure import Job, Measurement, measure, measure_many
-from nginx_stream_lint.probe.nginx import (
-    Nginx,
+from nginx_stream_lint.probe.nginx import Nginx, check, check_file
+from nginx_stream_lint.probe.nginx_binary import (
     NginxBinary,
-    check,
-    check_file,
     default_nginx,
     find_nginx,
-    free_ports,
     inspect,
 )
 from nginx_stream_lint.probe.upstream import DrippingUpstream

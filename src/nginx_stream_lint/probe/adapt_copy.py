@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nginx_stream_lint.config import Directive
-from nginx_stream_lint.probe.copy import WRITABLE
-from nginx_stream_lint.probe.copy_model import CopiedDirective, Copy, copy_text
+from nginx_stream_lint.probe.copy_model import CopiedDirective, Copy, copy_text, empty_variable
+from nginx_stream_lint.probe.folders import WRITABLE
 from nginx_stream_lint.probe.launch import NginxError, SandboxLimits
-from nginx_stream_lint.probe.nginx import NginxBinary, check
+from nginx_stream_lint.probe.nginx import check
+from nginx_stream_lint.probe.nginx_binary import NginxBinary
 from nginx_stream_lint.probe.quoting import UnwritableWord, quoted
 from nginx_stream_lint.probe.verify import Bounds, Forbidden, verify
 
@@ -176,7 +177,7 @@ def _mended(copy: Copy, said: str, owners: dict[int, CopiedDirective]) -> bool:
     if parameter and parameter[1] in culprit.args[1:]:
         culprit.args.remove(parameter[1])
         if culprit.origin is not None:
-            copy.note(culprit.origin, "replaced", f"this nginx says: {what}", True)
+            copy.note_replaced(culprit.origin, f"this nginx says: {what}", True)
         return True
     unknown = what.startswith("unknown directive")
     if culprit.name in _NEVER and not (unknown and culprit.name == "stream"):
@@ -202,7 +203,7 @@ def _remove(
             siblings.remove(node)
             if node.origin is not None:
                 matters = _WITHOUT_EFFECT.fullmatch(node.name) is None
-                copy.note(node.origin, "removed", why, matters)
+                copy.leave_out(node.origin, why, matters)
     return bool(rows)
 
 
@@ -210,7 +211,7 @@ def _define(copy: Copy, name: str) -> bool:
     """Define a variable of a missing module as empty."""
     done = False
     use = re.compile(r"\$\{?" + re.escape(name) + r"\b", re.IGNORECASE)
-    for block in (copy.http, copy.stream):
+    for block, is_stream in ((copy.http, False), (copy.stream, True)):
         if block is None or block.children is None:
             continue
         users = [
@@ -220,12 +221,10 @@ def _define(copy: Copy, name: str) -> bool:
         ]
         if not users:
             continue
-        source = "$host" if block is copy.http else "$remote_addr"
-        rows = [CopiedDirective("default", [""])]
         if any(one.name == "map" and one.args[-1:] == [f"${name}"] for one in block.children):
             return False
-        block.children.insert(0, CopiedDirective("map", [source, f"${name}"], None, rows))
-        copy.note(users[0], "replaced", f"this nginx does not know ${name}, so it is empty", True)
+        block.children.insert(0, empty_variable(name, is_stream))
+        copy.note_replaced(users[0], f"this nginx does not know ${name}, so it is empty", True)
         done = True
     return done
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+CERTIFICATE, KEY = "certificate.pem", "key.pem"
+
 
 def write_certificate(folder: Path, *names: str) -> tuple[Path, Path]:
     """Write a throw-away certificate for `names` (default: localhost) into `folder`.
@@ -17,7 +19,7 @@ def write_certificate(folder: Path, *names: str) -> tuple[Path, Path]:
     import trustme
 
     issued = trustme.CA().issue_cert(*(names or ("localhost",)))
-    chain, key = folder / "certificate.pem", folder / "key.pem"
+    chain, key = folder / CERTIFICATE, folder / KEY
     chain.unlink(missing_ok=True)
     for certificate in issued.cert_chain_pems:
         certificate.write_to_path(chain, append=True)

@@ -25,6 +25,7 @@ async def converse_http2(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
 ) -> None:
+    """Send a request, and note the response in `arrivals` and `tokens`."""
     transport = writer.get_extra_info("ssl_object")
     if transport is not None and transport.selected_alpn_protocol() != "h2":
         arrivals.ended, arrivals.error = "refused", "the server does not use HTTP/2"

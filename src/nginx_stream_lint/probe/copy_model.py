@@ -86,14 +86,16 @@ class CopiedDirective(Struct, eq=False):
 class Copy(Struct, eq=False):
     """A configuration that a real nginx runs without touching anything of its author's.
 
-    `root` is the main level; `http` and `stream` are its blocks, if it has them. `sockets` has by
-    the original listen address (see `nginx.listeners.address`) where the copy listens. `places` has
-    by marker (the value of `X-Nsl-Route` in a response) the block. `changes` lists everything that
-    was removed or replaced. `upstream` has the ports that get all requests: those of the test
-    upstream, and of the copies of the next nginx. `over_tls`: some of the latter get them over TLS.
+    `root` is the main level; `http` and `stream` are its blocks, if it has them. `tree` is the
+    folder that its files are from (see `copied_files.tree_of`). `sockets` has by the original
+    listen address (see `nginx.listeners.address`) where the copy listens. `places` has by marker
+    (the value of `X-Nsl-Route` in a response) the block. `changes` lists everything that was
+    removed or replaced. `upstream` has the ports that get all requests: those of the test upstream,
+    and of the copies of the next nginx. `over_tls`: some of the latter get them over TLS.
     """
 
     root: CopiedDirective
+    tree: str
     http: CopiedDirective | None = None
     stream: CopiedDirective | None = None
     sockets: dict[str, CopiedSocket] = field(default_factory=dict)
@@ -101,26 +103,36 @@ class Copy(Struct, eq=False):
     changes: list[CopyChange] = field(default_factory=list)
     upstream: frozenset[int] = frozenset()
     over_tls: bool = False
+    _noted: set[tuple[int, str]] = field(default_factory=set)
 
     @property
     def caches(self) -> bool:
         """Whether any block may cache its responses."""
         return any(place.cached for place in self.places.values())
 
-    def note(self, directive: Directive, done: str, why: str, matters: bool) -> None:
-        """Put a change on the list."""
-        source = directive.source
-        self.changes.append(
-            CopyChange(
-                directive.name,
-                directive_head(directive),
-                source.name,
-                directive.line,
-                done,
-                why,
-                matters,
-            )
-        )
+    def leave_out(self, directive: Directive, why: str, matters: bool) -> CopiedDirective | None:
+        """Add a directive to the list of removed ones; returns None, its replacement."""
+        self._note(directive, "removed", why, matters)
+        return None
+
+    def note_replaced(self, directive: Directive, why: str, matters: bool) -> None:
+        """Add a directive to the list of those that have another form in the copy."""
+        self._note(directive, "replaced", why, matters)
+
+    def _note(self, directive: Directive, done: str, why: str, matters: bool) -> None:
+        """Add a change once per directive, however often its file is included."""
+        key = (id(directive), why)
+        if key not in self._noted:
+            self._noted.add(key)
+            place = directive.source.name, directive.line
+            head = directive_head(directive)
+            self.changes.append(CopyChange(directive.name, head, *place, done, why, matters))
+
+
+def empty_variable(name: str, is_stream: bool) -> CopiedDirective:
+    """A `map` that defines a variable as empty."""
+    source = "$remote_addr" if is_stream else "$host"
+    return CopiedDirective("map", [source, f"${name}"], None, [CopiedDirective("default", [""])])
 
 
 def directive_head(directive: Directive) -> str:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+# The only place inside a folder to which nginx may write.
+WRITABLE = "run"
 PREFIX = "nginx-stream-lint-probe-"
 _LOCK = "owner"
 _SECONDS_TO_LOCK = 60.0  # an empty folder belongs to a run that just began, or died at once

@@ -18,6 +18,8 @@ _SANDBOX = Path(__file__).with_name("supervisor.py")
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 _FOR_THE_LOADER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _NOBODY = 65534
+_SECONDS_TO_END = 20.0
+_COULD_NOT_START = 126  # exit status of the supervisor
 
 
 class NginxError(Exception):
@@ -99,40 +101,43 @@ class Supervised:
 
 
 def run(
-    command: Sequence[str], folder: Path, sandbox: SandboxLimits | None, seconds: float
-) -> tuple[int, str]:
-    """Run a program to its end; returns its exit status and output.
+    command: Sequence[str], folder: Path, sandbox: SandboxLimits | None = None
+) -> tuple[bool, str]:
+    """Run a program to its end; returns whether it succeeded, and its output.
 
     Without limits for a sandbox it is started directly, which takes a fifth of the time.
 
     Raises:
-        NginxError: it cannot be started, or is not done in time.
+        NginxError: it cannot be started, or needs more than 20 s.
     """
-    if sandbox is None:
-        try:
+    try:
+        if sandbox is None:
             done = subprocess.run(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                timeout=seconds,
+                timeout=_SECONDS_TO_END,
                 check=False,
                 start_new_session=True,
             )
-        except subprocess.TimeoutExpired:
-            raise NginxError(f"{command[0]} does not respond within {seconds:g} s") from None
-        except OSError as error:
-            raise NginxError(f"{command[0]} cannot be run: {error}") from error
-        return done.returncode, done.stdout.decode(errors="replace")
-    started = Supervised(command, folder, sandbox, subprocess.PIPE)
-    with started.process as process:
-        try:
-            said, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise NginxError(f"{command[0]} does not respond within {seconds:g} s") from None
-        finally:
-            started.stop()
-    return process.returncode, said.decode(errors="replace")
+            status, output = done.returncode, done.stdout
+        else:
+            started = Supervised(command, folder, sandbox, subprocess.PIPE)
+            with started.process as process:
+                try:
+                    output, _ = process.communicate(timeout=_SECONDS_TO_END)
+                finally:
+                    started.stop()
+            status = process.returncode
+    except subprocess.TimeoutExpired:
+        raise NginxError(f"{command[0]} does not respond within {_SECONDS_TO_END:g} s") from None
+    except OSError as error:
+        raise NginxError(f"{command[0]} cannot be run: {error}") from error
+    said = output.decode(errors="replace")
+    if status == _COULD_NOT_START:
+        raise NginxError(f"{command[0]} cannot be run: {said.strip()}")
+    return status == 0, said
 
 
 def _hand_over(sandbox: SandboxLimits) -> None:

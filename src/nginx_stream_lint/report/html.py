@@ -110,6 +110,7 @@ def _page() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["listed"] = listed
     environment.filters["printable"] = _printable_lines
     return environment.from_string(data_text(os.path.join(os.path.dirname(__file__), "page.html")))
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from nginx_stream_lint import __version__
 from nginx_stream_lint.report.run import NginxRecord, Run, StreamRecord, described, nginx_record
-from nginx_stream_lint.rules.finding import Finding, Fix
+from nginx_stream_lint.rules.finding import Edit, Finding, Fix
 from nginx_stream_lint.util.json_text import json_parts
 
 # Version of schema/lint.schema.json; CONTRIBUTING.md says when it changes.
@@ -54,6 +54,9 @@ class LintFix(Struct):
 
     title: str
     applicability: str
+    cautions: tuple[str, ...]
+    safe_parts: tuple[str, ...]
+    applied_parts: tuple[str, ...]
     snippet: str
     edits: list[LintEdit]
 
@@ -211,6 +214,14 @@ def _fix(fix: Fix) -> LintFix:
     return LintFix(
         title=fix.title,
         applicability=fix.applicability,
+        cautions=fix.cautions,
+        safe_parts=fix.safe_parts,
+        applied_parts=fix.applied_parts,
         snippet=fix.snippet,
-        edits=[LintEdit(one.source.name, one.start, one.end, one.text) for one in fix.edits],
+        edits=list(map(_edit, fix.edits)),
     )
+
+
+def _edit(edit: Edit) -> LintEdit:
+    mark = len(edit.source.byte_order_mark)  # a character of the file
+    return LintEdit(edit.source.name, edit.start + mark, edit.end + mark, edit.text)

@@ -82,5 +82,7 @@ def _details(finding: Finding, run: Run) -> str:
         ),
     ]
     if finding.fix is not None:
-        lines += [f"{finding.fix.title} ({finding.fix.applicability}):", finding.fix.snippet]
+        fix = finding.fix
+        said = ". ".join((f"{fix.title} ({fix.applicability})", *fix.cautions))
+        lines += [f"{said}:", fix.snippet]
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import click
 from msgspec import Struct
 
 from nginx_stream_lint.probe.copy_model import CopiedPlace, CopyChange
-from nginx_stream_lint.probe.run import ProbeOutcome, ProbeResult
+from nginx_stream_lint.probe.probe_model import ProbeOutcome, ProbeResult
 from nginx_stream_lint.report.svg import STYLE, label, ticks
 from nginx_stream_lint.report.words import clipped, counted, rounded, timeline
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped

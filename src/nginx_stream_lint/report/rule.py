@@ -98,6 +98,15 @@ def _full(rule: Rule, measured: Measurements) -> Iterator[Block]:
             else "The fix depends on the case; see the examples"
         )
         yield Paragraph(f"{title}. {_APPLICABILITY[rule.fix.applicability]}")
+        cautions = [one for one in rule.fix.steps if one.caution.text]
+        if cautions:
+            yield Paragraph("These directives of the fix change more than the stream:")
+            yield Items(
+                tuple(
+                    f"`{one.directive}` ({one.applicability}): {one.caution.text}."
+                    for one in cautions
+                )
+            )
     for number, example in enumerate(bad, 1):
         yield Heading(f"Example {number}" if len(bad) > 1 else "Example")
         yield from _pair(example, 3)

@@ -308,7 +308,8 @@ def _fix(fix: Fix, run: Run) -> SarifFix:
         change.replacements.append(
             SarifReplacement(_region(edit.source, edit.start, edit.end), SarifText(edit.text))
         )
-    return SarifFix(SarifText(f"{fix.title} ({fix.applicability})"), list(changes.values()))
+    said = ". ".join((f"{fix.title} ({fix.applicability})", *fix.cautions))
+    return SarifFix(SarifText(said), list(changes.values()))
 
 
 def _notification(problem: Problem, run: Run) -> SarifNotification:

@@ -93,15 +93,16 @@ def _fix(findings: list[Finding], width: int) -> list[str]:
     lines: list[str] = []
     for shown in shown_fixes(findings[0].location, findings):
         lines.append(f"  suggested fix (apply with {shown.options}):")
-        for said in shown.cautions:
-            lines += wrapped(f"unsafe: {printable(said)}", width, _INDENT, _INDENT)
+        for said in shown.remarks:
+            lines += wrapped(printable(said), width, _INDENT, _INDENT)
         for line in shown.text.split("\n"):
             written = f"{_INDENT}{shown_line(line)}".rstrip()
             colour = _CHANGES.get(line[:1])
             lines.append(written if colour is None else click.style(written, fg=colour))
     for finding in findings:
         if finding.fix is not None and not finding.fix.edits:
-            said = f"manual fix for {finding.rule}: {printable(finding.fix.title)}"
+            said = ". ".join((finding.fix.title, *finding.fix.cautions))
+            said = f"manual fix for {finding.rule}: {printable(said)}"
             lines += wrapped(said, width, "  ", _INDENT)
             lines += [_INDENT + shown_line(line) for line in finding.fix.snippet.split("\n")]
     return lines
@@ -131,7 +132,8 @@ def _summary(report: Result, seconds: float) -> str:
     if report.problems:
         # Unread files may have findings, so do not say that there are none.
         found = f"{', '.join(counts)} in" if counts else "found"
-        unread = f"; {counted(len(report.problems), 'place')} could not be read"
+        files = {problem.file for problem in report.problems}
+        unread = f"; {counted(len(files), 'file')} could not be read completely"
     suppressed = f"; {len(report.suppressed)} suppressed" if report.suppressed else ""
     streams = counted(report.streams, "likely stream")
     return f"{found} {locations} ({streams}){unread}{suppressed} ({seconds:.2f} s)"

@@ -56,12 +56,26 @@ class Edit(Struct, frozen=True):
 
 
 class Fix(Struct, frozen=True):
-    """Edits to apply together or not at all. A `manual` fix has no edits, only a `snippet`."""
+    """Edits to apply together or not at all. A `manual` fix has no edits, only a `snippet`.
+
+    `title` says in a few words what the fix does; `cautions` say what else it changes and how to
+    avoid that. A caution has one or two sentences, without the last full stop, as a message.
+    `safe_parts` are the statements of an unsafe fix that are safe without the others;
+    `applied_parts` are those that `--fix` applies even without `--unsafe-fixes`, because safe fixes
+    of other findings have them, too.
+    """
 
     title: str
     applicability: Applicability
     snippet: str
     edits: tuple[Edit, ...] = ()
+    cautions: tuple[str, ...] = ()
+    safe_parts: tuple[str, ...] = ()
+    applied_parts: tuple[str, ...] = ()
+
+    def as_manual(self) -> Fix:
+        """Return the fix as one that is only shown."""
+        return Fix(self.title, "manual", self.snippet, cautions=self.cautions)
 
 
 # Otherwise a thousand findings in servers with a thousand names would each list all of them.

@@ -7,6 +7,7 @@ than gixy-ng's 109 ms (docs/benchmarks.md).
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 
 
@@ -26,7 +27,7 @@ def prepare() -> None:
 
     def complete(name: str) -> object:
         if find_spec(f"jinja2.{name}") is not None:
-            raise AttributeError(name)  # a module of the package, which the caller then imports
+            return import_module(f"jinja2.{name}")
         # Two threads may do this at once: the second assigns the same names again.
         loader.exec_module(package)
         vars(package).pop("__getattr__", None)

@@ -194,8 +194,7 @@ def location_info(level: Level, servers: tuple[str, ...]) -> LocationInfo:
         # The level of a fragment is implicit, so use the handler's place.
         assert level.own_handler is not None
         directive = level.own_handler.directive
-    block_end = directive.end if directive.block is None else directive.block_end + 1
-    return LocationInfo(level.label, place_of(directive), block_end, servers)
+    return LocationInfo(level.label, place_of(directive), directive.whole_end, servers)
 
 
 def place_of(directive: Directive) -> Place:

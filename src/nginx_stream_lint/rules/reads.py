@@ -151,7 +151,7 @@ def _reads_of_rule(rule: Rule) -> list[Read]:
         for step in rule.fix.steps:
             found += placeholders_in(step.directive)
             found += _reads_of_condition(step.when)
-            found += _reads_of_template(step.args)
+            found += _reads_of_template(step.args) + _reads_of_template(step.caution)
             found += ["dropped_headers"] if step.action == "restore_rows" else []
     return found
 

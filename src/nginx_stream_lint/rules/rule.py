@@ -53,8 +53,8 @@ class Step(Struct, frozen=True, omit_defaults=True):
     `restore_rows` or `add_map` (add a map before the server; `args` are its source, its variable,
     and pairs). `directive` may contain `<family>` and the like; `args` are templates of nginx text;
     `scope` is the place: `location`, `server`, `origin` (the place that sets the value now) or
-    `auth_request` (the location of the subrequest). A step may be less safe than its fix; an
-    `optional` step is skipped if it is impossible.
+    `auth_request` (the location of the subrequest). A step may be less safe than its fix: a
+    `caution` says what else it changes. An `optional` step is skipped if it is impossible.
     """
 
     action: str
@@ -63,6 +63,7 @@ class Step(Struct, frozen=True, omit_defaults=True):
     scope: str = "location"
     when: Condition | None = None
     applicability: Applicability = "safe"
+    caution: Template = NO_TEXT
     optional: bool = False
 
 

@@ -321,15 +321,19 @@ class _Reader:
             directive, args = "map", template_of(f"{names.text} {args.text}", names.place)
         else:
             directive = self.directive(raw[named[0]])
+        applicability: Applicability = "unsafe" if "caution" in raw else "safe"
+        if "applicability" in raw:
+            applicability = self.choice(raw["applicability"], get_args(Applicability))
+        if "caution" in raw and applicability == "safe":
+            raise self.fail(raw["applicability"], "a step with a caution must not be safe")
         return Step(
             action=named[0],
             directive=directive,
             args=args,
             scope=self.choice(raw["scope"], get_args(Scope)) if "scope" in raw else "location",
             when=self.condition(raw["when"]) if "when" in raw else None,
-            applicability=self.choice(raw["applicability"], get_args(Applicability))
-            if "applicability" in raw
-            else "safe",
+            applicability=applicability,
+            caution=self.template(raw["caution"]) if "caution" in raw else NO_TEXT,
             optional="optional" in raw and construct(raw["optional"]) is True,
         )
 

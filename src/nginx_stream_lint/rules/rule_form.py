@@ -63,6 +63,12 @@ class StepForm(Struct, forbid_unknown_fields=True):
     scope: Scope | UnsetType = UNSET
     when: ConditionForm | UnsetType = UNSET
     applicability: Applicability | UnsetType = UNSET
+    caution: (
+        Annotated[
+            str, Meta(min_length=1, description="What else an unsafe step changes: a sentence.")
+        ]
+        | UnsetType
+    ) = UNSET
     optional: bool | UnsetType = UNSET
 
 
@@ -76,7 +82,7 @@ class FixForm(Struct, forbid_unknown_fields=True):
 
 
 class ExampleForm(Struct, forbid_unknown_fields=True):
-    """A configuration: `bad` with what the fix makes of it, `fixed`; or `good`."""
+    """A configuration: `bad`, with the result of its fix as `fixed`; or `good`."""
 
     bad: Text | UnsetType = UNSET
     fixed: Text | UnsetType = UNSET

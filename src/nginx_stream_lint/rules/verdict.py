@@ -43,13 +43,15 @@ class Pointer(Struct, frozen=True):
 class RenderedStep(Struct, frozen=True):
     """A step of a fix, with its directive and the rendered arguments.
 
-    `plan` is the step of the rule; `key` is the argument that identifies a row of a list.
+    `plan` is the step of the rule; `key` is the argument that identifies a row of a list;
+    `caution` is empty if the rule has none.
     """
 
     plan: Step
     name: str
     value: str
     key: str
+    caution: str
 
 
 class RenderedFix(Struct, frozen=True):
@@ -194,9 +196,8 @@ def _rendered_fix(rule: Rule, facts: Facts) -> RenderedFix | None:
         if known and (step.when is None or step.when.holds(facts) is True):
             value = _plainly(step.args, facts)
             words = value.split(maxsplit=1)
-            steps.append(
-                RenderedStep(step, name, value, words[0].strip('"').lower() if words else "")
-            )
+            key = words[0].strip('"').lower() if words else ""
+            steps.append(RenderedStep(step, name, value, key, _plainly(step.caution, facts)))
     restores = any(one.plan.action == "restore_rows" for one in steps)
     return RenderedFix(
         title=_plainly(rule.fix.title, facts),

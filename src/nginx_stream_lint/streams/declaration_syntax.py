@@ -17,8 +17,8 @@ from nginx_stream_lint.streams.stream import KINDS, Stream
 from nginx_stream_lint.util.problems import nearest_words
 from nginx_stream_lint.util.remembering import latest_remembered
 
-# `# nginx-stream-lint: stream sse framing=close` inside a location
-COMMENT = r"(?s)#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)"
+# `# nginx-stream-lint: stream sse framing=close` inside a location, also without the `#`
+COMMENT = r"#*\s*nginx-stream-lint:\s*stream\b(?P<rest>[^\n]*)"
 
 _Word = TypeVar("_Word", bound=str)
 
@@ -67,7 +67,7 @@ def declared_request(text: str, method: str = "GET") -> Request:
 
 @latest_remembered(256)
 def from_comment(comment: str) -> Stream | None:
-    """Parse the stream that a comment declares; None if it declares none.
+    """Parse the stream that the text of a comment declares; None if it declares none.
 
     Raises DeclarationMistake.
     """

@@ -7,6 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from nginx_stream_lint.config import SIGN, Configuration, File, Problem, Source
+from nginx_stream_lint.config.comments import (
+    Comment,
+    nginx_comments,
+    tags_of,
+    template_comments,
+)
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.streams.declaration_syntax import COMMENT, DeclarationMistake, from_comment
 from nginx_stream_lint.streams.stream import Stream
@@ -30,16 +36,18 @@ def declared_in_comments(
         if SIGN not in file.source.text:
             continue
         declared: list[tuple[int, Stream]] = []
-        for start, end in file.comments:
+        for comment in _comments(file):
             try:
-                stream = from_comment(file.source.text[start:end])
+                stream = from_comment(_text(file, comment))
             except DeclarationMistake as mistake:
                 problems.append(
-                    file.source.problem(start, str(mistake), "see docs/streams.md for the syntax")
+                    file.source.problem(
+                        comment.start, str(mistake), "see docs/streams.md for the syntax"
+                    )
                 )
                 continue
             if stream is not None:
-                declared.append((start, stream))
+                declared.append((comment.start, stream))
         if declared:
             for stream, level in _inside(root, file.source.name, declared):
                 for inner in _proxying(level):
@@ -71,13 +79,23 @@ def commented_at(
         if SIGN not in file.source.text:
             continue
         places = [
-            (start, (file.source, start, end))
-            for start, end in file.comments
-            if re.match(COMMENT, file.source.text[start:end]) is not None
+            (one.start, (file.source, one.start, one.end))
+            for one in _comments(file)
+            if re.match(COMMENT, _text(file, one)) is not None
         ]
         for place, level in _inside(root, file.source.name, places):
             found.setdefault(place, []).append(level)
     return found
+
+
+def _comments(file: File) -> list[Comment]:
+    """The comments of nginx and of template languages in a file, in order."""
+    found = [*nginx_comments(file), *template_comments([file], tags_of([file]))]
+    return sorted(found, key=lambda one: one.start)
+
+
+def _text(file: File, comment: Comment) -> str:
+    return file.source.text[comment.text_start : comment.text_end]
 
 
 def _proxying(level: Level) -> Iterator[Level]:

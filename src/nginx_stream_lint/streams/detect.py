@@ -33,8 +33,8 @@ from nginx_stream_lint.streams.evidence import (
     Clue,
     StreamCandidate,
     candidate_of,
-    streams_at,
     streams_of_candidate,
+    streams_of_path,
     switches_off,
 )
 from nginx_stream_lint.streams.stream import Stream
@@ -378,9 +378,9 @@ class _ServerEvidence:
         if path is not None:
             endpoints = self.lands.endpoints.get(location, ())
             here = tuple(one.stream for one in endpoints if begins_with(one.path, path))
-            found = here or streams_at(path)
-            if found:
-                return found
+            if here:
+                return here
+            return tuple(streams_of_path(path, location, lambda: self.streams(location, handler)))
         return self.streams(location, handler)
 
     def _judge(self, place: StreamCandidate, clues: Sequence[Clue] = ()) -> tuple[Stream, ...]:

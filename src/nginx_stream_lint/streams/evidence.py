@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
 from msgspec import Struct
@@ -219,12 +219,37 @@ def _streams_at(path: str) -> tuple[Stream, ...]:
     return (Stream(best.kind or "sse", "likely", best.because),)
 
 
-def stream_of_url(streams: Sequence[Stream], target: str) -> Stream | None:
+def streams_of_path(
+    path: str, location: Level, find: Callable[[], Sequence[Stream]]
+) -> Sequence[Stream]:
+    """The streams that a path in a location suggests; without evidence, those of the location.
+
+    `find` returns the latter. A word that is also in the location's own path was evidence for them
+    already. If other evidence outweighed it there, as in a location made for WebSockets, it does so
+    here.
+    """
+    said = streams_at(path)
+    if not said or said[0].because not in _reasons_in_pattern(location):
+        return said or find()
+    streams = find()
+    kinds = {one.kind for one in streams if one.confidence != "possible"}
+    return streams if kinds and said[0].kind not in kinds else said
+
+
+def _reasons_in_pattern(location: Level) -> set[str]:
+    """The evidence in a location's own path, in words."""
+    match = match_of(location.nearest("location") or location)
+    own = _path(match.modifier, normalized_pattern(match.pattern))
+    return {clue.because for clue in (*own.clues, *own.talk)}
+
+
+def stream_of_url(streams: Sequence[Stream], target: str, location: Level) -> Stream | None:
     """The stream of a URL among those of its location: of the kind that its path suggests."""
-    said = streams_at(target.partition("?")[0])
-    if said:
-        return next((one for one in streams if one.kind == said[0].kind), said[0])
-    return streams[0] if streams else None
+    suggested = streams_of_path(target.partition("?")[0], location, lambda: streams)
+    if not suggested:
+        return None
+    kind = suggested[0].kind
+    return next((one for one in streams if one.kind == kind), suggested[0])
 
 
 @cache
@@ -523,9 +548,10 @@ def _is_whole_app(place: StreamCandidate) -> bool:
 @latest_remembered(4096)
 def _behind_clues(behind: Upstream) -> tuple[Clue, ...]:
     """Evidence in the upstream's host names and in the comments about them."""
+    called = 'its upstream "{text}" says "{word}"'
     saying = 'a comment about its upstream says "{word}"'
     return (
-        *match_words("upstream", [(host, '"{text}" says "{word}"') for host in behind.names]),
+        *match_words("upstream", [(host, called) for host in behind.names]),
         *match_words("comment", [(one, saying) for one in behind.comments]),
     )
 

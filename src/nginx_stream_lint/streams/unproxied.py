@@ -180,7 +180,7 @@ def unproxied_comments(
             continue
         status = next((row.args[0] for row in inside[0].rows.get("return", ()) if row.args), None)
         words = (
-            "nginx passes no requests to an app here"
+            "no location here has a handler such as proxy_pass"
             if status is None
             else f"nginx returns {status}"
         )

@@ -95,7 +95,7 @@ class Upstreams(Struct):
         return found
 
     def _targets(self, target: str) -> Iterator[str]:
-        """A target, and its variants for each value that a map gives to a variable in it."""
+        """A target, and its variants for each value that a map assigns to a variable in it."""
         yield target
         for variable in re.finditer(_VARIABLE, target) if "$" in target else ():
             for value in self.values.get(variable[1], [])[:_MOST]:

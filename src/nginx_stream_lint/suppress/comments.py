@@ -13,13 +13,20 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
-from typing import NamedTuple
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nginx_stream_lint.config import SIGN, Directive, File, Source
-from nginx_stream_lint.config.templates import template_comments, yaml_reading
+from nginx_stream_lint.config.comments import (
+    Comment,
+    line_comment,
+    nginx_comments,
+    tags_of,
+    template_comments,
+)
+from nginx_stream_lint.config.templates import yaml_reading
+from nginx_stream_lint.config.templates.tags import Tag
 from nginx_stream_lint.rules.finding import (
     Edit,
     Finding,
@@ -30,35 +37,19 @@ from nginx_stream_lint.rules.finding import (
 from nginx_stream_lint.rules.remarks import Remark, remarks
 from nginx_stream_lint.rules.rule import Rule
 
-# Comments of nginx, YAML, and template languages.
-_COMMENT = (
-    r"(?:\{#-?|/\*|#+)[ \t]*nginx-stream-lint:[ \t]*(?P<what>ignore(?:-file)?)(?![\w-])"
-    r"[ \t]*(?:\[(?P<rules>[^\]\n]*)\])?(?P<reason>[^\n]*)"
+# At the start of a comment's text, or after a `#` in it.
+_IGNORE = (
+    r"(?:\A\s*|(?<!\#)\#+[ \t]*)(?P<words>nginx-stream-lint:[ \t]*"
+    r"(?P<what>ignore(?:-file)?)(?![\w-])[ \t]*(?:\[(?P<rules>[^\]\n]*)\])?(?P<reason>[^\n]*))"
 )
-_COMMENT_END = r"[ \t]*(?:\*/|-?#\}|-?%>|-?\}\})[\s\S]*|[ \t\r]+$"
-_ONLY_END = r"\s*(?:(?:\*/\s*)?-?(?:#\}|%>|\}\}))?\Z"
-# The text before `nginx-stream-lint` in a template's comment.
-_BEFORE = r"(?:\{\{-?|<%)[ \t]*$|(?<=\{)$"
-_ONLY_CONTROL = r"(?m)[ \t]*(?:\{\{.*\}\}|\{%.*%\}|<%.*%>)[ \t\r]*$"
-_ONLY_COMMENT = r"[ \t]*(?:#|\{#|\{\{-?[ \t]*/\*|<%#)"
-
-
-class _Comment(NamedTuple):
-    """A comment of a source, from its first to after its last character.
-
-    `is_removable`: it is literal nginx text, so an edit can remove it.
-    """
-
-    start: int
-    end: int
-    is_removable: bool
 
 
 class IgnoreComment(Struct, eq=False):
     """An ignore comment; it applies to findings in `[start, end)` of its source.
 
-    `rules` is empty if the comment names none: then it applies to all. `hits` are the rules of the
-    findings it ignored.
+    `rules` is empty if the comment names none: then it applies to all; `names` is the span between
+    the brackets. `removal` is the span that an edit may remove; None if none may. `hits` are the
+    rules of the findings it ignored.
     """
 
     place: Place
@@ -66,7 +57,8 @@ class IgnoreComment(Struct, eq=False):
     reason: str
     start: int
     end: int
-    comment: _Comment
+    names: tuple[int, int] = (0, 0)
+    removal: tuple[int, int] | None = None
     hits: set[str] = field(default_factory=set)
 
     def is_for(self, rule: str, earlier: Collection[str] = ()) -> bool:
@@ -196,93 +188,60 @@ def _by_source(files: Sequence[File]) -> list[list[File]]:
     return list(groups.values())
 
 
-def _comments(files: list[File]) -> list[_Comment]:
-    """The comments of one source, in order, as the programs that read it see them.
-
-    These are nginx's tokenizer, template engines, and YAML scanners: text that looks like a comment
-    in a string or in Lua code is none.
-    """
+def _comments(files: Sequence[File], tags: Sequence[Tag]) -> list[Comment]:
+    """The comments of one source, in order, of nginx, YAML and template languages."""
     source = files[0].source
-    found: dict[int, _Comment] = {}
+    found: dict[int, Comment] = {}
     if source.is_yaml:
         from nginx_stream_lint.util.yamlfile import comments as yaml_comments
 
         for start, end in yaml_comments(yaml_reading(source).text):
-            found[start] = _Comment(start, end, False)
-    # An edit must not leave a file empty, because an empty file cannot be checked.
-    has_statements = any(file.directives for file in files)
+            found[start] = line_comment(source.text, start, end, False)
     for file in files:
-        is_text = file.reading.author is None and not file.reading.read_only and has_statements
-        for start, end in file.comments:
-            found[start] = _Comment(start, end, is_text)
-    if any(file.templated for file in files):
-        seen = sorted(found)
-        for start, end in template_comments(source):
-            if any(_is_in_word(file, start) for file in files):
-                continue
-            if bisect_left(seen, start) < bisect_left(seen, end):
-                continue  # nginx sees a comment in it: the file was not read as such a template
-            inside = [file for file in files if _sees(file, start, end)]
-            is_text = has_statements and any(one.reading.author is None for one in inside)
-            is_text = is_text and not any(one.reading.read_only for one in inside)
-            found[start] = _Comment(start, end, is_text)
+        found.update((one.start, one) for one in nginx_comments(file))
+    found.update((one.start, one) for one in template_comments(files, tags, around=True))
     return [found[start] for start in sorted(found)]
-
-
-def _sees(file: File, start: int, end: int) -> bool:
-    """Whether a span of a source is part of the text that nginx sees."""
-    first, last = file.reading.region
-    return first <= start and end <= last
-
-
-def _is_in_word(file: File, offset: int) -> bool:
-    """Whether an offset of the source is in a word of a statement, such as a quoted string."""
-    block: list[Directive] | None = file.directives
-    while block:
-        at = bisect_right(block, offset, key=lambda one: one.start)
-        around = block[at - 1] if at else None
-        if around is None or offset >= _end(around):
-            return False
-        if offset < around.end:
-            spans = [around.name_span, *around.arg_spans]
-            return any(start <= offset < end for start, end in spans)
-        block = around.block
-    return False
 
 
 def _ignores(files: list[File]) -> Iterator[IgnoreComment]:
     """The ignore comments of one source; in YAML it may have several files."""
     source = files[0].source
     text = source.text
-    below = _Below(files)
+    tags = tags_of(files)
+    below = _Below(files, tags)
+    # An edit must not leave a file empty, because an empty file cannot be checked.
+    has_statements = any(file.directives for file in files)
     # In a template's comment within one of nginx, the template engine reads it: the inner counts.
-    inner: dict[int, tuple[_Comment, re.Match[str]]] = {}
-    for comment in _comments(files):
-        match = re.compile(_COMMENT).search(text, comment.start, comment.end)
+    inner: dict[int, tuple[Comment, re.Match[str]]] = {}
+    for comment in _comments(files, tags):
+        match = re.search(_IGNORE, text[comment.text_start : comment.text_end])
         if match is not None:
-            inner[match.start()] = comment, match
+            inner[comment.text_start + match.start("words")] = comment, match
     for comment, match in inner.values():
-        reason = re.sub(_COMMENT_END, "", match["reason"]).strip()
         rules = tuple(filter(None, map(str.strip, (match["rules"] or "").split(","))))
-        start = match.start()
-        line_start = text.rfind("\n", 0, start) + 1
-        opening = re.compile(_BEFORE).search(text, line_start, start)
-        begin = opening.start() if opening is not None else start
-        place = Place(source, begin, start + len(match[0].rstrip()))
-        taken = comment
-        if begin != comment.start:  # other words stand before it
-            is_removable = comment.is_removable and text[comment.start] == "#"
-            taken = _Comment(begin, comment.end, is_removable)
-        elif not re.compile(_ONLY_END).match(text, match.end(), comment.end):  # or below it
-            taken = comment._replace(is_removable=False)
+        at = comment.text_start
+        names = at + match.start("rules"), at + match.end("rules")
+        is_first = not match.string[: match.start()].strip()
+        start = comment.start if is_first else at + match.start()
+        below_it = match.string[match.end() :]
+        end = at + match.end() if below_it else comment.end
+        # Other words may stand before it in a comment of nginx, but not in one of a template.
+        is_alone = (is_first or text[comment.start] == "#") and not below_it.strip()
+        is_removable = comment.is_literal and has_statements and is_alone
         if match["what"] == "ignore-file":
             region = (0, len(text) + 1)
         else:
-            own_line = not text[line_start:begin].strip()
-            region = (line_start, start)
-            if own_line:
-                region = _covered(files, below, begin, match.end())
-        yield IgnoreComment(place, rules, reason, *region, taken)
+            region = (source.line_start(start), start)
+            if source.blanks_before(start)[1]:  # on a line of its own
+                region = _covered(files, below, start, comment.end)
+        yield IgnoreComment(
+            Place(source, start, start + len(text[start:end].rstrip())),
+            rules,
+            match["reason"].strip(),
+            *region,
+            names,
+            (start, comment.end) if is_removable else None,
+        )
 
 
 def _covered(files: list[File], below: _Below, start: int, end: int) -> tuple[int, int]:
@@ -299,7 +258,7 @@ def _covered(files: list[File], below: _Below, start: int, end: int) -> tuple[in
         inside = block.block or []
         if inside and inside[0].start == statement[0] and inside[0].block is not None:
             continue
-        return block.start, _end(block)
+        return block.start, block.whole_end
     return statement
 
 
@@ -323,9 +282,11 @@ def _block_around(file: File, offset: int) -> Directive | None:
 class _Below:
     """Finds the statements below comments; each line is read once."""
 
-    def __init__(self, files: list[File]) -> None:
+    def __init__(self, files: list[File], tags: Iterable[Tag]) -> None:
         self._files = files
-        self._text = files[0].source.text
+        self._source = files[0].source
+        self._text = self._source.text
+        self._tags = {tag.start: tag.end for tag in tags}
         self._ends: dict[int, int] = {}  # the end of a group of comment lines
         self._found: dict[int, tuple[int, int] | None] = {}
 
@@ -337,15 +298,27 @@ class _Below:
         return self._found[line] or (offset, offset)
 
     def _behind(self, line: int) -> int:
-        """The first line, from one on, that is more than a comment; 0 if there is none."""
-        text = self._text
+        """The first line, from one on, with more than comments and tags; 0 if there is none."""
         passed: list[int] = []
-        comment, control = re.compile(_ONLY_COMMENT), re.compile(_ONLY_CONTROL)
-        while line and (comment.match(text, line) or control.match(text, line)):
+        while line:
+            end = self._ends[line] if line in self._ends else self._end_of_tags(line)
+            if end == line:
+                break
             passed.append(line)
-            line = self._ends.get(line, text.find("\n", line) + 1)
+            line = end
         self._ends.update(dict.fromkeys(passed, line))
         return line
+
+    def _end_of_tags(self, line: int) -> int:
+        """The line below one that has only tags and a comment; otherwise the line itself."""
+        at, has_tags = line, False
+        while True:
+            at, is_last = self._source.blanks_behind(at)
+            if self._text.startswith("#", at) or (is_last and has_tags):
+                return self._text.find("\n", at) + 1
+            if at not in self._tags:
+                return line
+            at, has_tags = self._tags[at], True
 
     def _statement(self, line: int) -> tuple[int, int] | None:
         text = self._text
@@ -368,18 +341,13 @@ def _first_behind(file: File, offset: int) -> tuple[int, int] | None:
         around = block[at - 1] if at else None
         if around is not None and offset < around.end:
             rest = [start for start, _ in around.arg_spans if start >= offset]
-            return (rest or [around.end - 1])[0], _end(around)
+            return (rest or [around.end - 1])[0], around.whole_end
         if around is None or around.block is None or offset > around.block_end:
             break
         block, brace = around.block, around.block_end
     if at < len(block):
-        return block[at].start, _end(block[at])
+        return block[at].start, block[at].whole_end
     return None if brace is None else (brace, brace + 1)
-
-
-def _end(directive: Directive) -> int:
-    """The offset after a statement, with its block."""
-    return directive.end if directive.block is None else directive.block_end + 1
 
 
 def _indented_end(text: str, line: int, line_end: int) -> int:
@@ -429,8 +397,9 @@ def _finding(
 ) -> Finding:
     """A finding about a comment; for `unused`, with the edit that removes `names`."""
     fix = remark.fix
-    if fix is not None and unused and ignore.comment.is_removable:
-        fix = replace(fix, applicability="safe", edits=(_removal(ignore, names),))
+    if fix is not None and unused and ignore.removal is not None:
+        edit = _removal(ignore, ignore.removal, names)
+        fix = replace(fix, applicability="safe", edits=(edit,))
     return Finding(
         rule=remark.rule.name,
         severity=remark.rule.severity[0][0],
@@ -442,14 +411,13 @@ def _finding(
     )
 
 
-def _removal(ignore: IgnoreComment, names: Sequence[str]) -> Edit:
-    """Remove unused rules from a comment, or the comment as a whole."""
-    source, (start, end, _) = ignore.place.source, ignore.comment
+def _removal(ignore: IgnoreComment, span: tuple[int, int], names: Sequence[str]) -> Edit:
+    """Remove unused rules from a comment, or the comment as a whole: its span."""
+    source, (start, end) = ignore.place.source, span
     text = source.text
     left = [name for name in ignore.rules if name not in names]
     if left:
-        opening = text.index("[", ignore.place.start) + 1
-        return Edit(source, opening, text.index("]", opening), ", ".join(left))
+        return Edit(source, *ignore.names, ", ".join(left))
     line_start = source.line_start(start)
     in_word = line_start > 1 and text.startswith("\\", line_start - 2)  # its line end is
     if in_word or not source.blanks_behind(end)[1]:

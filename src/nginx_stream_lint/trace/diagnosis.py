@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from nginx_stream_lint.probe.measure import NO_STREAM, UNCLEAR
 from nginx_stream_lint.trace.headers import HeaderNote, header_notes
-from nginx_stream_lint.trace.products import (
+from nginx_stream_lint.trace.product_headers import (
     Product,
     Remedy,
     Timeout,

@@ -52,9 +52,10 @@ _CACHE_WORDS = _titles(
     "config_nocache",
 )  # fmt: skip
 _SERVERS = _titles(
-    "nginx", "openresty", "freenginx", "tengine", "angie", "Apache", "Caddy", "haproxy", "envoy",
-    "istio-envoy", "traefik", "cloudflare", "CloudFront", "awselb", "AmazonS3", "AkamaiGHost",
-    "Varnish", "LiteSpeed", "lighttpd", "Microsoft-IIS", "Microsoft-HTTPAPI", "Kestrel", "gws",
+    "nginx", "openresty", "freenginx", "tengine", "angie", "Apache", "Apache-Coyote", "Caddy",
+    "haproxy", "envoy", "istio-envoy", "traefik", "cloudflare", "CloudFront", "awselb",
+    "AmazonS3", "AkamaiGHost", "BunnyCDN", "Varnish", "LiteSpeed", "lighttpd",
+    "Microsoft-IIS", "Microsoft-HTTPAPI", "Kestrel", "gws",
     "gunicorn", "uvicorn", "hypercorn", "daphne", "granian", "waitress", "Werkzeug",
     "TornadoServer", "WSGIServer", "SimpleHTTP", "BaseHTTP", "Python", "Jetty", "Cowboy", "Vercel",
     "Netlify", "Kong", "squid", "APISIX", "Pingora", "Fastly", "Express", "Deno", "bun", "Puma",
@@ -214,14 +215,20 @@ def _cache_control(value: str) -> str:
 
 
 def _server(value: str) -> str:
-    """A server's name, and its version where that is short: `nginx/1.22.1`."""
+    """A server's name, and its version where that is short: `nginx/1.22.1`.
+
+    What follows the name behind a hyphen is left out: a place or a build, as in `BunnyCDN-DE1-1090`
+    and `nginx-rc`.
+    """
     found = re.match(r"([^\s/(]+)(?:/([0-9]{1,2}(?:\.[0-9]{1,2}){0,3})(?![^\s(]))?", value)
-    name = _SERVERS.get(found[1].lower()) if found else None
-    if found is None or name is None:
+    word = found[1].lower() if found else ""
+    known = [one for one in _SERVERS if f"{word}-".startswith(f"{one}-")]
+    if found is None or not known:
         return NOT_SHOWN
+    name = _SERVERS[max(known, key=len)]
     version = found[2] or ""
     short = 0 < sum(map(str.isdigit, version)) <= _LONGEST_NUMBER
-    return f"{name}/{version}" if short else name
+    return f"{name}/{version}" if short and name.lower() == word else name
 
 
 def _via(value: str) -> str:

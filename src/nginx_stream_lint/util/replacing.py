@@ -2,7 +2,7 @@
 
 The new text is written to a temporary file beside the old one, with the same mode, owner, access
 list and extended attributes, and then replaces it. If any of these cannot be kept, the file is
-left unchanged. Concurrent edits are kept, too: the two files are exchanged, the old one is compared
+left unchanged. Concurrent edits are kept, too: the two files are swapped, the old one is compared
 again, and is put back if it is not what was read.
 
 A killed run leaves its temporary files behind. They are locked until the run ends, so a later run
@@ -17,8 +17,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from nginx_stream_lint.util.exchange import exchange
 from nginx_stream_lint.util.git import is_below, repository_root
+from nginx_stream_lint.util.swap_files import swap_files
 from nginx_stream_lint.util.temporary import is_temporary
 
 try:
@@ -114,7 +114,7 @@ class Replacement:
         if fcntl is None:
             self._close()  # nothing is locked, and Windows moves no open file
         self.check()
-        if self._expected is None or not exchange(self._temporary, self.path):
+        if self._expected is None or not swap_files(self._temporary, self.path):
             os.replace(self._temporary, self.path)
             self._temporary = ""
         elif not _has(self._temporary, self._expected):
@@ -127,13 +127,13 @@ class Replacement:
     def _put_back(self) -> None:
         """Restore a concurrent edit. Raises Refused if it is no longer in its place."""
         try:
-            exchange(self._temporary, self.path)
+            swap_files(self._temporary, self.path)
         except OSError:
             kept, self._temporary = self._temporary, ""
             raise Refused(f"it has changed since it was read; see {kept}") from None
 
     def discard(self) -> None:
-        """Remove the temporary file, which is the old file after an exchange."""
+        """Remove the temporary file, which is the old file after a swap."""
         if self._temporary:
             if fcntl is None:
                 self._close()

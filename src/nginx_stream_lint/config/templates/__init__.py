@@ -8,10 +8,18 @@ same length, so offsets, lines and fixes match the template.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config.mapped_text import MappedText
-from nginx_stream_lint.config.templates.detect import has_template_name, may_be_template
+from nginx_stream_lint.config.templates.detect import (
+    OPENINGS,
+    has_template_name,
+    may_be_template,
+)
 from nginx_stream_lint.files.source import Source
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.config.templates.tags import Tag
 
 
 def readings(source: Source, values: Mapping[str, str] = {}) -> list[MappedText]:
@@ -36,14 +44,13 @@ def readings_within(reading: MappedText) -> list[MappedText]:
     return masking.readings_within(reading)
 
 
-def template_comments(source: Source) -> list[tuple[int, int]]:
-    """The comments of template languages in a source: (start, end) each, in order."""
-    if not may_be_template(source.text):
+def template_tags(source: Source) -> list[Tag]:
+    """The tags of template languages in a source, in order."""
+    if not any(opening in source.text for opening in OPENINGS):
         return []
     from nginx_stream_lint.config.templates import tags
 
-    found = tags.find(MappedText(source, source.text), []).tags
-    return [(one.start, one.end) for one in found if one.kind == "comment"]
+    return tags.find(MappedText(source, source.text), []).tags
 
 
 def yaml_reading(source: Source) -> MappedText:

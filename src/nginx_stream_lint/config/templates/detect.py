@@ -11,10 +11,10 @@ def _any_of(expressions: list[str]) -> str:
     return "|".join(dict.fromkeys(expressions))
 
 
-_SUFFIXES = [suffix for dialect in DIALECTS for suffix in dialect.suffixes]
-_NAME = re.compile(
-    rf"\.(?:(?:{_any_of([*GENERIC_SUFFIXES, *_SUFFIXES])})\b|in$)[^/\\]*$", re.IGNORECASE
-)
+# Expressions for the suffixes of templates, and the openings of tags.
+SUFFIXES = _any_of([*GENERIC_SUFFIXES, *(one for dialect in DIALECTS for one in dialect.suffixes)])
+OPENINGS = tuple(dict.fromkeys(syntax.opening for dialect in DIALECTS for syntax in dialect.tags))
+_NAME = re.compile(rf"\.(?:{SUFFIXES})\b[^/\\]*$", re.IGNORECASE)
 _SIGNS = _any_of([sign for dialect in DIALECTS for sign in dialect.signs])
 _OUTSIDE_COMMENTS = _any_of(
     [sign for dialect in DIALECTS for sign in dialect.signs_outside_comments]

@@ -1,8 +1,8 @@
 """The template dialects, one record each: to add a dialect, add a record to `DIALECTS`.
 
 A record says how a template of the dialect is recognized (file names, signs), what its tags do,
-and how its placeholders look. `detect.py`, `tags.py`, `placeholders.py` and `statements.py` work
-from these records. Expressions are text here, because most runs need only the signs.
+which of them are comments, and how its placeholders look. No other module knows how a dialect is
+written. Expressions are text here, because most runs need only the signs.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ class TagSyntax(Struct, frozen=True):
     the kind of a tag from its content and the names in `end_names`, an expression for tags that end
     a construct by its name. `evidence` replaces `start` for recognizing the dialect.
 
+    A syntax whose kind is `comment` gives the comments in which users write to the linter: their
+    text is between `start` and `closing`, without `before_closing` and the characters of `trims`,
+    which remove white space around a tag.
+
     `before_closing` must come before `closing`. `has_strings`: a closing in a string does not
     count. `must_close`: a tag without a closing is a mistake. The text between matches of
     `verbatim` has no tags. `statements` splits a tag of several lines: it returns the end offset
@@ -43,6 +47,7 @@ class TagSyntax(Struct, frozen=True):
     end_names: str = ""
     evidence: str = ""
     before_closing: str = ""
+    trims: str = "-+~_="
     has_strings: bool = False
     must_close: bool = True
     verbatim: tuple[str, str] | None = None
@@ -112,7 +117,7 @@ def _jinja_value_kind(content: str, _: Set[str] = frozenset()) -> Kind:
 
 JINJA = Dialect(
     name="Jinja, Django, Twig, Nunjucks, Liquid",
-    suffixes=("j2", "jinja2?"),
+    suffixes=("j2", "jinja2?", "liquid"),
     signs=(r"\{\{", r"\{%", r"\{\#"),
     tags=(
         TagSyntax(
@@ -127,7 +132,7 @@ JINJA = Dialect(
         TagSyntax(
             opening="{#",
             closing="#}",
-            start=r"\{\#",
+            start=r"\{\#[-+]?",
             kind="comment",
             evidence=r"\{\#(?=[- ])[^\n]*\#\}",
             must_close=False,
@@ -175,21 +180,22 @@ def _handlebars_kind(content: str, _: Set[str]) -> Kind:
         return "if" if content.strip("^~ \t\r\n") else "else"
     if first == "/":
         return "end"
-    return "comment" if first == "!" else "value"
+    return "value"
 
 
 GO_AND_HANDLEBARS = Dialect(
     name="Go, Handlebars, Mustache",
-    suffixes=("gtpl", "gotmpl", "ctmpl", "hbs", "mustache"),
+    suffixes=("gtpl", "gotmpl", "ctmpl", "hbs", "handlebars", "mustache"),
     signs=(r"\{\{",),
     tags=(
         TagSyntax("{{{", "}}}", r"\{\{\{(?=[^{}]+\}\}\})", "value", has_strings=True),
         TagSyntax("{{", "}}", r"\{\{[-~+]?\s*/\*", "comment", before_closing="*/"),
         TagSyntax("{{", "}}", r"\{\{[-~+]?\s*!--", "comment", before_closing="--"),
+        TagSyntax("{{", "}}", r"\{\{[-~+]?\s*!", "comment"),
         TagSyntax(
             opening="{{",
             closing="}}",
-            start=r"\{\{[-~+]?\s*(?:[!>&]|/\w|\#[*>\w(]|\^[}\w])",
+            start=r"\{\{[-~+]?\s*(?:[>&]|/\w|\#[*>\w(]|\^[}\w])",
             kind=_handlebars_kind,
             has_strings=True,
         ),
@@ -197,8 +203,25 @@ GO_AND_HANDLEBARS = Dialect(
     ),
 )
 
+# A value in one line, in this dialect or in Jinja.
+VALUE_IN_BRACES = r"\{\{[^\n{}]*\}\}"
 # Helm states the indentation of a value's lines in the tag.
 INDENTATION = r"\bn?indent\s+(\d{1,2})\b"
+_IN_BRACES = r"(?s)\{\{-?(.{0,500}?)-?\}\}"
+_ROOT = r"(?<![\w.$)])\$(?![\w$])\.?"
+
+
+def template_key(text: str) -> str:
+    """A text with Go templates in a form that is equal for templates with one meaning.
+
+    Spaces and the kind of quotes do not matter, nor `$` for the context.
+    """
+
+    def in_short(found: re.Match[str]) -> str:
+        inner = " ".join(found[1].replace("`", '"').split())
+        return f"{{{{ {re.sub(_ROOT, '.', inner)} }}}}"
+
+    return re.sub(_IN_BRACES, in_short, text.strip())
 
 
 # --- ERB, EPP, EJS
@@ -246,9 +269,12 @@ def _ruby_statements(tag: str) -> list[tuple[int, Kind]]:
 
 ERB = Dialect(
     name="ERB, EPP, EJS",
-    suffixes=("erb", "epp"),
+    suffixes=("erb", "epp", "ejs"),
     signs=(r"<%",),
-    tags=(TagSyntax("<%", "%>", r"<%(?!%)", _ruby_kind, statements=_ruby_statements),),
+    tags=(
+        TagSyntax("<%", "%>", r"<%[-_]?\s*\#", "comment"),
+        TagSyntax("<%", "%>", r"<%(?!%)", _ruby_kind, statements=_ruby_statements),
+    ),
 )
 
 
@@ -256,13 +282,18 @@ ERB = Dialect(
 
 LEVANT = Dialect(
     name="Levant",
-    signs=(r"\[\[[ .-]",),
+    signs=(r"\[\[[ ./-]",),
     tags=(
+        TagSyntax("[[", "]]", r"\[\[-?\s*/\*", "comment", before_closing="*/"),
         TagSyntax(
             opening="[[",
             closing="]]",
             start=r"\[\[-?\s[^\[\]\n]*\s-?\]\]|\[\[\.[A-Za-z][\w.]*\]\]",
             kind=_go_kind,
+            evidence=(  # not the conditions of bash: `[[ -n "$a" ]]`
+                r"\[\[-?\s+(?:[.(a-z]|\$\w*(?:\.[\w.]*)?\s*(?::=|\||-?\]))[^\[\]\n]*\]"
+                r"|\[\[\.[A-Za-z]"
+            ),
         ),
     ),
 )
@@ -316,6 +347,7 @@ ENVSUBST_VARIABLE = r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))"
 # Each alternative starts with its own character, which makes the search several times faster.
 MARKERS = Dialect(
     name="markers: %%x%%, @X@ (autoconf), __X__, %{x}, #{x}",
+    suffixes=("in$",),  # of autoconf; `example.in.conf` is the name of a site
     signs=(r"%%", r"@[A-Z]", r"__[a-z0-9]*[A-Z]", r"%\{"),
     signs_outside_comments=(r"\#\{[A-Za-z]",),
     placeholder=(

@@ -34,11 +34,15 @@ _ESCAPED_STRING = re.compile(r'(?:[^"\\\n]|\\[^"])*\\"')
 
 
 class Tag(NamedTuple):
-    """One tag, from its first to after its last character; or one statement of a tag."""
+    """One tag, from its first to after its last character; or one statement of a tag.
+
+    `text` is the span of a comment's text, without the marks around it.
+    """
 
     start: int
     end: int
     kind: Kind
+    text: Span = (0, 0)
 
 
 class TemplateBlock(Struct):
@@ -190,11 +194,19 @@ class _Finder:
                 kind = syntax.kind
                 if not isinstance(kind, str):
                     kind = kind(content, self.end_names)
-                return syntax, Tag(offset, end, kind)
+                if kind != "comment":
+                    return syntax, Tag(offset, end, kind)
+                return syntax, Tag(offset, end, kind, self._text(syntax, start.end(), end))
             if syntax.must_close:
                 self.unclosed.append(offset)
             break
         return None, None
+
+    def _text(self, syntax: TagSyntax, start: int, end: int) -> Span:
+        """The span of a comment's text, which begins at `start`; `end` is that of the comment."""
+        text = self.text[start : end - len(syntax.closing)].rstrip(syntax.trims).rstrip()
+        text = text.removesuffix(syntax.before_closing)
+        return start, start + len(text)
 
     def _behind(self, syntax: TagSyntax, tag: Tag) -> int:
         """The offset at which the next tag may begin."""
@@ -307,7 +319,7 @@ def _is_else(text: str) -> bool:
     if len(text) > _NEARBY:
         return False
     tags = _Finder(text, _dialects_of_tag(text)).tags()
-    return [(tag.start, tag.end, tag.kind) for tag in tags] == [(0, len(text), "else")]
+    return tags == [Tag(0, len(text), "else")]
 
 
 def _dialects_of_tag(text: str) -> list[Dialect]:

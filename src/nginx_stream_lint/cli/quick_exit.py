@@ -12,7 +12,7 @@ import sys
 import threading
 
 
-def leave(status: int) -> None:
+def quick_exit(status: int) -> None:
     """End the process with a status, after other threads, exit functions and all output.
 
     Returns if output cannot be written; then Python reports that as it ends.

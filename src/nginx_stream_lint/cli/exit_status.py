@@ -1,4 +1,4 @@
-"""The exit codes of all commands. The help of a command says what they mean there."""
+"""The exit status of all commands. The help of a command says what they mean there."""
 
 from __future__ import annotations
 

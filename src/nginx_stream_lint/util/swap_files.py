@@ -1,4 +1,4 @@
-"""Exchange two files in one step, where the system supports it."""
+"""Swap two files in one step, where the system supports it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _HERE = -100  # AT_FDCWD
 _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
-def exchange(one: str, other: str) -> bool:
+def swap_files(one: str, other: str) -> bool:
     """Swap two files. Returns False if the system or the file system does not support it.
 
     Raises OSError.
