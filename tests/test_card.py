@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from nginx_stream_lint.analysis.rule_examples import Case, cases, lint_text
+from nginx_stream_lint.probe import NginxBinary
 from nginx_stream_lint.rules.facts import REMARKS
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.rule import STREAMS, Rule
@@ -194,6 +195,24 @@ spec:
 """
 
 
+# No rule can know this value of Connection.
+UNKNOWN_HANDSHAKE = """\
+events {}
+http {
+    server {
+        listen 80;
+        location /ws {
+            proxy_pass http://127.0.0.1:8000;
+            proxy_http_version 1.1;
+            proxy_read_timeout 1h;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $request_id;
+        }
+    }
+}
+"""
+
+
 def of_each_group(folder: Path) -> dict[str, dict[str, Any]]:
     """The findings about the two files above by rule, of the rules in `OF_EACH_GROUP`."""
     (folder / "nginx.conf").write_text(OF_ALL_GROUPS, encoding="utf-8")
@@ -206,7 +225,7 @@ def of_each_group(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_yaml_rules_decide_in_every_group(tmp_path: Path, use: Callable[[Path], None]) -> None:
-    assert set(OF_EACH_GROUP) == {STREAMS, *REMARKS}
+    assert set(OF_EACH_GROUP) == {STREAMS, *REMARKS} - {"handshakes"}, "the next test has these"
     before = of_each_group(tmp_path)
     assert set(before) == set(OF_EACH_GROUP.values())
     rules = copied(tmp_path)
@@ -223,6 +242,34 @@ def test_yaml_rules_decide_in_every_group(tmp_path: Path, use: Callable[[Path], 
         rules / "controller-default.yaml", "note", "Another text", when='worse_severity == "error"'
     )
     assert set(of_each_group(tmp_path)) == set(before) - {"controller-default"}
+
+
+def test_yaml_rules_decide_about_measured_handshakes(
+    tmp_path: Path, use: Callable[[Path], None], binary: NginxBinary
+) -> None:
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(UNKNOWN_HANDSHAKE, encoding="utf-8")
+    rules = copied(tmp_path)
+    use(tmp_path / "src")
+
+    def measured() -> list[tuple[str, str]]:
+        found = json.loads(
+            lint(tmp_path, "--probe", "--nginx", str(binary.path), "--format", "json")
+        )
+        return [
+            (one["severity"], one["message"])
+            for one in found["findings"]
+            if one["rule"] == "websocket-upgrade"
+        ]
+
+    ((severity, message),) = measured()
+    assert severity == "error"
+    assert message.endswith("one gets status 400")
+    rewrite(rules / "websocket-upgrade.yaml", "note", "{{ refused_with }}, nginx {{ refused_by }}")
+    version = ".".join(map(str, binary.version))
+    assert measured() == [("note", f"status 400, nginx {version}")]
+    rewrite(rules / "websocket-upgrade.yaml", "note", "Another text", when="handshake")
+    assert measured() == []
 
 
 RULES = load_rules(builtin_folder())

@@ -32,6 +32,7 @@ _SUBJECTS = {
     "comments": "ignore comments",
     "blocks": "locations that proxy requests",
     "declarations": "declared streams",
+    "handshakes": "handshakes that fail on a real nginx (`--probe`)",
     "twins": "paths that two controllers configure",
 }
 

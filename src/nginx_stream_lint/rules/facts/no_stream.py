@@ -12,6 +12,7 @@ REMARKS = {
     "comments": frozenset({"ignore_mistake", "ignored_rules"}),
     "blocks": frozenset({"never_matches", "meant"}),
     "declarations": frozenset({"declared", "nginx_answers", "absent_include"}),
+    "handshakes": frozenset({"refused_with", "refused_by"}),
     "tiers": frozenset(
         {
             *("tier", "tier_cuts", "tier_cuts_after_s", "tier_cuts_by_s", "tier_cuts_early"),
