@@ -15,9 +15,9 @@ REMARKS = {
     "handshakes": frozenset({"refused_with", "refused_by"}),
     "tiers": frozenset(
         {
-            *("tier", "tier_cuts", "tier_cuts_after_s", "tier_cuts_by_s", "tier_cuts_early"),
+            *("tier", "tier_cuts", "tier_cuts_after_s", "tier_cuts_by_s", "tier_silence_s"),
             *("tier_setting", "tier_setting_is_default", "tier_remedy", "tier_heartbeat"),
-            *("tier_heartbeat_s", "tier_holds", "tier_word"),
+            *("tier_heartbeat_s", "tier_holds", "tier_word", "tier_limit_is_known"),
         }
     ),
     "twins": frozenset(
