@@ -13,6 +13,7 @@ PLACEHOLDERS = (
     *("${PORT}", "$PORT", "${PORT:-80}", "{{ port }}", "{{ .Values.port }}", "{{{env.PORT}}}"),
     *("<%= @port %>", "%%port%%", "@PORT@", "__PORT__", "%{port}", "<your-port>", "[port]", "..."),
     *("{{ include 'a' . | indent 4 }}", "{{- /* a */ -}}", "{# a #}", "<%# a -%>", "{{!-- a --}}"),
+    *("{{! a }}", "[[ .a ]]", "[[/* a */]]"),
     *("{% include 'a.conf' %}", "{{> partial }}", "$(hostname)", "`hostname`", "\\$host"),
 )
 # What people put around stretches of text.
@@ -31,6 +32,8 @@ PAIRS = (
     ("%{ if a }", "%{ endif ~}"),
     ("{#", "#}"),
     ("{{/*", "*/}}"),
+    ("{{!", "}}"),
+    ("[[/*", "*/]]"),
     ("<<EOF\n", "\nEOF\n"),
     ('"', '"'),
     ("'", "'"),

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nginx_stream_lint.config.templates.dialects import DIALECTS, GENERIC_SUFFIXES
 from tests.checkout import ROOT, project_files
 from tests.command import run
 
@@ -276,6 +277,13 @@ def test_names_that_are_nginx(path: str, hook: str) -> None:
 )
 def test_names_that_are_not_nginx(path: str, hook: str) -> None:
     assert not _is_taken(hook, path)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_suffix_of_a_template_is_taken(hook: str) -> None:
+    suffixes = {suffix for dialect in DIALECTS for suffix in dialect.suffixes}
+    for suffix in {*suffixes, *GENERIC_SUFFIXES}:
+        assert _is_taken(hook, f"nginx.conf.{suffix.replace('?', '').rstrip('$')}"), suffix
 
 
 def _is_taken(hook: str, path: str) -> bool:

@@ -61,6 +61,7 @@ NO_TEMPLATE = {
     "named captures": "location ~ ^/(?<name>[a-z]+)/(?P<other>.*)$ { return 200 $name; }",
     "character classes": "location ~ [a-z]+ { rewrite [abc] /x last; }",
     "IPv6": "listen [::]:80; listen [2001:db8::1]:80; server [fe80::1]:80;",
+    "conditions of bash": "return 200 'if [[ -n $a ]] && [[ \"$b\" == c ]]; then';",
     "POSIX classes": 'rewrite "^/[[:alpha:]]+$" /x;',
     "JSON": """return 200 '{"a": {"b": {"c": 1}}}';""",
     "JSON in braces": """return 200 '{{"a": 1}}';""",
@@ -119,7 +120,10 @@ VALUES = [
     ("{{ $x := .port }}\n{{ $x = 1 }}\nlisten {{ $x }};", "\n\nlisten _;"),
     ("listen {{port}};", "listen _;"),
     ('a "{{ printf \\"%s }}\\" .x }}"; b {{ .y }};', 'a "_"; b _;'),
+    # Levant
     ("listen [[ .port ]];", "listen _;"),
+    ("[[/* it's [[ .a ]] */]]\n[[- /* b */ -]]\nlisten [[ $b.port ]];", "\n\nlisten _;"),
+    ('listen [[ env "PORT" ]]; a [[- $x -]];', "listen _; a _;"),
     # ERB
     ("listen <%= @port %>;", "listen _;"),
     ("<%# a -%>\n<% x = 1 -%>\nlisten <%= x -%>;", "\n\nlisten _;"),
@@ -128,6 +132,7 @@ VALUES = [
     ("listen {{{env.PORT}}};", "listen _;"),
     ('listen {{{or env.PORT "80"}}};', "listen _;"),
     ("{{!-- a }} --}}\n{{! b }}\nlisten {{x}};", "\n\nlisten _;"),
+    ("{{! it's }}\n{{~! \" ~}}\nlisten {{x}};", "\n\nlisten _;"),
     # Terraform
     ("%{ if a }\nlisten ${port};\n%{ endif ~}\n", "\nlisten _;\n\n"),
     # markers
@@ -760,14 +765,21 @@ def check_holes(reading: MappedText, text: str) -> None:
         "content_by_lua_block { {{ ",
         '{{ define "a" }}b 1;{{ end }}\n',
         "- {{ a }}\n",
+        "{{! ",
+        "{{!-- }} ",
+        "{# ",
+        "<%# ",
+        "[[/* ",
+        "[[ a.",
     ],
 )
+@pytest.mark.parametrize("end", ["", "\n#}}]]%>"])
 @pytest.mark.parametrize("read_as", [readings, yaml_reading])
 def test_the_time_it_takes_grows_with_the_length_only(
-    unit: str, read_as: Callable[[Source], object]
+    unit: str, end: str, read_as: Callable[[Source], object]
 ) -> None:
     def seconds(length: int) -> float:
-        source = Source("a.tpl", unit * (length // len(unit)))
+        source = Source("a.tpl", unit * (length // len(unit)) + end)
         start = time.process_time()
         read_as(source)
         return time.process_time() - start

@@ -20,6 +20,7 @@ from nginx_stream_lint.rules.conditions import UNKNOWN, Comparison
 from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, Facts
 from nginx_stream_lint.rules.filters import FILTERS
 from nginx_stream_lint.rules.patterns import MAX_SUBJECT, finds, mistake
+from nginx_stream_lint.rules.rule_file import EXPRESSION_CHECKS
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.rules.template_check import mistake as template_mistake
 from nginx_stream_lint.rules.template_check import samples
@@ -358,9 +359,40 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
         "it is nested deeper than 20 levels",
     ),
     "many nots": (
-        _message("{{ " + "not " * 900 + "family }}"),
+        _message("{% if " + "not " * 900 + "family %}{% endif %}"),
         "7:10",
         "not a valid template: it is nested",
+    ),
+    "regex of a template": (
+        _message("{% if matches(target, '(a+)+$') %}a{% endif %}"),
+        "7:10",
+        "may take too long",
+    ),
+    "conditions of templates": (
+        _message(f"{{% if kind in [{', '.join(['1'] * 201)}] %}}a{{% endif %}}"),
+        "7:10",
+        "a rule must have at most 200 conditions",
+    ),
+    "a name of the renderer": (_message("{{ condition(0) }}"), "7:10", "can call only value and"),
+    "a condition of the renderer": (
+        _message("{% if condition %}{% endif %}"),
+        "7:10",
+        'unknown name "condition" in a template',
+    ),
+    "a call in a condition": (
+        _message("{% if target.__len__() < 3 %}{% endif %}"),
+        "7:10",
+        "a template can call only value and origin",
+    ),
+    "an attribute in a condition": (
+        _message("{% if kind.__class__ == 'a' %}{% endif %}"),
+        "7:10",
+        '".__class__" is not allowed in templates',
+    ),
+    "arithmetic in a condition": (
+        _message("{% if 9 ** 9 ** 9 < held_bytes %}{% endif %}"),
+        "7:10",
+        '"**" is not allowed in templates',
     ),
     "long template": (_message("x" * 5000), "7:10", "a template must have at most 4000 characters"),
     "large number": (_message("{{ 1e999 | duration }}"), "7:10", "a number must be at most"),
@@ -369,7 +401,31 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
         "7:10",
         "a number must be at most",
     ),
-    "no kind": (_message("{{ family | duration }}"), "7:10", "not a valid template: "),
+    "no kind": (
+        _message("{{ family | duration }}"),
+        "7:10",
+        "the filter duration needs a number, but gets text; use another filter or fact",
+    ),
+    "a number that may be absent": (
+        _message("{{ held_bytes | int }}"),
+        "7:10",
+        "the filter int needs a number, but gets no value; put it into an `if`",
+    ),
+    "letters of a word": (
+        _message("{{ family | listed }}"),
+        "7:10",
+        "the filter listed needs a list of words, but gets text",
+    ),
+    "no value in a list": (
+        _message("{{ [60, held_bytes] | max }}"),
+        "7:10",
+        "needs a list of numbers, but gets a list with no value; put it into an `if`",
+    ),
+    "largest of nothing": (_message("{{ [] | max }}"), "7:10", "needs at least one number"),
+    "no argument": (_message("{{ holds | without }}"), "7:10", "takes one text in parentheses"),
+    "arguments": (_message("{{ holds | listed('a', 'b') }}"), "7:10", "takes at most one text"),
+    "named argument": (_message("{{ [1] | max(default=2) }}"), "7:10", "max takes no argument"),
+    "true said": (_message("{{ buffered }}"), "7:10", "true or false is not text; use an `if`"),
     "a list said": (_message("{{ holds }}"), "7:10", "is not text; use a filter such as listed"),
     "no filter": (_message("{{ holds | listd }}"), "7:10", 'did you mean "listed"?'),
     "no directive": (
@@ -698,12 +754,27 @@ def _larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 EXPRESSIONS = st.recursive(_LEAVES, _larger, max_leaves=5)
 
 
+# How Python names types and functions.
+_PYTHON = ("NoneType", "'int'", "'str'", "object", "instances of", "__", "()", "['")
+
+
+@given(EXPRESSIONS)
+def test_a_mistake_in_a_template_is_said_in_the_words_of_rules(expression: str) -> None:
+    for text in (
+        f"{{{{ {expression} }}}}",
+        f"{{% if {expression} %}}{{{{ kind }}}}{{% endif %}}",
+        f"{{{{ {expression} | duration }}}}",
+    ):
+        said = template_mistake(template(text), EXPRESSION_CHECKS) or ""
+        assert not [word for word in _PYTHON if word in said], said
+
+
 @given(EXPRESSIONS, st.data())
 def test_a_template_that_is_let_pass_is_rendered_or_a_mistake_with_its_place(
     expression: str, data: st.DataObject
 ) -> None:
     made = template(f"{{{{ {expression} }}}}", ("rules/a.yaml", 7, 10))
-    if template_mistake(made, lambda name: name in DIRECTIVES) is None:
+    if template_mistake(made, EXPRESSION_CHECKS) is None:
         try:
             plain(render(made, data.draw(st.sampled_from(EVERYWHERE))))
         except Unreadable as stop:
@@ -728,7 +799,7 @@ def test_every_form_of_template_is_let_pass_somewhere() -> None:
     )
     for expression in passing:
         made = template(f"{{% if ({expression}) %}}{{{{ kind }}}}{{% endif %}}")
-        assert template_mistake(made, lambda _: True) is None
+        assert template_mistake(made, EXPRESSION_CHECKS) is None
         for facts in EVERYWHERE:
             render(made, facts)
 

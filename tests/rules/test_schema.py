@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import msgspec
@@ -14,11 +16,12 @@ from tests.rules.test_language import RULE, WHEN
 
 from nginx_stream_lint.rules.rule import RuleMistake
 from nginx_stream_lint.rules.rule_file import load_rule
-from nginx_stream_lint.rules.rule_form import RuleForm
+from nginx_stream_lint.rules.rule_form import Action, RuleForm
 from nginx_stream_lint.rules.shipped import builtin_folder
 from nginx_stream_lint.util.yamlfile import compose, construct
 
-VALIDATOR = jsonschema.Draft202012Validator(json.loads(RULE_SCHEMA.read_text(encoding="utf-8")))
+SCHEMA: dict[str, Any] = json.loads(RULE_SCHEMA.read_text(encoding="utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 FILES = sorted(builtin_folder().glob("*.yaml"))
 
 
@@ -28,7 +31,7 @@ def _content(text: str) -> Any:
 
 def test_the_published_schema_is_that_of_the_code() -> None:
     assert RULE_SCHEMA.read_text(encoding="utf-8") == published_rule_schema(), "make docs"
-    jsonschema.Draft202012Validator.check_schema(VALIDATOR.schema)
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -44,6 +47,42 @@ def test_editors_find_the_schema_of_a_shipped_rule(path: Path) -> None:
     start, name = first.split("=")
     assert start == "# yaml-language-server: $schema"
     assert (path.resolve().parent / name).resolve() == RULE_SCHEMA.resolve()
+
+
+def test_editors_show_what_every_key_means() -> None:
+    keys = {
+        f"{form}.{key}": content
+        for form, one in SCHEMA["$defs"].items()
+        for key, content in one["properties"].items()
+    }
+    assert len(keys) > 30
+    assert [name for name, content in keys.items() if not content.get("description")] == []
+
+
+def _subsets(values: dict[str, str]) -> Iterator[dict[str, str]]:
+    for number in range(len(values) + 1):
+        for chosen in combinations(values.items(), number):
+            yield dict(chosen)
+
+
+@pytest.mark.parametrize("key", ["steps", "examples"])
+def test_the_schema_and_the_reader_take_the_same_keys_together(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "my-rule.yaml"
+    content = _content(RULE)
+    actions = dict.fromkeys(get_args(Action), "proxy_set_header")
+    keys = actions | {"to": "a"} if key == "steps" else dict.fromkeys(["bad", "fixed", "good"], "a")
+    accepted = 0
+    for item in _subsets(keys):
+        (content["fix"] if key == "steps" else content)[key] = [item]
+        path.write_text(json.dumps(content), encoding="utf-8")
+        try:
+            load_rule(path)
+        except RuleMistake:
+            assert not VALIDATOR.is_valid(content), item
+        else:
+            accepted += 1
+            VALIDATOR.validate(content)
+    assert accepted == (len(actions) if key == "steps" else 2)
 
 
 def test_conditions_as_mappings_are_valid() -> None:
@@ -68,6 +107,28 @@ def test_conditions_as_mappings_are_valid() -> None:
         ("to: 1h", "to: 1h\n      scope: file"),
         ("to: 1h", "to: 1h\n      caution: [a]"),
         ("- good", "- god"),
+        (WHEN, "when: {}"),
+        (WHEN, "when: {kind: {is: sse}, method: {is: GET}}"),
+        ("error: {kind", "note: kind\n    error: {kind"),
+        ("  - error: {kind: {is: sse}}", "  - {}"),
+        # A step needs one action, and `to` with all actions but one.
+        ("    - set: <family>_read_timeout\n      to", "    - to"),
+        ("    - set: <family>_read_timeout\n      to: 1h", "    - optional: true"),
+        ("    - set: <f", "    - reset: <family>_send_timeout\n      set: <f"),
+        ("    - set: <f", "    - restore_rows: proxy_set_header\n      set: <f"),
+        ("    - set: <family>_read_timeout", "    - restore_rows: proxy_set_header"),
+        *(
+            ("    - set: <family>_read_timeout\n      to: 1h", f"    - {action}: proxy_set_header")
+            for action in ("set", "reset", "set_row", "remove_row", "add_map")
+        ),
+        ("to: 1h", "to: 1h\n      caution: It is slow.\n      applicability: safe"),
+        # An example is `bad` with `fixed`, or `good`.
+        ("- good: server {}", "- evidence: accepted"),
+        ("- good: server {}", '- nginx_version: "1.29.7"'),
+        ("- good: server {}", "- bad: server {}"),
+        ("- good: server {}", "- fixed: server {}"),
+        ("- good: server {}", "- bad: server {}\n    good: server {}"),
+        ("- good: server {}", "- good: server {}\n    fixed: server {}"),
     ],
 )
 def test_what_the_schema_refuses_the_reader_refuses(

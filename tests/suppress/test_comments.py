@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.config import InputOptions, Source
+from nginx_stream_lint.config.templates.dialects import DIALECTS
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import fix_all, fix_checked
@@ -259,9 +260,84 @@ def test_comments_around_nginx_are_left_to_people(text: str, tmp_path: Path) -> 
     assert all(one.fix is not None and not one.fix.edits for one in unused)
 
 
+# By the suffix of a file: what encloses a comment, in every language that has some.
+IN_TEMPLATES = [
+    ("j2", "{# ", " #}"),
+    ("jinja", "{#- ", " -#}"),
+    ("liquid", "{#", "#}"),
+    ("tmpl", "{{/* ", " */}}"),
+    ("ctmpl", "{{- /* ", " */ -}}"),
+    ("hbs", "{{! ", " }}"),
+    ("hbs", "{{!-- ", " --}}"),
+    ("handlebars", "{{~! ", " ~}}"),
+    ("handlebars", "{{~!-- ", "--~}}"),
+    ("mustache", "{{!", "}}"),
+    ("mustache", "{{!\n  ", "\n}}"),
+    ("erb", "<%# ", " %>"),
+    ("erb", "<%-# ", " -%>"),
+    ("epp", "<% # ", " -%>"),
+    ("ejs", "<%# ", " %>"),
+    ("tpl", "[[/* ", " */]]"),
+    ("tpl", "[[- /* ", " */ -]]"),
+    ("tpl", "[[ /* ", " */ ]]"),
+]
+# Each is a template of its language without the comment, too.
+VALUES = {"[[": "[[ .app ]]", "<%": "<%= @app %>"}
+
+
+def test_every_syntax_of_comments_has_an_example() -> None:
+    for dialect in DIALECTS:
+        for syntax in dialect.tags:
+            examples = [begin for _, begin, _ in IN_TEMPLATES if re.match(syntax.start, begin)]
+            assert syntax.kind != "comment" or examples, syntax
+
+
+@pytest.mark.parametrize(("suffix", "begin", "end"), IN_TEMPLATES)
+def test_comments_of_templates(suffix: str, begin: str, end: str, tmp_path: Path) -> None:
+    name = f"a.conf.{suffix}"
+    passes = PASS.replace("app", VALUES.get(begin[:2], "{{ app }}"))
+
+    def comment(rule: str) -> str:
+        return f"{begin}nginx-stream-lint: ignore[{rule}] it's \"so {end}"
+
+    location = f"{HEAD}\n{passes}\n}}\n"
+    for text in (
+        f"{comment(BUFFERING)}\n{location}",
+        f"{comment(BUFFERING)}\n# more\n{comment('gzip-buffering')}\n{location}",
+        location.replace("{\n", f"{{\n  {comment(BUFFERING)}\n"),
+        f"{location}{comment(BUFFERING).replace('ignore', 'ignore-file')}\n",
+    ):
+        report = run(tmp_path, text, name, BUFFERING)
+        assert report.problems == []
+        assert left(report) <= {"unused-ignore"} or "gzip-buffering" in text
+        assert [one.reason for one in report.suppressed] == ["it's \"so"]
+    unused = comment("nagle-delay")
+    partly = comment(f"nagle-delay, {BUFFERING}")
+    for before, after in (
+        (f"{unused}\n{location}", location),
+        (f"{partly}\n{location}", f"{comment(BUFFERING)}\n{location}"),
+        (location.replace("{\n", f"{{ {unused}\n"), location),
+    ):
+        report = run(tmp_path, before, name, BUFFERING, "nagle-delay")
+        edits = [
+            edit
+            for one in report.findings
+            if one.rule == "unused-ignore" and one.fix is not None
+            for edit in one.fix.edits
+        ]
+        assert [before[: one.start] + one.text + before[one.end :] for one in edits] == [after]
+
+
+@pytest.mark.parametrize("marks", ["# #", "####", "#" * 1_000_000], ids=len)
+def test_many_marks_before_an_ignore_comment(marks: str, tmp_path: Path) -> None:
+    """With a search from each mark on, a million of them would take hours."""
+    text = f"{marks} x\n{marks} nginx-stream-lint: ignore[{BUFFERING}] why\n{HEAD}\n{PASS}\n}}"
+    assert left(run(tmp_path, text, "a.conf", BUFFERING)) == set()
+
+
 WORDS = ("a.conf", "server {", "}", "location / {", "return 200 ", ";", "'", '"', "\\n", "\\")
 AROUND = ("\n", "\n  ", "\n    ", ": ", "- ", "|", ">", "[", "]", "&a ")
-TAGS = ("{{/* ", " */}}", "{# ", " #}", "<%# ", " %>")
+TAGS = ("{{/* ", " */}}", "{# ", " #}", "<%# ", " %>", "{{! ", " }}", "[[/* ", " */]]")
 
 
 # By the name of a file: a text, and what a fix leaves of it. What nginx takes for a brace and a
@@ -304,7 +380,9 @@ def test_a_comment_is_whose_reader_took_it_for_one(
 @example("a.conf", ["server {", f"{NOTHING}\n", "a.conf", "{# ", " #}"])
 @example("a.conf.j2", ["a.conf", " #}", "server {", f"{NOTHING}\n", "server {", " #}"])
 @given(
-    name=st.sampled_from(["a.conf", "a.yaml", "a.md", "a.conf.j2", "a.tmpl", "a.conf.erb"]),
+    name=st.sampled_from(
+        ["a.conf", "a.yaml", "a.md", "a.conf.j2", "a.tmpl", "a.conf.erb", "a.hbs"]
+    ),
     words=st.lists(st.sampled_from((*WORDS, *AROUND, *TAGS, f"{NOTHING}\n")), max_size=25),
 )
 def test_a_fix_takes_out_nothing_but_comments(
@@ -343,7 +421,7 @@ def _statements(text: str) -> list[tuple[str, tuple[str, ...]]]:
 def _without(text: str) -> str:
     """A text without ignore comments, marks of templates, and white space."""
     text = text.replace(NOTHING, "")
-    return re.sub(r"\s|\{\{/\*|\*/\}\}|\{#|#\}|<%#|%>", "", text)
+    return re.sub(r"\s|\{\{/\*|\*/\}\}|\{#|#\}|<%#|%>|\{\{!|\}\}|\[\[/\*|\*/\]\]", "", text)
 
 
 README_EXAMPLE = """location /progress {

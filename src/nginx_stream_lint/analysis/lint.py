@@ -372,16 +372,21 @@ def _manifests(
 def _together(
     yaml: Sequence[MappedText], made: Sequence[Configuration], files: IncludeResolver
 ) -> list[Configuration]:
+    from nginx_stream_lint.kubernetes.applied import as_applied
     from nginx_stream_lint.kubernetes.gateway_reading import gateway_configurations
     from nginx_stream_lint.kubernetes.merging import merged
 
-    return [*merged(made, files, yaml), *gateway_configurations(yaml, files, _kustomized)]
+    known: dict[int, Applied] = {}  # by the id of the list of a repository's files
 
+    def kustomize(workspace: Workspace, paths: Sequence[str]) -> Applied:
+        from nginx_stream_lint.deployment import kustomized
 
-def _kustomized(workspace: Workspace, files: Sequence[str]) -> Applied:
-    from nginx_stream_lint.deployment import kustomized
+        if id(paths) not in known:
+            known[id(paths)] = kustomized(workspace, paths)
+        return known[id(paths)]
 
-    return kustomized(workspace, files)
+    made = as_applied(made, yaml, files, kustomize)
+    return [*merged(made, files, yaml), *gateway_configurations(yaml, files, kustomize)]
 
 
 def _deployments(

@@ -593,7 +593,7 @@ def _size(text: str, most: int) -> int:
 
 
 def _mark_shared(files: list[File]) -> None:
-    work = [file for file in files if file.uses > 1]
+    work = [file for file in files if file.uses > 1 and not file.reading.is_inlined]
     while work:
         file = work.pop()
         if file.shared:

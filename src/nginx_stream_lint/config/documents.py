@@ -7,7 +7,7 @@ import re
 _YAML = (".yaml", ".yml", ".json")
 _MARKDOWN = (".md", ".mdx", ".markdown", ".rst")
 _IN_YAML = (
-    r"(?m)nginx\.(?:ingress\.kubernetes\.io|org|com)/|kind: *(?:Ingress|VirtualServer)\b|"
+    r"(?m)nginx\.(?:ingress\.kubernetes\.io|org|com)(?:/|~1)|kind: *(?:Ingress|VirtualServer)\b|"
     r"^[ ]+(?:server|http|upstream [^\n{]*|location [^\n{]*)[ ]*\{|gateway\.nginx\.org/"
 )
 

@@ -100,7 +100,9 @@ class MappedText(Struct, eq=False):
     starts and may be nested. `problems` are parts that could not be converted to this text.
     `read_only`: nginx text cannot simply be inserted into the source, as in a YAML string with
     escapes. `author` is the generator of the text, if the source is not nginx text.
-    `is_definition`: the text is defined here but used elsewhere.
+    `is_definition`: the text is defined here but used elsewhere. `is_inlined`: a generator includes
+    the text instead of writing it, because the source differs; so it is not shared by the places
+    that include it.
     """
 
     source: Source
@@ -111,6 +113,7 @@ class MappedText(Struct, eq=False):
     read_only: bool = False
     author: Author | None = None
     is_definition: bool = False
+    is_inlined: bool = False
     # Computed on first use, and not copied: the starts of the pieces, and see `condition`.
     _starts: list[int] = []
     _changes: list[tuple[int, int]] = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.deployment.names import is_kustomization, is_manifest, may_describe
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.util.problems import Problem
+from nginx_stream_lint.util.problems import Problem, Unreadable
 
 if TYPE_CHECKING:
     from nginx_stream_lint.config.inputs import Blocks
@@ -66,11 +68,11 @@ def deployed(
 
 
 def kustomized(workspace: Workspace, files: Sequence[str]) -> Applied:
-    """What the kustomizations among the files of a repository apply."""
+    """What the kustomizations of a repository apply; nothing if none of them changes objects."""
     from nginx_stream_lint.kubernetes.kustomized import Applied
 
     paths = [one for one in files if is_kustomization(one)]
-    if not paths:
+    if not any(_may_change(workspace, one) for one in paths):
         return Applied((), frozenset(), frozenset())
     from nginx_stream_lint.deployment.kustomize import Kustomizations
 
@@ -80,3 +82,10 @@ def kustomized(workspace: Workspace, files: Sequence[str]) -> Applied:
         (one.source.key, one.root.span.start) for some in read.read.values() for one in some
     )
     return Applied(sets, places, frozenset(read.taken - read.read.keys()))
+
+
+def _may_change(workspace: Workspace, path: str) -> bool:
+    """Whether a kustomization may change objects."""
+    with suppress(Unreadable):
+        return re.search(rb"patch|commonAnnotations|behavior", workspace.read(path)) is not None
+    return False

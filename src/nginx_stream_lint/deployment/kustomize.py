@@ -1,8 +1,8 @@
 """Kustomizations: which manifests are applied together, with which changes.
 
 Supported are resources, bases and components, `configMapGenerator`, patches (strategic merges and
-JSON patches, in files and inline), `images`, `replicas`, and prefixes and suffixes of names. Any
-other transformer becomes a note.
+JSON patches, in files and inline), `images`, `replicas`, `commonAnnotations` of Ingresses, and
+prefixes and suffixes of names. Any other transformer becomes a note.
 """
 
 from __future__ import annotations
@@ -26,12 +26,23 @@ from nginx_stream_lint.deployment.names import KUSTOMIZATIONS
 from nginx_stream_lint.deployment.texts import documents_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.kubernetes.manifest import Mapping, MappingEntry, Node, Scalar, Sequence
+from nginx_stream_lint.kubernetes.manifest import (
+    Document,
+    Mapping,
+    MappingEntry,
+    Node,
+    Scalar,
+    Sequence,
+    Span,
+    document_within,
+    documents,
+)
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
 _MAX_DEPTH = 16
 _MAX_FOLDERS = 200  # of one kustomization
 _MAX_PATTERN = 200
+_MAX_REPETITIONS = 2
 # The keys that identify list items in a strategic merge.
 _KEYS = {
     "volumeMounts": "mountPath",
@@ -192,6 +203,25 @@ class Kustomizations:
                     except Unreadable:
                         self._note(deployed_at(source, one.start), f"{one.text} does not exist")
             made.made[name.text] = entries
+            if behavior is not None and behavior.text in ("merge", "replace"):
+                self._change_settings(made, name.text, item, source, behavior.text == "merge")
+
+    def _change_settings(
+        self, made: ObjectSet, name: str, item: Mapping, source: Source, is_merge: bool
+    ) -> None:
+        """Change the `data` of a ConfigMap among the resources by a generator's literals."""
+        data = _literals(item)
+        entry = MappingEntry(data.own[0].key, data, data.span) if data.own else None
+        for at, one in enumerate(made.objects):
+            if entry is None or (one.kind, one.name) != ("ConfigMap", name):
+                continue
+            others = dict(one.others)
+            _remember(data, source, others)
+            patch = Mapping({"data": entry}, (), data.span, False)
+            root = merged(one.root, patch) if is_merge else one.root
+            if not is_merge:
+                root = replace(root, entries={**root.entries, "data": entry})
+            made.objects[at] = replace(one, root=root, others=others)
 
     def _patch(self, made: ObjectSet, folder: str, root: Mapping, source: Source) -> None:
         for section in ("patches", "patchesStrategicMerge", "patchesJson6902"):
@@ -206,22 +236,30 @@ class Kustomizations:
                     is_path = word is not None and "\n" not in word.text
                 if word is None:
                     continue
-                origin = deployed_at(source, word.start)
-                for node, other in self._documents(folder, word, is_path, origin):
+                for node, other in self._documents(folder, word, is_path, source):
                     self._apply(made, node, other, target)
 
     def _documents(
-        self, folder: str, word: Scalar, is_path: bool, origin: DeployedAt
+        self, folder: str, word: Scalar, is_path: bool, file: Source
     ) -> list[tuple[Node, Source]]:
-        """The documents of a patch. An inline patch is a separate text, placed at its start."""
+        """The documents of a patch.
+
+        An inline patch that is not written exactly as it is, such as one with escapes, is a
+        separate text without a key, placed at its start.
+        """
+        origin = deployed_at(file, word.start)
         try:
             if is_path:
                 path = os.path.normpath(os.path.join(folder, word.text))
                 source = self.workspace.source(path)
                 self.taken.add(self.workspace.key(path))
             else:
+                inside = _inline(file, word)
+                if inside is not None:
+                    return [(inside.root, file)]
                 source = Source(origin.file, "\n" * (origin.line - 1) + word.text)
-            found, problems = documents_of(source, source.text)
+            # Not by `documents_of`: whether a word is a string matters in annotations.
+            found, problems = documents(source, source.text)
         except Unreadable:
             self._note(origin, f"the patch {word.text} does not exist")
             return []
@@ -240,7 +278,15 @@ class Kustomizations:
             if target is not None:
                 if not _is_target(one, target):
                     continue
-            elif kind is None or name is None or (one.kind, one.name) != (kind.text, name.text):
+            elif (
+                kind is None
+                or name is None
+                or (kind.text, name.text)
+                not in (
+                    (one.kind, one.name),
+                    (one.kind, f"{one.prefix}{one.name}{one.suffix}"),
+                )
+            ):
                 continue
             if directive is not None and directive.text == "delete":
                 kept.pop()
@@ -255,7 +301,7 @@ class Kustomizations:
                 changed = one.root
                 for step in node.items if isinstance(node, Sequence) else ():
                     if isinstance(step, Mapping) and isinstance(changed, Mapping):
-                        changed = _json_patched(changed, step)
+                        changed = _json_patched(changed, step, source, others)
             if isinstance(changed, Mapping):
                 kept[-1] = replace(one, root=changed, others=others)
         made.objects = kept
@@ -277,29 +323,115 @@ class Kustomizations:
                 for one in made.objects:
                     if one.name == name.text:
                         one.replicas = int(count.text[:6])
+        annotations = root.entries.get("commonAnnotations")
+        if annotations is not None and isinstance(annotations.value, Mapping):
+            self._annotate(made, annotations, source)
         prefix, suffix = root.word("namePrefix"), root.word("nameSuffix")
         for one in made.objects:
             one.prefix = (prefix.text if prefix is not None else "") + one.prefix
             one.suffix += suffix.text if suffix is not None else ""
+
+    def _annotate(self, made: ObjectSet, annotations: MappingEntry, source: Source) -> None:
+        """Add annotations to the Ingresses; those of other objects do not matter."""
+        inner = Mapping({"annotations": annotations}, (), annotations.span, False)
+        entry = MappingEntry(annotations.key, inner, annotations.span)
+        patch = Mapping({"metadata": entry}, (), annotations.span, False)
+        for at, one in enumerate(made.objects):
+            if one.kind == "Ingress":
+                others = dict(one.others)
+                _remember(annotations.value, source, others)
+                made.objects[at] = replace(one, root=merged(one.root, patch), others=others)
 
 
 def _text(word: Scalar | None) -> str | None:
     return None if word is None else word.text
 
 
+def _literals(item: Mapping) -> Mapping:
+    """The literals of a generator as the data of a ConfigMap, each at its place."""
+    found: list[MappingEntry] = []
+    for word in item.items("literals"):
+        if isinstance(word, Scalar) and "=" in word.text:
+            name, _, value = word.text.partition("=")
+            inner = re.sub(r"^(['\"])(.*)\1$", r"\2", value, flags=re.DOTALL)
+            start, end = word.span
+            middle = start + len(name) if word.is_exact else end
+            quote = int(inner != value)
+            at = Span(middle + 1 + quote, end - quote) if word.is_exact else Span(end, end)
+            key = Scalar(name, start, middle, "", word.is_exact, True)
+            found.append(MappingEntry(key, Scalar(inner, *at, "", word.is_exact, True), word.span))
+    span = Span(found[0].span.start, found[-1].span.end) if found else item.span
+    return Mapping({one.key.text: one for one in found}, tuple(found), span, False)
+
+
+def _inline(file: Source, word: Scalar) -> Document | None:
+    """An inline patch with its places in the kustomization; None if they are not exact."""
+    if "\n---" in word.text:
+        return None  # several documents
+    if word.lines:
+        first, last = word.lines[0][1], word.lines[-1][1]
+        return document_within(file, Span(file.text.rfind("\n", 0, first.start) + 1, last.end))
+    # A fix may write double quotes.
+    is_exact = word.is_exact and word.style != '"' and "\n" not in word.text
+    return document_within(file, word.span) if is_exact else None
+
+
 def _is_target(one: ManifestObject, target: Mapping) -> bool:
-    """Whether a patch's target selects an object; names are regular expressions."""
-    kind, name = target.word("kind"), target.word("name")
-    if "labelSelector" in target.entries or "annotationSelector" in target.entries:
+    """Whether a patch's target selects an object."""
+    version = one.root.word("apiVersion")
+    group, _, number = ("" if version is None else version.text).rpartition("/")
+    known = {
+        "group": group,
+        "version": number,
+        "kind": one.kind,
+        "name": one.name,
+        "namespace": one.namespace or "default",
+    }
+    for key, text in known.items():
+        wanted = target.word(key)
+        if wanted is not None and not _matches(wanted.text, text):
+            return False
+    for key, section in (("labelSelector", "labels"), ("annotationSelector", "annotations")):
+        wanted = target.word(key)
+        if wanted is not None and not _selects(wanted.text, one.root.mapping("metadata", section)):
+            return False
+    return True
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Whether a regular expression matches a whole text; false for one that is not simple.
+
+    Two repetitions in each alternative keep the time of a search short.
+    """
+    if len(pattern) > _MAX_PATTERN:
         return False
-    if kind is not None and kind.text != one.kind:
-        return False
-    if name is None:
-        return True
-    plain = re.fullmatch(r"[\w-]+", name.text)
-    if plain is not None:
-        return name.text == one.name
-    return name.text == ".*" or (name.text.endswith(".*") and one.name.startswith(name.text[:-2]))
+    for simple in pattern.split("|"):
+        inner = simple.removeprefix("^").removesuffix("$")
+        if re.fullmatch(r"(?:[\w /-]|\\?\.|(?<=\.)[*+?])*", inner) is None:
+            continue
+        if len(re.findall(r"[*+?]", inner)) <= _MAX_REPETITIONS and re.fullmatch(inner, text):
+            return True
+    return False
+
+
+def _selects(selector: str, labels: Mapping | None) -> bool:
+    """Whether a selector of equalities (`a=b,c!=d,e,!f`) selects labels; false for other ones."""
+    if labels is None:
+        labels = Mapping({}, (), Span(0, 0), False)
+    for condition in selector.split(","):
+        found = re.fullmatch(r"\s*(!?)([\w./-]+)\s*(?:(==?|!=)\s*([\w.-]*))?\s*", condition)
+        if found is None:
+            return False
+        is_absent, key, sign, value = found.groups()
+        word = labels.at(key)
+        if sign is None:
+            is_selected = (word is None) if is_absent else (word is not None)
+        else:
+            is_equal = isinstance(word, Scalar) and word.text == value
+            is_selected = is_equal is (sign != "!=") and not is_absent
+        if not is_selected:
+            return False
+    return True
 
 
 def _remember(node: Node, source: Source, others: dict[int, tuple[Node, Source]]) -> None:
@@ -321,7 +453,7 @@ def merged(base: Mapping, patch: Mapping) -> Mapping:
     for key, entry in patch.entries.items():
         before = entries.get(key)
         value = entry.value
-        if isinstance(value, Scalar) and not value.text and not value.style:
+        if _is_null(value):
             entries.pop(key, None)  # null deletes the key
         elif (
             isinstance(value, Mapping) and before is not None and isinstance(before.value, Mapping)
@@ -341,9 +473,31 @@ def merged(base: Mapping, patch: Mapping) -> Mapping:
                 entries[key] = MappingEntry(before.key, several, before.span)
             else:
                 entries[key] = entry
+        elif isinstance(value, Mapping):
+            plain = _without_nulls(value)
+            entries[key] = entry if plain is value else replace(entry, value=plain)
         else:
             entries[key] = entry
     return Mapping(entries, base.own, base.span, base.is_flow)
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Scalar) and not node.text and not node.style
+
+
+def _without_nulls(new: Mapping) -> Mapping:
+    """A mapping of a patch that the object lacks: its nulls delete nothing."""
+    entries: dict[str, MappingEntry] = {}
+    for key, entry in new.entries.items():
+        if isinstance(entry.value, Mapping):
+            plain = _without_nulls(entry.value)
+            entries[key] = entry if plain is entry.value else replace(entry, value=plain)
+        elif not _is_null(entry.value):
+            entries[key] = entry
+    is_same = len(entries) == len(new.entries) and all(
+        entries[key] is entry for key, entry in new.entries.items()
+    )
+    return new if is_same else Mapping(entries, new.own, new.span, new.is_flow)
 
 
 def _merged_items(base: Sequence, patch: Sequence, key: str) -> tuple[Node, ...]:
@@ -365,7 +519,9 @@ def _merged_items(base: Sequence, patch: Sequence, key: str) -> tuple[Node, ...]
     return tuple(items.values())
 
 
-def _json_patched(root: Mapping, step: Mapping) -> Mapping:
+def _json_patched(
+    root: Mapping, step: Mapping, source: Source, others: dict[int, tuple[Node, Source]]
+) -> Mapping:
     """Apply one operation of a JSON patch; one that does not fit has no effect."""
     operation, path = step.word("op"), step.word("path")
     if operation is None or path is None or operation.text not in ("add", "replace", "remove"):
@@ -374,6 +530,15 @@ def _json_patched(root: Mapping, step: Mapping) -> Mapping:
     value = None if operation.text == "remove" else step.entries.get("value")
     if not parts or (value is None and operation.text != "remove") or len(parts) > _MAX_PATTERN:
         return root
+    if value is not None:  # a new key has the place of the path
+        key = Scalar(parts[-1], path.start, path.end, path.style, False, True)
+        others[id(key)] = key, source
+        value = MappingEntry(key, value.value, value.span)
+        if parts[:-1] == ["metadata", "annotations"] and root.mapping(*parts[:-1]) is None:
+            # kustomize has annotations of its own, so there is a mapping for more of them.
+            inner = Mapping({parts.pop(): value}, (), value.span, False)
+            others[id(inner)] = inner, source
+            value = MappingEntry(key, inner, value.span)
     changed = _set(root, parts, value, operation.text == "add")
     return changed if isinstance(changed, Mapping) else root
 

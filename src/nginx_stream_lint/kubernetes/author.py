@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from nginx_stream_lint.kubernetes.controllers import Controller
 from nginx_stream_lint.kubernetes.gateway_api import written
-from nginx_stream_lint.kubernetes.manifest import Mapping, Scalar
+from nginx_stream_lint.kubernetes.manifest import Document, Mapping, Scalar
 from nginx_stream_lint.kubernetes.resources import (
     ControllerSettings,
     Ingress,
@@ -31,7 +31,8 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
     """The `Author` of the nginx text that an ingress controller generates from a resource.
 
     `settings` are those of the controller's ConfigMap. `by_class`: only the name of its class
-    assigns the resource to the controller; `assumed`: nothing does.
+    assigns the resource to the controller; `assumed`: nothing does. `patch` is the document that
+    the text comes from, if that is not the resource's own.
     """
 
     controller: Controller
@@ -39,6 +40,7 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
     by_class: bool
     assumed: bool
     settings: ControllerSettings | None = None
+    patch: Document | None = None
     _upstreams: dict[int, Mapping] = field(default_factory=dict)  # see `upstreams_by_route`
     _sharing: dict[int, dict[str, None]] = field(default_factory=dict)  # see `paths_by_upstream`
     _routes: dict[int, str] = field(default_factory=dict)  # see `paths_by_route`
@@ -54,22 +56,23 @@ class ControllerAuthor(Struct, frozen=True, eq=False):
     def notes(self) -> tuple[int, int]:
         """The span for comments about all of the resource's locations: among the annotations."""
         resource = self.resource
-        if isinstance(resource, Ingress) and resource.home is not None:
+        home = resource.home if isinstance(resource, Ingress) and self.patch is None else None
+        if home is not None and id(home) not in resource.origins:
             text = resource.document.text
-            start = text.rfind("\n", 0, resource.home.span.start)
+            start = text.rfind("\n", 0, home.span.start)
             # Comments may be above the first annotation.
             while start > 0:
                 before = text.rfind("\n", 0, start)
                 if not text[before + 1 : start].strip().startswith("#"):
                     break
                 start = before
-            return start, resource.home.span.end
+            return start, home.span.end
         return 0, 0
 
     @property
     def region(self) -> tuple[int, int]:
-        """The document that contains the resource."""
-        return self.resource.document.span
+        """The document that contains the resource, or the patch."""
+        return (self.patch or self.resource.document).span
 
     def line(self, name: str, value: str) -> str:
         """A directive as written for this controller."""

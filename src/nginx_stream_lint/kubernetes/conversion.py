@@ -15,7 +15,15 @@ from nginx_stream_lint.config.mapped_text import (
 )
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.kubernetes.controllers import BlockName, Controller, Setting, is_true
-from nginx_stream_lint.kubernetes.manifest import Document, Mapping, MappingEntry, Scalar, Span
+from nginx_stream_lint.kubernetes.gateway_api import written
+from nginx_stream_lint.kubernetes.manifest import (
+    Document,
+    Mapping,
+    MappingEntry,
+    NodeOrigin,
+    Scalar,
+    Span,
+)
 from nginx_stream_lint.kubernetes.nginx_text import Arg, NginxText, quoted
 from nginx_stream_lint.kubernetes.resources import (
     ControllerSettings,
@@ -133,6 +141,14 @@ class Writer:
             return (stop.problem,)
 
 
+class PatchedPart(Writer):
+    """Writes what another document says for the resource of `maker`, which includes it."""
+
+    def __init__(self, maker: Converter, origin: NodeOrigin) -> None:
+        super().__init__(maker.controller_name, origin.document, origin.node.span.start)
+        self.maker = maker
+
+
 class Converter(Writer):
     """Converts a resource to nginx configuration.
 
@@ -151,6 +167,9 @@ class Converter(Writer):
         self.controller = controller
         self.resource = resource
         self.data = settings.data.entries if settings is not None else {}
+        self.origins = resource.origins
+        if settings is not None and settings is not resource:
+            self.origins = {**resource.origins, **settings.origins}
         self.annotations: dict[str, MappingEntry] = {}
         self.unknown: Span | None = None
         # What others wrote, by the names of the includes.
@@ -175,6 +194,47 @@ class Converter(Writer):
             self.text.line("include", name)
         part.text = NginxText(part.place)
 
+    def row(self, name: str, row: Setting, entry: MappingEntry) -> None:
+        """Write a directive with the value that a setting has in an entry, where that is."""
+        elsewhere = self._elsewhere(entry)
+        if elsewhere is None:
+            super().row(name, row, entry)
+            return
+        part, own = elsewhere
+        part.row(name, row, own)
+        self._include_part(part)
+
+    def snippet(self, entry: MappingEntry | None) -> None:
+        """Write the nginx text of a snippet where that is; omit it if it would break the rest."""
+        elsewhere = None if entry is None else self._elsewhere(entry)
+        if elsewhere is None:
+            super().snippet(entry)
+            return
+        part, own = elsewhere
+        part.snippet(own)
+        self._include_part(part)
+
+    def plain_line(self, entry: MappingEntry | None, name: str, *words: str) -> None:
+        """Write a directive that an entry causes, where that is; without one, a default."""
+        elsewhere = None if entry is None else self._elsewhere(entry)
+        if elsewhere is None:
+            self.text.line(name, *words, at=None if entry is None else entry.span)
+            return
+        part, own = elsewhere
+        part.text.line(name, *words, at=own.span)
+        self._include_part(part)
+
+    def _elsewhere(self, entry: MappingEntry) -> tuple[PatchedPart, MappingEntry] | None:
+        """A new part for an entry that another document has, and the entry there."""
+        origin = self.origins.get(id(entry))
+        if origin is None or not isinstance(origin.node, MappingEntry):
+            return None
+        return PatchedPart(self, origin), origin.node
+
+    def _include_part(self, part: PatchedPart) -> None:
+        self.problems += part.problems
+        self.include(part)
+
     @property
     def ingress(self) -> Ingress:
         """The resource, which must be an Ingress."""
@@ -187,11 +247,17 @@ class Converter(Writer):
             value.is_string or has_placeholder(value.text) or not is_manifest
         ):
             return True
-        self.problem(
+        place: Writer = self
+        elsewhere = self._elsewhere(entry)
+        if elsewhere is not None:
+            place, entry = elsewhere
+        place.problem(
             entry.span.start,
             f"the annotation {entry.key.text} is not a string, so Kubernetes rejects it",
             "quote its value",
         )
+        if place is not self:
+            self.problems += place.problems
         return isinstance(value, Scalar) and bool(value.text)
 
     # Values
@@ -289,7 +355,7 @@ class Converter(Writer):
         found: dict[str, list[Host]] = {}
         for host in self.hosts:
             name = host.name
-            text = self.document.source.text[name.start : name.end] if name is not None else ""
+            text = "" if name is None else written(self.document, name)
             found.setdefault(text, []).append(host)
         return list(found.values())
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as MappingOf
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.config.templates.dialects import template_key
-from nginx_stream_lint.kubernetes.manifest import Document, Mapping, Node, Scalar, Span
+from nginx_stream_lint.kubernetes.manifest import Document, Mapping, Node, NodeOrigin, Scalar, Span
 
 GATEWAY_API = "gateway.networking.k8s.io"
 OF_NGINX = "gateway.nginx.org"
@@ -44,6 +46,8 @@ class ApiObject(Struct, frozen=True, eq=False):
 
     `is_listed`: it is an item of a list, or the document is JSON. `project` is the kustomization
     whose patches it has. `path` is its own file, while `document` may be that of a patch.
+    `origins` are entries and mappings of its root that are written elsewhere, by their ids;
+    `removed` are keys that patches delete.
     """
 
     document: Document
@@ -55,6 +59,8 @@ class ApiObject(Struct, frozen=True, eq=False):
     is_listed: bool
     path: str
     project: str | None = None
+    origins: dict[int, NodeOrigin] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
 
     @property
     def spec(self) -> Mapping:
@@ -82,12 +88,16 @@ class Reference(Struct, frozen=True):
     namespace: str | None
 
 
-def objects(documents: Iterable[Document]) -> list[ApiObject]:
-    """The objects of these APIs in documents."""
-    return [one for document in documents for one in _in(document, document.root, False)]
+def objects(
+    documents: Iterable[Document], kinds: MappingOf[str, AbstractSet[str]] = _KINDS
+) -> list[ApiObject]:
+    """The objects of some kinds in documents; `kinds` are those of each API group."""
+    return [one for document in documents for one in _in(document, document.root, False, kinds)]
 
 
-def _in(document: Document, node: Node, listed: bool) -> Iterator[ApiObject]:
+def _in(
+    document: Document, node: Node, listed: bool, kinds: MappingOf[str, AbstractSet[str]]
+) -> Iterator[ApiObject]:
     if not isinstance(node, Mapping):
         return
     kind, api = node.word("kind"), node.word("apiVersion")
@@ -95,9 +105,9 @@ def _in(document: Document, node: Node, listed: bool) -> Iterator[ApiObject]:
         return
     if kind.text.endswith("List") and not listed:
         for item in node.items("items"):
-            yield from _in(document, item, True)
+            yield from _in(document, item, True, kinds)
         return
-    if kind.text not in _KINDS.get(api.text.partition("/")[0], ()):
+    if kind.text not in kinds.get(api.text.partition("/")[0], ()):
         return
     name, namespace = node.word("metadata", "name"), node.word("metadata", "namespace")
     yield ApiObject(

@@ -62,7 +62,7 @@ def gateway_configurations(
     keys = {one.source.key for one in own}
     others = _around(own, keys, files)
     every = [one for reading in (*own, *others) for one in read_objects(reading)]
-    for top in _tops(own, files):
+    for top in repositories_of(own, files):
         every = with_patches(every, kustomize(files.workspace, files.repository(top).files))
     found: list[Configuration] = []
     checked: list[Plan] = []
@@ -87,7 +87,7 @@ def read_objects(reading: MappedText) -> list[ApiObject]:
     return objects(documents(reading.source, reading.text)[0])
 
 
-def _tops(own: Sequence[MappedText], files: IncludeResolver) -> Iterable[str]:
+def repositories_of(own: Sequence[MappedText], files: IncludeResolver) -> Iterable[str]:
     """The roots of the repositories of some texts."""
     names = [one.source.name for one in own]
     return dict.fromkeys(files.top(one) for one in names if files.workspace.is_file(one))
@@ -97,7 +97,7 @@ def _around(own: Sequence[MappedText], keys: set[str], files: IncludeResolver) -
     """The other YAML texts of the repositories with objects of these APIs."""
     found: list[MappedText] = []
     seen = set(keys)
-    for top in _tops(own, files):
+    for top in repositories_of(own, files):
         repository = files.repository(top)
         for path in [one for one in repository.files if is_yaml(one)][:_MAX_FILES]:
             key = files.key(path)
@@ -263,7 +263,12 @@ def _configuration(
     written = (converter.root, *converter.parts.values())
     problems = [*found.problems, *(one for part in written for one in part.problems)]
     found.problems = list(dict.fromkeys(problems))
-    if any(file.source.key not in keys for file in found.files):
-        found.about = frozenset(keys)
-        found.problems = [one for one in found.problems if files.key(one.file) in keys]
+    limit(found, frozenset(keys), files)
     return found
+
+
+def limit(found: Configuration, keys: frozenset[str], files: IncludeResolver) -> None:
+    """Limit a configuration to findings about the named files, if it has others, too."""
+    if any(file.source.key not in keys for file in found.files):
+        found.about = keys
+        found.problems = [one for one in found.problems if files.key(one.file) in keys]

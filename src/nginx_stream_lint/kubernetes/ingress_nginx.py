@@ -392,7 +392,7 @@ class IngressNginxConverter(Converter):
         if size is not None and re.fullmatch(r"[0-9]+[kKmM]?", word_of(size).text):
             each = word_of(size).text
         at = number or size
-        self.text.line("proxy_buffers", count, each, at=at.span if at is not None else None)
+        self.plain_line(at, "proxy_buffers", count, each)
 
     def _next_upstream(self) -> None:
         entry = self.entry("proxy-next-upstream") or self.data.get("proxy-next-upstream")
@@ -404,7 +404,7 @@ class IngressNginxConverter(Converter):
         words = said.split() if is_known else ["error", "timeout"]
         if extra and "non_idempotent" not in words:
             words.append("non_idempotent")
-        self.text.line("proxy_next_upstream", *words, at=entry.span if entry is not None else None)
+        self.plain_line(entry, "proxy_next_upstream", *words)
 
     # Subrequests, limits, other responses
 
@@ -559,9 +559,9 @@ class IngressNginxConverter(Converter):
     def _mirror(self) -> None:
         target = self.entry("mirror-target")
         if target is not None:
-            self.text.line("mirror", "/_mirror", at=target.span)
+            self.plain_line(target, "mirror", "/_mirror")
             body = self.value("mirror-request-body")
-            self.text.line("mirror_request_body", "off" if body == "off" else "on", at=target.span)
+            self.plain_line(target, "mirror_request_body", "off" if body == "off" else "on")
 
     def _mirror_location(self) -> None:
         target = self.entry("mirror-target")

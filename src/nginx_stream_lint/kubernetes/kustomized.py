@@ -1,7 +1,7 @@
-"""Objects of the Gateway API as kustomizations apply them: with their patches.
+"""Objects as kustomizations apply them: with their patches.
 
-A patch is no object. Each kustomization that patches such objects has its own copies of all that
-it applies, and their references mean one another.
+A patch is no object. Each kustomization that patches objects has its own copies of all that it
+applies, and their references mean one another.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.kubernetes.gateway_api import ROUTES, ApiObject
 from nginx_stream_lint.kubernetes.manifest import (
+    Document,
     Mapping,
     MappingEntry,
     Node,
+    NodeOrigin,
     Scalar,
     Sequence,
     Span,
@@ -114,26 +116,76 @@ def with_patches(every: Iterable[ApiObject], applied: Applied) -> list[ApiObject
 def _copy(known: ApiObject, one: AppliedObject, project: str, patches: _Patches) -> ApiObject:
     """An object as a kustomization applies it, with places in one document.
 
-    That is its own, or that of a patch with what matters most: the rules of a route, or a field of
-    another object.
+    That is its own, or that of a patch with what matters most: the rules of an Ingress or a route,
+    or a field of another object. `origins` has the places in the other documents.
     """
     if not one.others:
         return replace(known, project=project)
     place = known
-    for node in _leading(one.root, known.kind):
-        found = one.others.get(id(node))
+    for key, node in _leading(one.root, known.kind):
+        found = one.others.get(id(_first(node)))
         patch = None if found is None else patches.get((found[1].key, known.kind, known.name))
         if patch is not None:
             place = patch
-    root = _Placing(one, place.document.source.key).mapping(one.root, place.root, place.span)
-    return replace(place, root=root, namespace=known.namespace, project=project, path=known.path)
+        elif found is not None and found[1].key and key:
+            place = _field(known, key, node, found[1])
+    placing = _Placing(one, place.document.source.key, known.document)
+    root = placing.mapping(one.root, place.root, place.span)
+    return replace(
+        place,
+        root=root,
+        namespace=known.namespace,
+        project=project,
+        path=known.path,
+        origins=placing.origins,
+        removed=frozenset(_removed(one)),
+    )
 
 
-def _leading(root: Mapping, kind: str) -> Iterator[Node]:
-    """The nodes of an object that decide in which document its places are."""
-    if kind in ROUTES:
-        rules = root.at("spec", "rules")
-        yield from () if rules is None else (rules,)
+def _field(known: ApiObject, key: str, node: Node, source: Source) -> ApiObject:
+    """A part of an object as a JSON patch or an inline patch has it: a field of its `spec`."""
+    document = Document(source, source.text, Span(0, len(source.text)), node)
+    root = node
+    for name in (key, "spec"):
+        word = Scalar(name, node.span.start, node.span.start, "", False, True)
+        root = Mapping({name: MappingEntry(word, root, node.span)}, (), node.span, False)
+    assert isinstance(root, Mapping)
+    return replace(known, document=document, root=root, place=node.span.start)
+
+
+def _removed(one: AppliedObject) -> Iterator[str]:
+    """The keys that strategic merge patches set to null, which deletes them."""
+    for node, _ in one.others.values():
+        for entry in node.own if isinstance(node, Mapping) else ():
+            value = entry.value
+            if isinstance(value, Scalar) and not value.text and not value.style:
+                yield entry.key.text
+
+
+def _first(node: Node) -> Node:
+    """The part of a node that decides where it is from: of a changed list, its first item."""
+    while isinstance(node, Sequence) and node.items:
+        node = node.items[0]
+    return node.own[0].key if isinstance(node, Mapping) and node.own else node
+
+
+# What decides in which document the places of an object are; for other kinds, each field.
+_LEADING = {
+    **dict.fromkeys((*ROUTES, "Ingress"), ("rules",)),
+    "VirtualServer": ("routes", "subroutes"),
+    "VirtualServerRoute": ("routes", "subroutes"),
+    "ConfigMap": (),
+}
+
+
+def _leading(root: Mapping, kind: str) -> Iterator[tuple[str, Node]]:
+    """The nodes of an object that decide in which document its places are.
+
+    Each with its key in `spec`, or with an empty one if all fields decide.
+    """
+    keys = _LEADING.get(kind)
+    if keys is not None:
+        yield from ((key, node) for key in keys if (node := root.at("spec", key)) is not None)
         return
     work: list[Node] = [root.mapping("spec") or root]
     seen: set[int] = set()  # an alias may stand for much
@@ -149,19 +201,23 @@ def _leading(root: Mapping, kind: str) -> Iterator[Node]:
         elif isinstance(node, Sequence):
             work += node.items
         else:
-            yield node
+            yield "", node
 
 
 class _Placing:
     """Give the nodes of a patched object places in one document.
 
-    Nodes of other documents get the place of what they replace there, or of what is around them.
+    Nodes of other documents get the place of what they replace there, or of what is around them;
+    `origins` has where they are written. `own` is the document of the object without patches.
     """
 
-    def __init__(self, one: AppliedObject, key: str) -> None:
+    def __init__(self, one: AppliedObject, key: str, own: Document) -> None:
+        self.origins: dict[int, NodeOrigin] = {}
         self._one = one
         self._key = key
+        self._own = own
         self._made: dict[tuple[int, int], Node] = {}
+        self._documents: dict[str, Document] = {own.source.key: own}  # by key of the source
 
     def mapping(self, node: Mapping, there: Node | None, around: Span) -> Mapping:
         """A mapping; `there` is the node at the same path in the document."""
@@ -176,12 +232,39 @@ class _Placing:
                 entries[key] = before
             else:
                 name = _word(entry.key, at) if before is None else before.key
-                entries[key] = MappingEntry(name, value, at, entry.is_alias, entry.tag)
+                made = MappingEntry(name, value, at, entry.is_alias, entry.tag)
+                entries[key] = made
+                if isinstance(entry.value, Scalar):
+                    self._remember(made, entry, entry.value)
         if known is not None and entries == known.entries:
             return known
+        # A merged mapping has the own entries of one that it is made of.
+        by = node.own[0].key if node.own else node
         if known is None:
-            return Mapping(entries, (), span, node.is_flow)
-        return Mapping(entries, known.own, span, known.is_flow)
+            placed = Mapping(entries, (), span, node.is_flow)
+            self._remember(placed, node, by)
+        else:
+            placed = Mapping(entries, known.own, span, known.is_flow)
+            if id(by) in self._one.others and not self._is_here(by):  # it replaces the one here
+                self._remember(placed, node, by)
+        return placed
+
+    def _remember(
+        self, placed: MappingEntry | Mapping, node: MappingEntry | Mapping, by: Node
+    ) -> None:
+        """Remember where an entry or mapping is written: where `by` is."""
+        found = self._one.others.get(id(by))
+        source = self._own.source if found is None else found[1]
+        if not source.key:
+            return  # its places are not those of a file
+        document = self._documents.get(source.key)
+        if document is None:
+            span = Span(0, len(source.text))
+            document = Document(
+                source, source.text, span, node.value if isinstance(node, MappingEntry) else node
+            )
+            self._documents[source.key] = document
+        self.origins[id(placed)] = NodeOrigin(document, node)
 
     def _node(self, node: Node, there: Node | None, around: Span) -> Node:
         key = id(node), around.start
@@ -212,7 +295,7 @@ class _Placing:
         return Sequence(items, span)
 
     def _is_here(self, node: Node) -> bool:
-        found = self._one.others.get(id(node))
+        found = self._one.others.get(id(_first(node)))
         return (self._one.source if found is None else found[1]).key == self._key
 
 

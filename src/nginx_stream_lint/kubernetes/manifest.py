@@ -124,6 +124,13 @@ class Document(Struct, eq=False):
     placeholder_lines: list[Span] = field(default_factory=list)
 
 
+class NodeOrigin(Struct, frozen=True, eq=False):
+    """Where an entry or a mapping of a patched object is written: in another document."""
+
+    document: Document
+    node: MappingEntry | Mapping
+
+
 def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]:
     """Parse the documents of a YAML text (`text`: the source, placeholders masked), or JSON.
 
@@ -178,6 +185,19 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
         ]
         found.append(Document(source, text, Span(start, end), root, comments, placeholder_lines))
     return found, problems
+
+
+def document_within(source: Source, span: Span) -> Document | None:
+    """Parse a part of a text, such as YAML in a block of YAML; None if it is not valid YAML."""
+    from nginx_stream_lint.kubernetes.node_reader import NodeReader
+    from nginx_stream_lint.util.yamlfile import YamlMistake
+
+    part = re.sub("[\ud800-\udfff]", "?", source.text[span.start : span.end])
+    try:
+        root = NodeReader(part, span.start).root(part)
+    except YamlMistake:
+        return None
+    return None if root is None else Document(source, source.text, span, root)
 
 
 def outer_span(node: Node) -> Span:

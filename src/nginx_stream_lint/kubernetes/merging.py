@@ -8,30 +8,31 @@ path are variants, and stay alone. A VirtualServer gets the policies that it nam
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from nginx_stream_lint.config.configuration import Configuration, read_from
+from nginx_stream_lint.config.configuration import Configuration
 from nginx_stream_lint.config.includes import IncludeResolver
 from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
 from nginx_stream_lint.kubernetes.author import ControllerAuthor
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx
 from nginx_stream_lint.kubernetes.conversion import (
     Converter,
+    PatchedPart,
     Writer,
 )
 from nginx_stream_lint.kubernetes.gateway_api import OF_INGRESS_CONTROLLER, ApiObject, Objects
-from nginx_stream_lint.kubernetes.gateway_reading import read_objects
+from nginx_stream_lint.kubernetes.gateway_reading import limit, read_objects
 from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginxConverter
 from nginx_stream_lint.kubernetes.nginx_org_ingress import NginxOrgIngressConverter
 from nginx_stream_lint.kubernetes.nginx_org_policies import policies_for, policy_names
 from nginx_stream_lint.kubernetes.nginx_org_virtual_server import VirtualServerConverter
 from nginx_stream_lint.kubernetes.nginx_text import NginxText
 from nginx_stream_lint.kubernetes.resources import Ingress, VirtualServer
-from nginx_stream_lint.kubernetes.translate import converter, written
+from nginx_stream_lint.kubernetes.translate import converter, read_written, reading_of, written
 
 # Ingresses of one host that are compared with one another.
 _MOST = 200
-# A controller, the class that it serves, and a folder.
+# A controller, the class that it serves, and a folder or a kustomization.
 _Scope = tuple[str, str, str]
 
 
@@ -40,7 +41,7 @@ def merged(
 ) -> list[Configuration]:
     """The configurations of single resources, those of one server merged.
 
-    `yaml` are the texts that may have policies.
+    `yaml` are the named texts, which may have policies.
     """
     made = _with_policies(made, files, yaml)
     groups = groups_of(made)
@@ -52,6 +53,11 @@ def merged(
             found.append(one)
         elif group[0] is one:
             found.append(_merged(group, files))
+    keys = frozenset(one.source.key for one in yaml)
+    for one in found:
+        author = _author(one)
+        if author is not None and author.resource.project is not None:
+            limit(one, keys, files)
     return found
 
 
@@ -92,11 +98,9 @@ def _with(
     alone = one.root.reading
 
     def reading(part: Writer, text: NginxText) -> MappedText:
-        source, conditional = part.document.source, alone.conditional
-        own = conditional if source is alone.source else ()
-        return MappedText(source, text.text, tuple(text.pieces), own, author=author)
+        return reading_of(author, part, text, alone.conditional)
 
-    return _read(maker, [maker], reading, files)
+    return read_written(maker, [maker], reading, files)
 
 
 def virtual_server(author: ControllerAuthor, policies: dict[str, ApiObject]) -> Converter:
@@ -104,21 +108,6 @@ def virtual_server(author: ControllerAuthor, policies: dict[str, ApiObject]) -> 
     maker = VirtualServerConverter(author.controller, author.resource, author.settings)
     maker.policies = policies
     return written(maker)
-
-
-def _read(
-    maker: Converter,
-    makers: Sequence[Converter],
-    reading: Callable[[Writer, NginxText], MappedText],
-    files: IncludeResolver,
-) -> Configuration:
-    blocks = {name: reading(*part) for name, part in maker.parts.items()}
-    root = reading(maker, maker.text)
-    found = read_from(root, root.source.name, files.with_blocks(blocks))
-    parts = [part for part, _ in maker.parts.values()]
-    problems = [one for each in (*makers, *parts) for one in each.problems]
-    found.problems = list(dict.fromkeys([*found.problems, *problems]))
-    return found
 
 
 def groups_of(made: Sequence[Configuration]) -> list[list[Configuration]]:
@@ -157,7 +146,8 @@ def _resource(one: Configuration) -> Ingress:
 
 def _scope(author: ControllerAuthor, ingress: Ingress) -> _Scope:
     name = ingress.class_name.text if ingress.class_name is not None else ""
-    return author.controller.name, name, os.path.dirname(ingress.document.source.name)
+    where = ingress.project or os.path.dirname(ingress.document.source.name)
+    return author.controller.name, name, where
 
 
 def _hosts(ingress: Ingress) -> list[str]:
@@ -216,6 +206,7 @@ def converted(group: Sequence[Configuration]) -> Converter:
     first, *others = (_converter(one) for one in group)
     for number, one in enumerate(others, start=2):
         one.zone_suffix = f"_{number}"
+        one.parts = first.parts
         if isinstance(one, NginxOrgIngressConverter):
             one.inherit(first)
     first.followers = others
@@ -227,11 +218,12 @@ def _merged(group: Sequence[Configuration], files: IncludeResolver) -> Configura
     resources = {id(_resource(one)): one for one in group}
 
     def reading(part: Writer, text: NginxText) -> MappedText:
-        assert isinstance(part, Converter)
-        alone = resources[id(part.resource)].root
-        assert alone is not None
-        author, conditional = alone.reading.author, alone.reading.conditional
-        source = part.document.source
-        return MappedText(source, text.text, tuple(text.pieces), conditional, author=author)
+        of = part.maker if isinstance(part, PatchedPart) else part
+        assert isinstance(of, Converter)
+        one = resources[id(of.resource)]
+        author = _author(one)
+        assert author is not None
+        assert one.root is not None
+        return reading_of(author, part, text, one.root.reading.conditional)
 
-    return _read(maker, [maker, *maker.followers], reading, files)
+    return read_written(maker, [maker, *maker.followers], reading, files)

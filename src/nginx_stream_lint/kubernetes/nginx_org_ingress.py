@@ -50,6 +50,7 @@ class NginxOrgIngressConverter(NginxOrgConverter):
         """
         here = master.document.source is self.document.source
         nowhere = Span(self.place, self.place)
+        self.origins = {**self.origins, **master.origins}
         for name in _INHERITED & master.annotations.keys() - self.annotations.keys():
             entry = master.annotations[name]
             word = entry.value

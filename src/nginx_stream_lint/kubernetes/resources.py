@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx, nginx_org
-from nginx_stream_lint.kubernetes.gateway_api import written
+from nginx_stream_lint.kubernetes.gateway_api import ApiObject, written
 from nginx_stream_lint.kubernetes.manifest import (
     Document,
     Mapping,
     MappingEntry,
     Node,
+    NodeOrigin,
     Scalar,
     Span,
 )
@@ -59,7 +61,8 @@ class Ingress(Struct, frozen=True, eq=False):
 
     `place` is the place of its kind. New annotations are added to `home`, otherwise to new
     `annotations` of `parent`. `unknown` is a placeholder in place of annotations.
-    `is_manifest`: it is a manifest for Kubernetes itself.
+    `is_manifest`: it is a manifest for Kubernetes itself. `project`, `origins` and `removed` are as
+    in `ApiObject`.
     """
 
     document: Document
@@ -76,10 +79,16 @@ class Ingress(Struct, frozen=True, eq=False):
     unknown: Span | None
     is_manifest: bool
     namespace: str | None = None
+    project: str | None = None
+    origins: dict[int, NodeOrigin] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
 
 
 class VirtualServer(Struct, frozen=True, eq=False):
-    """A VirtualServer or a VirtualServerRoute of k8s.nginx.org; `spec` as written."""
+    """A VirtualServer or a VirtualServerRoute of k8s.nginx.org; `spec` as written.
+
+    `project` and `origins` are as in `ApiObject`.
+    """
 
     document: Document
     place: int
@@ -87,16 +96,20 @@ class VirtualServer(Struct, frozen=True, eq=False):
     name: str
     spec: Mapping
     namespace: str | None = None
+    project: str | None = None
+    origins: dict[int, NodeOrigin] = field(default_factory=dict)
 
 
 class ControllerSettings(Struct, frozen=True, eq=False):
-    """The `data` of a ConfigMap, or of a chart's values for one."""
+    """The `data` of a ConfigMap, or of a chart's values for one; `origins` as in `ApiObject`."""
 
     document: Document
     place: int
     span: Span
     name: str
     data: Mapping
+    project: str | None = None
+    origins: dict[int, NodeOrigin] = field(default_factory=dict)
 
 
 Resource = Ingress | VirtualServer | ControllerSettings
@@ -106,6 +119,21 @@ def resources(document: Document) -> Iterator[Resource]:
     """Everything in a document that a controller could turn into nginx configuration."""
     for node in _objects(document.root):
         yield from _of(document, node)
+
+
+# The kinds of the objects in manifests, by their API groups.
+CONTROLLED = {
+    **{group: {"Ingress"} for group in ("networking.k8s.io", "extensions", "networking")},
+    "k8s.nginx.org": {"VirtualServer", "VirtualServerRoute"},
+    "v1": {"ConfigMap"},
+}
+
+
+def resources_of(one: ApiObject) -> Iterator[Resource]:
+    """Like `resources`, for one object of a kind in `CONTROLLED`, with its patches."""
+    for made in _of(one.document, one.root):
+        known = replace(made, project=one.project, origins=one.origins)
+        yield replace(known, removed=one.removed) if isinstance(known, Ingress) else known
 
 
 def classes(document: Document) -> Iterator[tuple[str, str]]:

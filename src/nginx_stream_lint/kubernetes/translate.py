@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping as MappingOf
+
+from msgspec.structs import replace
 
 from nginx_stream_lint.config.configuration import Configuration, read_from
 from nginx_stream_lint.config.includes import IncludeResolver
@@ -16,13 +19,13 @@ from nginx_stream_lint.kubernetes.controllers import (
     is_true,
     nginx_org,
 )
-from nginx_stream_lint.kubernetes.conversion import Converter
+from nginx_stream_lint.kubernetes.conversion import Converter, PatchedPart, Writer
 from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginxConverter
 from nginx_stream_lint.kubernetes.manifest import Scalar, documents
 from nginx_stream_lint.kubernetes.nginx_org import NginxOrgConverter
 from nginx_stream_lint.kubernetes.nginx_org_ingress import NginxOrgIngressConverter
 from nginx_stream_lint.kubernetes.nginx_org_virtual_server import VirtualServerConverter
-from nginx_stream_lint.kubernetes.nginx_text import TooLong
+from nginx_stream_lint.kubernetes.nginx_text import NginxText, TooLong
 from nginx_stream_lint.kubernetes.resources import (
     ControllerSettings,
     Ingress,
@@ -38,7 +41,8 @@ from nginx_stream_lint.util.problems import Problem, Unreadable
 _CONCERNS = re.compile(
     r"kind[\"']?\s*:\s*[\"']?(?:Ingress|IngressList|VirtualServer|VirtualServerRoute)\b"
     r"|name[\"']?\s*:\s*[\"']?[\w.-]*nginx[\w.-]*(?=[\s\"',}]|\Z)"
-    r"|nginx\.ingress\.kubernetes\.io/|(?<!gateway\.)nginx\.(?:org|com)/|[iI]ngress\w*[\"']?:"
+    r"|nginx\.ingress\.kubernetes\.io(?:/|~1)|(?<!gateway\.)nginx\.(?:org|com)(?:/|~1)"
+    r"|[iI]ngress\w*[\"']?:"
 )
 # Classes and annotations of controllers that are not based on nginx.
 _OTHERS = re.compile(
@@ -58,26 +62,43 @@ def translate_resources(
     `MappedText`. Problems of a resource are those of its reading. Resources for other controllers
     are skipped.
     """
-    if not _CONCERNS.search(text):
+    if not concerns(text):
         return [], []
     found, problems = documents(source, text)
     class_controllers = dict(pair for document in found for pair in classes(document))
     every = [one for document in found for one in resources(document)]
+    made: list[MappedText] = []
+    try:
+        for author in authors(every, class_controllers):
+            maker = written(converter(author.controller, author.resource, author.settings))
+            made.append(reading_of(author, maker, maker.text, conditional))
+    except Unreadable as stop:
+        problems.append(stop.problem)  # the run may generate no more text
+    return made, problems
+
+
+def concerns(text: str) -> bool:
+    """Whether a YAML text may have resources of a controller."""
+    return _CONCERNS.search(text) is not None
+
+
+def authors(
+    every: Sequence[Resource], class_controllers: MappingOf[str, str]
+) -> Iterator[ControllerAuthor]:
+    """The possible controllers of the resources of one file.
+
+    `class_controllers` are the controllers of IngressClasses.
+    """
     settings = {
         controller.name: one
         for one in every
         for controller in (ingress_nginx(), nginx_org())
         if isinstance(one, ControllerSettings) and _is_for(one, controller)
     }
-    made: list[MappedText] = []
-    try:
-        for one in every:
-            for controller, how in _controllers(one, class_controllers):
-                given = settings.get(controller.name)
-                made.append(_reading(one, controller, how, given, conditional))
-    except Unreadable as stop:
-        problems.append(stop.problem)  # the run may generate no more text
-    return made, problems
+    for one in every:
+        for controller, how in _controllers(one, class_controllers):
+            own = one if isinstance(one, ControllerSettings) else settings.get(controller.name)
+            yield ControllerAuthor(controller, one, how == "class", how == "", own)
 
 
 def configurations(
@@ -139,7 +160,9 @@ def _is_for(resource: ControllerSettings, controller: Controller) -> bool:
     return mine > theirs or (mine == theirs and controller is ingress_nginx())
 
 
-def _controllers(resource: Resource, classes_: dict[str, str]) -> Iterator[tuple[Controller, str]]:
+def _controllers(
+    resource: Resource, classes_: MappingOf[str, str]
+) -> Iterator[tuple[Controller, str]]:
     """The possible controllers of a resource, and the evidence: annotations, class, or none."""
     both = (ingress_nginx(), nginx_org())
     if isinstance(resource, VirtualServer):
@@ -172,22 +195,33 @@ def _controllers(resource: Resource, classes_: dict[str, str]) -> Iterator[tuple
         yield ingress_nginx(), "class" if "nginx" in class_name else ""
 
 
-def _reading(
-    resource: Resource,
-    controller: Controller,
-    how: str,
-    settings: ControllerSettings | None,
-    conditional: tuple[tuple[int, int], ...],
+def reading_of(
+    author: ControllerAuthor, part: Writer, text: NginxText, conditional: Regions
 ) -> MappedText:
-    if isinstance(resource, ControllerSettings):
-        settings = resource
-    maker = written(converter(controller, resource, settings))
-    author = ControllerAuthor(controller, resource, how == "class", how == "", settings)
+    """A written text; `conditional` are spans of the resource's own source."""
+    document, own = part.document, author.resource.document
     return MappedText(
-        resource.document.source,
-        maker.text.text,
-        tuple(maker.text.pieces),
-        conditional,
-        problems=tuple(dict.fromkeys(maker.problems)),
-        author=author,
+        document.source,
+        text.text,
+        tuple(text.pieces),
+        conditional if document.source is own.source else (),
+        problems=tuple(dict.fromkeys(part.problems)),
+        author=author if document is own else replace(author, patch=document),
+        is_inlined=isinstance(part, PatchedPart),
     )
+
+
+def read_written(
+    maker: Converter,
+    makers: Sequence[Converter],
+    reading: Callable[[Writer, NginxText], MappedText],
+    files: IncludeResolver,
+) -> Configuration:
+    """Read the configuration that a converter wrote, with its parts and the problems of all."""
+    blocks = {name: reading(*part) for name, part in maker.parts.items()}
+    root = reading(maker, maker.text)
+    found = read_from(root, root.source.name, files.with_blocks(blocks))
+    parts = [part for part, _ in maker.parts.values()]
+    problems = [one for each in (*makers, *parts) for one in each.problems]
+    found.problems = list(dict.fromkeys([*found.problems, *problems]))
+    return found

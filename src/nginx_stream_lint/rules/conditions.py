@@ -8,6 +8,9 @@ A rule file writes a condition as an expression (`expressions.py`), or as mappin
       - <family>_buffering: {is: "on"}
       - not: {stalled_clients: {is_set: true}}
 
+The `if` of a template is such an expression, too. Jinja parses it, and `templates.py` hands its
+comparisons to the same `Builder`.
+
 A subject is a fact, or the effective value of a directive (`<family>` is the handler's family). If
 a subject is unknown, such as a value with an nginx variable, its condition is neither true nor
 false.
@@ -219,3 +222,132 @@ OPERATORS: dict[str, Callable[[Any, Any], Truth]] = {
 }
 # Operators whose operand is a number, a time, a size, or another subject.
 ORDERS = frozenset({"less_than", "greater_than", "at_most", "at_least"})
+
+
+# The operators of expressions, and those of conditions.
+_SIGNS = {
+    "==": "is",
+    "!=": "is_not",
+    "<": "less_than",
+    ">": "greater_than",
+    "<=": "at_most",
+    ">=": "at_least",
+}
+
+
+class ExpressionMistake(Exception):
+    """An error in an expression, at `offset`."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+class Operand(Struct, frozen=True):
+    """One side of a comparison: a constant, or the name of a subject."""
+
+    value: Any
+    is_subject: bool
+    written: str
+    offset: int
+
+
+def _unchecked(*_: Any) -> str | None:
+    """Find nothing wrong."""
+    return None
+
+
+class Builder(Struct, frozen=True):
+    """Builds conditions from operands, for expressions and for templates alike.
+
+    `check_name` and `check_directive` return what is wrong with the name of a fact or a directive;
+    `check_operand` returns what is wrong with a constant for a subject and an operator. All return
+    None if nothing is wrong. The methods raise ExpressionMistake.
+    """
+
+    check_name: Callable[[str], str | None] = _unchecked
+    check_directive: Callable[[str], str | None] = _unchecked
+    check_operand: Callable[[str, str, Any, str], str | None] = _unchecked
+
+    def fact(self, name: str, offset: int = 0) -> Operand:
+        """The operand `name`."""
+        _refuse(self.check_name(name), offset)
+        return Operand(name, True, name, offset)
+
+    def directive(self, name: Operand, offset: int = 0) -> Operand:
+        """The operand `value(name)`."""
+        if name.is_subject or not isinstance(name.value, str):
+            message = 'value needs the name of one directive: value("proxy_buffering")'
+            raise ExpressionMistake(message, name.offset)
+        _refuse(self.check_directive(name.value), name.offset)
+        return Operand(name.value, True, f'value("{name.written}")', offset)
+
+    def is_set(self, left: Operand) -> Condition:
+        """Build the condition `left`."""
+        return Comparison(_subject(left), "is_set", True)
+
+    def is_none(self, left: Operand) -> Condition:
+        """Build `left is none`."""
+        return Comparison(_subject(left), "is", None)
+
+    def compare(self, left: Operand, sign: str, right: Operand) -> Condition:
+        """Build `left == right`, `left < right` and so on."""
+        operator = _SIGNS[sign]
+        subject = _subject(left)
+        if not right.is_subject:
+            self._check(subject, operator, right)
+        elif operator not in ORDERS:
+            raise ExpressionMistake("== and != need a constant on the right", right.offset)
+        return Comparison(subject, operator, right.value)
+
+    def is_one_of(self, left: Operand, words: list[Operand]) -> Condition:
+        """Build `left in ["one", "two"]`."""
+        subject = _subject(left)
+        for word in words:
+            if word.is_subject:
+                raise ExpressionMistake("a list must contain only constants", word.offset)
+            self._check(subject, "is", word)
+        return AnyOf(tuple(Comparison(subject, "is", word.value) for word in words))
+
+    def contains(self, word: Operand, right: Operand) -> Condition:
+        """Build `"word" in right`."""
+        if not right.is_subject:
+            raise ExpressionMistake("`in` must be followed by the name of a list", right.offset)
+        if word.is_subject:
+            raise ExpressionMistake(
+                '`in` needs constants on one side: "h2" in clients, kind in ["sse", "grpc"]',
+                right.offset,
+            )
+        found = Comparison(right.value, "contains_any", [word.value])
+        message = self.check_operand(right.value, "contains_any", found.operand, word.written)
+        _refuse(message, right.offset)
+        return found
+
+    def matches(self, left: Operand, pattern: Operand) -> Condition:
+        """Build `matches(left, pattern)`."""
+        if not left.is_subject:
+            raise ExpressionMistake("the first argument of matches must be a name", left.offset)
+        self._check(left.value, "matches", pattern)
+        return Comparison(left.value, "matches", pattern.value)
+
+    def _check(self, subject: str, operator: str, operand: Operand) -> None:
+        if operand.is_subject:
+            raise ExpressionMistake("expected a constant", operand.offset)
+        message = self.check_operand(subject, operator, operand.value, operand.written)
+        _refuse(message, operand.offset)
+
+
+def _subject(left: Operand) -> str:
+    """The subject on the left of a comparison."""
+    if not left.is_subject:
+        raise ExpressionMistake(
+            "a comparison must start with a name, or with text before `in`", left.offset
+        )
+    name: str = left.value
+    return name
+
+
+def _refuse(message: str | None, offset: int) -> None:
+    if message is not None:
+        raise ExpressionMistake(message, offset)

@@ -23,16 +23,19 @@ from nginx_stream_lint.rules.conditions import (
     ORDERS,
     All,
     AnyOf,
+    Builder,
     Comparison,
     Condition,
+    ExpressionMistake,
     Not,
     alternatives,
     comparisons_of,
     number,
     subjects_of,
 )
-from nginx_stream_lint.rules.expressions import ExpressionMistake, parse
+from nginx_stream_lint.rules.expressions import parse
 from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, REMARKS
+from nginx_stream_lint.rules.facts.base import directives_meant
 from nginx_stream_lint.rules.finding import SEVERITIES, Applicability, Severity
 from nginx_stream_lint.rules.patterns import mistake as pattern_mistake
 from nginx_stream_lint.rules.rule import (
@@ -383,7 +386,7 @@ class _Reader:
     def expression(self, node: yaml.ScalarNode) -> Condition:
         """Parse a condition written as an expression."""
         try:
-            found = parse(self.text(node), _name_mistake, _directive_mistake, _operand_mistake)
+            found = parse(self.text(node), EXPRESSION_CHECKS)
         except ExpressionMistake as mistake:
             # In a multi-line or quoted text, an offset does not give the column.
             is_plain = not node.style and node.start_mark.line == node.end_mark.line
@@ -469,11 +472,10 @@ class _Reader:
     def checked(self, text: str, node: yaml.Node) -> Template:
         made = template_of(text, (self.name, *place(node)))
         if self.check_texts:
-            from nginx_stream_lint.rules.template_check import mistake
+            from nginx_stream_lint.rules.template_check import mistake, number_of_conditions
 
-            message = mistake(made, _known_directive)
-            if message is not None:
-                raise self.fail(node, message)
+            self.refuse(node, mistake(made, EXPRESSION_CHECKS))
+            self.count(number_of_conditions(text), node)
         return made
 
     def arguments(self, node: yaml.Node) -> Template:
@@ -571,6 +573,32 @@ def _operand_mistake(subject: str, operator: str, value: Any, written: str) -> s
     if not is_right(value):
         return f"{operator} needs {expected}"
     return pattern_mistake(value) if operator == "matches" else None
+
+
+def _comparison_mistake(subject: str, operator: str, value: Any, written: str) -> str | None:
+    """Return what is wrong with a constant in an expression; None if nothing is.
+
+    A list never equals a text, and a text contains no words.
+    """
+    lists = set(_are_lists(subject))
+    name = subject if subject in FACTS else f'value("{subject}")'
+    word = short_word(written)
+    if operator == "contains_any" and lists == {False}:
+        return f'{name} is not a list; write {name} == "{word}", or matches({name}, "{word}")'
+    if operator in ("is", "is_not") and isinstance(value, str) and lists == {True}:
+        return f'{name} is a list; write "{word}" in {name}'
+    return _operand_mistake(subject, operator, value, written)
+
+
+def _are_lists(subject: str) -> Iterable[bool]:
+    """For each type of a subject's values, or each directive it may be: whether it is a list."""
+    if subject in FACTS:
+        return ("list" in kind for kind in FACTS[subject].kinds if kind != "None")
+    return (table()[name].value in ("strings", "row") for name in directives_meant(subject))
+
+
+# The checks of expressions, in conditions and in templates.
+EXPRESSION_CHECKS = Builder(_name_mistake, _directive_mistake, _comparison_mistake)
 
 
 def _is_ordered(value: Any) -> bool:

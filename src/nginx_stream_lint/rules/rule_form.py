@@ -7,7 +7,7 @@ the reader alone; so are mistakes, which it names with their line, column and th
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import fields
@@ -23,7 +23,8 @@ Action = Literal["set", "reset", "set_row", "remove_row", "restore_rows", "add_m
 RuleName = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,59}$")]
 Text = Annotated[str, Meta(min_length=1)]
 ConditionForm = Annotated[
-    str | dict[str, Any],
+    Annotated[str, Meta(min_length=1)]
+    | Annotated[dict[str, Any], Meta(min_length=1, max_length=1)],
     Meta(
         description='An expression over facts and directives: `kind == "sse" and cut_after_s < 60`.'
         " Or a mapping with `all`, `any`, `not`, or one subject with one operator."
@@ -60,35 +61,86 @@ class StepForm(Struct, forbid_unknown_fields=True):
     restore_rows: DirectiveName | UnsetType = UNSET
     add_map: TemplateText | UnsetType = UNSET
     to: TemplateText | UnsetType = UNSET
-    scope: Scope | UnsetType = UNSET
+    scope: (
+        Annotated[
+            Scope,
+            Meta(
+                description="Where the step applies: in the location (default), its server, the"
+                " place that sets the value now, or the location of the auth_request."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     when: ConditionForm | UnsetType = UNSET
-    applicability: Applicability | UnsetType = UNSET
+    applicability: (
+        Annotated[
+            Applicability,
+            Meta(description="How safe this step is, if it is less safe than the fix."),
+        ]
+        | UnsetType
+    ) = UNSET
     caution: (
         Annotated[
             str, Meta(min_length=1, description="What else an unsafe step changes: a sentence.")
         ]
         | UnsetType
     ) = UNSET
-    optional: bool | UnsetType = UNSET
+    optional: (
+        Annotated[bool, Meta(description="Skip the step if it is impossible. Default: false.")]
+        | UnsetType
+    ) = UNSET
 
 
 class FixForm(Struct, forbid_unknown_fields=True):
     """The suggested fix."""
 
     title: TemplateText
-    applicability: Applicability
-    steps: list[StepForm] | UnsetType = UNSET
+    applicability: Annotated[
+        Applicability,
+        Meta(
+            description="`--fix` writes a safe fix. It writes an unsafe one only with"
+            " `--unsafe-fixes`, and only shows a manual one."
+        ),
+    ]
+    steps: (
+        Annotated[list[StepForm], Meta(description="The changes of the configuration, in order.")]
+        | UnsetType
+    ) = UNSET
     snippet: TemplateText | UnsetType = UNSET
 
 
 class ExampleForm(Struct, forbid_unknown_fields=True):
     """A configuration: `bad`, with the result of its fix as `fixed`; or `good`."""
 
-    bad: Text | UnsetType = UNSET
-    fixed: Text | UnsetType = UNSET
-    good: Text | UnsetType = UNSET
-    nginx_version: Annotated[str, Meta(pattern=r"^[0-9.]+$")] | UnsetType = UNSET
-    evidence: Text | UnsetType = UNSET
+    bad: (
+        Annotated[
+            str,
+            Meta(min_length=1, description="It gives a finding of this rule and of no other."),
+        ]
+        | UnsetType
+    ) = UNSET
+    fixed: Annotated[str, Meta(min_length=1, description="`bad` with the fix.")] | UnsetType = UNSET
+    good: (
+        Annotated[str, Meta(min_length=1, description="It has a stream, and gives no finding.")]
+        | UnsetType
+    ) = UNSET
+    nginx_version: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[0-9.]+$",
+                description="The nginx version of this example, in quotes. Default: every version.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    evidence: (
+        Annotated[
+            str,
+            Meta(min_length=1, description="What shows the effect here, if not that of the rule."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class RuleForm(Struct, forbid_unknown_fields=True):
@@ -136,7 +188,7 @@ class RuleForm(Struct, forbid_unknown_fields=True):
     renamed_from: (
         Annotated[list[RuleName], Meta(description="Names that the rule had before.")] | UnsetType
     ) = UNSET
-    fix: FixForm | UnsetType = UNSET
+    fix: Annotated[FixForm, Meta(description="The suggested fix.")] | UnsetType = UNSET
     references: (
         Annotated[list[Text], Meta(description="Links, or module#directive of nginx's docs.")]
         | UnsetType
@@ -149,8 +201,30 @@ def keys_of(form: type[Struct]) -> tuple[list[str], list[str]]:
     return required, [one.name for one in fields(form) if not one.required]
 
 
+# What the types of the forms do not say: which keys go together.
+_ACTIONS: tuple[str, ...] = get_args(Action)
+_TOGETHER: dict[str, dict[str, Any]] = {
+    "SeverityForm": {"minProperties": 1, "maxProperties": 1},
+    "StepForm": {
+        "oneOf": [{"required": [action]} for action in _ACTIONS],
+        "dependentRequired": {action: ["to"] for action in _ACTIONS if action != "restore_rows"},
+        "dependentSchemas": {
+            "restore_rows": {"properties": {"to": False}},
+            "caution": {"properties": {"applicability": {"enum": ["manual", "unsafe"]}}},
+        },
+    },
+    "ExampleForm": {
+        "oneOf": [{"required": ["bad"]}, {"required": ["good"]}],
+        "dependentRequired": {"bad": ["fixed"], "fixed": ["bad"]},
+    },
+}
+
+
 def schema() -> dict[str, Any]:
     """The JSON schema of rule files."""
     from msgspec.json import schema as schema_of
 
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema_of(RuleForm)
+    made = schema_of(RuleForm)
+    for name, constraints in _TOGETHER.items():
+        made["$defs"][name] |= constraints
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | made

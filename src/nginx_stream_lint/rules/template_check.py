@@ -2,7 +2,8 @@
 
 A template is text with facts, `if`, and a few filters. It has no loops, no assignments, no
 attributes and no arithmetic. So it terminates, its result is not much longer than the values it
-names, and it can read only facts.
+names, and it can read only facts. The tests of an `if` are those of `when`, checked by the same
+code, and a few that only templates have.
 """
 
 from __future__ import annotations
@@ -10,13 +11,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from nginx_stream_lint.nginx.directives import table
-from nginx_stream_lint.rules.conditions import UNKNOWN
+from msgspec import Struct
+
+from nginx_stream_lint.rules.conditions import (
+    UNKNOWN,
+    Builder,
+    ExpressionMistake,
+    comparisons_of,
+)
 from nginx_stream_lint.rules.facts import FACTS
-from nginx_stream_lint.rules.filters import FILTERS
+from nginx_stream_lint.rules.filters import FILTERS, TemplateMistake
 from nginx_stream_lint.rules.messages import PHRASES
 from nginx_stream_lint.rules.rule import Template
-from nginx_stream_lint.rules.templates import Origin, compiled, environment, parts
+from nginx_stream_lint.rules.templates import (
+    Origin,
+    compiled,
+    condition_of,
+    environment,
+    extract_conditions,
+    parts,
+)
 from nginx_stream_lint.util.problems import nearest_words, short_word
 
 if TYPE_CHECKING:
@@ -28,9 +42,7 @@ _MAX_NUMBER = 10**15
 
 _CALLS = ("value", "origin")
 _NODES = {
-    "And",
     "Call",
-    "Compare",
     "Concat",
     "CondExpr",
     "Const",
@@ -38,17 +50,16 @@ _NODES = {
     "If",
     "List",
     "Name",
-    "Not",
-    "Operand",
-    "Or",
     "Output",
     "Template",
     "TemplateData",
-    "Test",
 }
+# What only the test of an `if` may be.
+_TESTS = {"And": '"and"', "Compare": "a comparison", "Not": '"not"', "Or": '"or"', "Test": '"is"'}
+_ORDERS = {"lt", "gt", "lteq", "gteq"}
 _HAS = (
-    'facts, value("directive"), origin("directive"), delivery_words, held_words, if, ==, !=, <, >,'
-    f" in, and, or, not, is none, ~, and the filters {', '.join(FILTERS)}"
+    'facts, value("directive"), origin("directive"), delivery_words, held_words, if with the'
+    f" conditions of `when`, ~, and the filters {', '.join(FILTERS)}"
 )
 # Names for refused constructs.
 _WORDS = {
@@ -74,11 +85,8 @@ class _Refused(Exception):
     """A template uses something that is not allowed."""
 
 
-def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | None:
-    """Return the mistake in a template, or None.
-
-    `is_directive` returns whether `value` and `origin` accept a name.
-    """
+def mistake(template: Template, builder: Builder) -> str | None:
+    """Return the mistake in a template, or None; `builder` checks conditions and directives."""
     text = template.text
     if len(text) > _MAX_TEXT:
         return f"a template must have at most {_MAX_TEXT} characters"
@@ -87,7 +95,7 @@ def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | No
     from jinja2.exceptions import TemplateError
 
     try:
-        _check(environment().parse(text), is_directive, 0)
+        _Checker(builder).check(environment().parse(text), 0)
         _compare_names(template)
         _try_out(template)
     except TemplateError as error:
@@ -96,9 +104,19 @@ def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | No
         return f"not a valid template: it is nested deeper than {_MAX_DEPTH} levels"
     except _Refused as refused:
         return str(refused)
-    except Exception as error:  # an untrusted template may raise anything
-        return f"not a valid template: {error}"
+    except TemplateMistake as wrong:
+        return f"not a valid template: {wrong}"
+    except Exception:  # an untrusted template may raise anything
+        return "not a valid template: it cannot be rendered with every kind of value; simplify it"
     return None
+
+
+def number_of_conditions(text: str) -> int:
+    """The number of comparisons in a template."""
+    if "{" not in text:
+        return 0
+    conditions = extract_conditions(environment().parse(text))
+    return sum(len(comparisons_of(one)) for one in conditions)
 
 
 def _compare_names(template: Template) -> None:
@@ -116,6 +134,8 @@ def _compare_names(template: Template) -> None:
     compares_origins = False
     for call in parsed.find_all(nodes.Call):
         name = call.node.name  # type: ignore[attr-defined]
+        if name not in used:
+            continue
         used[name].add(call.args[0].value)  # type: ignore[attr-defined]
         compares_origins = compares_origins or (name == "origin" and id(call) not in said)
     if (
@@ -141,7 +161,8 @@ def names(text: str) -> frozenset[str]:
     from jinja2 import nodes
 
     # A template assigns nothing, so none of the names are its own.
-    return frozenset(one.name for one in environment().parse(text).find_all(nodes.Name))
+    found = environment().parse(text).find_all(nodes.Name)
+    return frozenset(one.name for one in found) - {"matches"}
 
 
 def literal_text(text: str) -> str:
@@ -156,39 +177,117 @@ def literal_text(text: str) -> str:
     return " ".join(said)
 
 
-def _check(node: nodes.Node, is_directive: Callable[[str], bool], depth: int) -> None:
-    """Refuse constructs outside the template language. Raises _Refused."""
-    kind = type(node).__name__
-    if kind not in _NODES:
-        word = (
-            f".{getattr(node, 'attr', '')}" if kind == "Getattr" else _WORDS.get(kind, kind.lower())
-        )
-        raise _Refused(f'"{word}" is not allowed in templates, which support {_HAS}')
+class _Checker:
+    """Refuses everything outside the template language. All methods raise _Refused."""
+
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+
+    def check(self, node: nodes.Node, depth: int) -> None:
+        """Check a part of a template that is not the test of an `if`."""
+        kind = type(node).__name__
+        if kind in _TESTS:
+            raise _Refused(
+                f"{_TESTS[kind]} is not allowed outside the condition of an `if`; write"
+                ' {{ "one" if kind == "sse" else "other" }}'
+            )
+        if kind not in _NODES:
+            attribute = f".{getattr(node, 'attr', '')}"
+            word = attribute if kind == "Getattr" else _WORDS.get(kind, kind.lower())
+            raise _Refused(f'"{word}" is not allowed in templates, which support {_HAS}')
+        _check_depth(depth)
+        if kind == "Call":
+            self._check_call(node)
+            return
+        if kind in _CHECKS:
+            _CHECKS[kind](node)
+        for child in node.iter_child_nodes(exclude=("test",)):
+            self.check(child, depth + 1)
+        if kind in ("If", "CondExpr"):
+            self._check_test(node.test, depth + 1)  # type: ignore[attr-defined]
+
+    def _check_test(self, test: Any, depth: int) -> None:
+        """Check the test of an `if`, or a part of it."""
+        kind = type(test).__name__
+        _check_depth(depth)
+        if kind in ("And", "Or", "Not"):
+            for child in test.iter_child_nodes():
+                self._check_test(child, depth + 1)
+            return
+        if kind == "Compare":
+            for side in _sides(test):
+                self.check(side, depth + 1)
+        elif kind == "Test":
+            _check_is_none(test)
+            self.check(test.node, depth + 1)
+        elif kind == "Call" and getattr(test.node, "name", None) == "matches":
+            self._check_matches(test, depth)
+        else:
+            self.check(test, depth + 1)
+        try:
+            condition = condition_of(test, self._builder)
+        except ExpressionMistake as mistake:
+            raise _Refused(f"in a condition of this template: {mistake.message}") from None
+        if condition is None and kind == "Compare":
+            _check_order(test)
+
+    def _check_matches(self, call: Any, depth: int) -> None:
+        if len(call.args) != 2 or call.kwargs or call.dyn_args or call.dyn_kwargs:
+            raise _Refused('matches needs a name and a pattern: matches(target, "^https:")')
+        for argument in call.args:
+            self.check(argument, depth + 1)
+
+    def _check_call(self, node: Any) -> None:
+        name = getattr(node.node, "name", None)
+        if name == "matches":
+            raise _Refused("matches(…) is not allowed outside the condition of an `if`")
+        if name not in _CALLS:
+            raise _Refused(f"a template can call only {' and '.join(_CALLS)}")
+        words = [getattr(argument, "value", None) for argument in node.args]
+        others = node.kwargs or node.dyn_args or node.dyn_kwargs
+        if len(words) != 1 or not isinstance(words[0], str) or others:
+            raise _Refused(f'{name} needs the name of one directive: {name}("proxy_buffering")')
+        message = self._builder.check_directive(words[0])
+        if message is not None:
+            raise _Refused(f"{name}: {message}")
+
+
+def _check_depth(depth: int) -> None:
     if depth > _MAX_DEPTH:
         raise _Refused(f"not a valid template: it is nested deeper than {_MAX_DEPTH} levels")
-    if kind == "Call":
-        _check_call(node, is_directive)
-        return
-    if kind in _CHECKS:
-        _CHECKS[kind](node)
-    for child in node.iter_child_nodes():
-        _check(child, is_directive, depth + 1)
 
 
-def _check_call(node: Any, is_directive: Callable[[str], bool]) -> None:
-    name = getattr(node.node, "name", None)
-    if name not in _CALLS:
-        raise _Refused(f"a template can call only {' and '.join(_CALLS)}")
-    words = [getattr(argument, "value", None) for argument in node.args]
-    others = node.kwargs or node.dyn_args or node.dyn_kwargs
-    if len(words) != 1 or not isinstance(words[0], str) or others:
-        raise _Refused(f'{name} needs the name of one directive: {name}("proxy_buffering")')
-    if not is_directive(words[0]):
-        near = nearest_words(words[0], sorted(table()))
-        raise _Refused(f'{name}: unknown directive "{short_word(words[0])}"{near}')
+def _sides(comparison: Any) -> list[Any]:
+    return [comparison.expr, *(one.expr for one in comparison.ops)]
+
+
+def _check_order(comparison: Any) -> None:
+    """Refuse <, >, <= and >= between anything but numbers: Jinja would compare texts by letters."""
+    is_order = comparison.ops[0].op in _ORDERS
+    if is_order and not all(map(_is_number, _sides(comparison))):
+        raise _Refused(
+            "<, >, <= and >= with a filter or ~ are only for numbers: facts that are always a"
+            " number, and the filters length, max and int"
+        )
+
+
+def _is_number(node: Any) -> bool:
+    kind = type(node).__name__
+    if kind == "Name":
+        return node.name in FACTS and set(FACTS[node.name].kinds) <= {"int", "float"}
+    if kind == "Const":
+        return isinstance(node.value, (int, float)) and not isinstance(node.value, bool)
+    return kind == "Filter" and node.name in ("length", "max", "int")
+
+
+def _check_is_none(node: Any) -> None:
+    if node.name != "none" or node.args or node.kwargs or node.dyn_args or node.dyn_kwargs:
+        raise _Refused(f'unknown test "{short_word(node.name)}"; only `is none` is supported')
 
 
 def _check_name(node: Any) -> None:
+    if node.name == "matches":
+        raise _Refused('matches needs a name and a pattern: matches(target, "^https:")')
     if node.name in _CALLS:
         raise _Refused(f'{node.name} needs a directive: {node.name}("proxy_buffering")')
     known = [*FACTS, *PHRASES]
@@ -201,11 +300,19 @@ def _check_filter(node: Any) -> None:
     if node.name not in FILTERS:
         near = nearest_words(node.name, list(FILTERS))
         raise _Refused(f'unknown filter "{short_word(node.name)}"{near}')
+    fewest, most = FILTERS[node.name].arguments
+    texts = [isinstance(getattr(one, "value", None), str) for one in node.args]
+    others = node.kwargs or node.dyn_args or node.dyn_kwargs
+    if not fewest <= len(texts) <= most or not all(texts) or others:
+        takes = (
+            "one text in parentheses" if fewest else "at most one text" if most else "no argument"
+        )
+        raise _Refused(f"the filter {node.name} takes {takes}")
 
 
-def _check_test(node: Any) -> None:
-    if node.name != "none":
-        raise _Refused(f'unknown test "{short_word(node.name)}"; only `is none` is supported')
+def _check_conditional(node: Any) -> None:
+    if node.expr2 is None:
+        raise _Refused('`x if …` needs an `else`: {{ "one" if kind == "sse" else "" }}')
 
 
 def _check_const(node: Any) -> None:
@@ -216,7 +323,7 @@ def _check_const(node: Any) -> None:
 _CHECKS: dict[str, Callable[[Any], None]] = {
     "Name": _check_name,
     "Filter": _check_filter,
-    "Test": _check_test,
+    "CondExpr": _check_conditional,
     "Const": _check_const,
 }
 
@@ -238,6 +345,16 @@ def samples(name: str) -> list[object]:
     return [_SAMPLES[kind] for kind in FACTS[name].kinds]
 
 
+class _Samples(Struct, frozen=True):
+    """Subjects with sample values; every directive has the same text."""
+
+    values: dict[str, object]
+
+    def value(self, subject: str) -> object:
+        """The sample value of a fact or a directive."""
+        return self.values.get(subject, "text")
+
+
 def _try_out(template: Template) -> None:
     """Render a template once for each type of the facts it names. Raises any error of that."""
     found = template.uses
@@ -246,4 +363,4 @@ def _try_out(template: Template) -> None:
     said |= {"value": str, "origin": str if found.compares_origins else Origin}
     for number in range(max(map(len, values.values()), default=1)):
         tried = {name: every[number % len(every)] for name, every in values.items()}
-        tuple(parts(compiled(template.text)(said | tried)))
+        tuple(parts(compiled(template.text)(said | tried, _Samples(tried))))

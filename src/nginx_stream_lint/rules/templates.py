@@ -4,6 +4,10 @@ They are a small part of Jinja; `template_check.py` says which. If a template st
 example because it prints a list without `listed`, the error is a mistake in the rule, with its
 place.
 
+Jinja compares Python values. `when` compares times, sizes and flags as nginx does, and knows
+unknown values. So an `if` calls the conditions of `when`, except for the comparisons that only
+templates have: those with a filter, `~`, `origin` or a phrase.
+
 Jinja is imported on the first rendering, because that takes 30 ms.
 """
 
@@ -17,16 +21,26 @@ from msgspec import Struct
 
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.rules import jinja
-from nginx_stream_lint.rules.conditions import Subjects
+from nginx_stream_lint.rules.conditions import (
+    Builder,
+    Condition,
+    ExpressionMistake,
+    Not,
+    Operand,
+    Subjects,
+)
 from nginx_stream_lint.rules.facts import FACTS, Facts
-from nginx_stream_lint.rules.filters import FILTERS
+from nginx_stream_lint.rules.filters import FILTERS, TemplateMistake, checked
 from nginx_stream_lint.rules.messages import PHRASES, origin
 from nginx_stream_lint.rules.rule import Template
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
 if TYPE_CHECKING:
+    from jinja2 import nodes
     from jinja2.nativetypes import NativeEnvironment
 
+# Jinja's operators that compare two values.
+_SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "gt": ">", "lteq": "<=", "gteq": ">="}
 _MAX_RENDERED = 64 * 1024  # characters: a few values of directives, which are short
 
 
@@ -62,10 +76,13 @@ def render(template: Template, facts: Facts | Subjects) -> Parts:
         origin_of = _words_here if found.compares_origins else _origin
         values["origin"] = lambda name: origin_of(facts, name)
     try:
-        return tuple(parts(compiled(text)(values)))
-    except Exception as error:  # an untrusted template may raise anything
-        message = f"this template cannot be rendered: {error}"
+        return tuple(parts(compiled(text)(values, facts)))
+    except TemplateMistake as mistake:
+        message = f"this template cannot be rendered: {mistake}"
         raise Unreadable(Problem(*template.place, message, "correct the rule")) from None
+    except Exception:  # an untrusted template may raise anything
+        message = "this template cannot be rendered"
+        raise Unreadable(Problem(*template.place, message, "simplify it")) from None
 
 
 def _origin(facts: Facts, name: str) -> str | Origin:
@@ -93,18 +110,20 @@ def plain(rendered: Parts, words: Callable[[str], str] = str) -> str:
 
 
 def parts(values: Iterable[object]) -> Iterable[str | Origin]:
-    """Check the values that Jinja renders, up to the length limit. Raises ValueError."""
+    """Check the values that Jinja renders, up to the length limit. Raises TemplateMistake."""
     text = ""
     for value in values:
-        if isinstance(value, (bool, list, tuple)):
-            raise ValueError(f"{value} is not text; use a filter such as listed, or an if")
+        if isinstance(value, (list, tuple)):
+            raise TemplateMistake("a list is not text; use a filter such as listed")
+        if isinstance(value, bool):
+            raise TemplateMistake("true or false is not text; use an `if`")
         if isinstance(value, Origin):
             yield from (text, value)
             text = ""
             continue
         text += str(value)
         if len(text) > _MAX_RENDERED:
-            raise ValueError(f"it is longer than {_MAX_RENDERED} characters")
+            raise TemplateMistake(f"its text is longer than {_MAX_RENDERED} characters")
     yield text
 
 
@@ -122,13 +141,116 @@ def environment() -> NativeEnvironment:
     # Folding constants takes a tenth of the time to compile a template, and few have any.
     env = Environment(undefined=StrictUndefined, keep_trailing_newline=False, optimized=False)
     env.globals = {}
-    env.filters = dict(FILTERS)
+    env.filters = {name: checked(name) for name in FILTERS}
     env.tests = {"none": env.tests["none"]}
     return env
 
 
 @lru_cache(1024)  # rules have few templates, whatever the checked files contain
-def compiled(text: str) -> Callable[[dict[str, Any]], Iterable[object]]:
-    """A template compiled by Jinja: it yields its text value by value."""
-    compiled = environment().from_string(text)
-    return lambda values: compiled.root_render_func(compiled.new_context(values))
+def compiled(text: str) -> Callable[[dict[str, Any], Subjects], Iterable[object]]:
+    """A template compiled by Jinja: it yields its text value by value.
+
+    It takes the values of its names, and the subjects of its conditions.
+    """
+    parsed = environment().parse(text)
+    conditions = extract_conditions(parsed)
+    compiled = environment().from_string(parsed)
+
+    def values_of(values: dict[str, Any], subjects: Subjects) -> Iterable[object]:
+        def condition(number: int) -> bool:
+            return conditions[number].holds(subjects) is True
+
+        context = compiled.new_context(values | {"condition": condition})
+        return compiled.root_render_func(context)
+
+    return values_of
+
+
+def extract_conditions(template: nodes.Template) -> list[Condition]:
+    """Replace the conditions in a parsed template by `condition(0)`, `condition(1)` …, in place.
+
+    The tests that only templates have stay. `not` moves to the single tests, because neither an
+    unknown condition nor its opposite is true. So a combination with `and` and `or` is true exactly
+    if it would be true in `when`.
+    """
+    from jinja2 import nodes
+
+    found: list[Condition] = []
+
+    def replaced(test: nodes.Expr, is_negated: bool) -> nodes.Expr:
+        if isinstance(test, nodes.Not):
+            return replaced(test.node, not is_negated)
+        if isinstance(test, (nodes.And, nodes.Or)):
+            join = nodes.And if isinstance(test, nodes.And) is not is_negated else nodes.Or
+            return join(replaced(test.left, is_negated), replaced(test.right, is_negated))
+        condition = condition_of(test, Builder())
+        if condition is None:
+            return nodes.Not(test) if is_negated else test
+        found.append(Not(condition) if is_negated else condition)
+        number = nodes.Const(len(found) - 1)
+        return nodes.Call(nodes.Name("condition", "load"), [number], [], None, None)
+
+    for one in template.find_all((nodes.If, nodes.CondExpr)):
+        one.test = replaced(one.test, False)  # type: ignore[attr-defined]
+    return found
+
+
+def condition_of(test: nodes.Expr, builder: Builder) -> Condition | None:
+    """The condition that one test of an `if` is; None for a test that only templates have.
+
+    Raises ExpressionMistake.
+    """
+    from jinja2 import nodes
+
+    if isinstance(test, nodes.Test):
+        return builder.is_none(_operand(test.node, builder))
+    if isinstance(test, nodes.Call) and _name_of(test.node) == "matches":
+        left, pattern = test.args
+        return builder.matches(_operand(left, builder), _operand(pattern, builder))
+    if not isinstance(test, nodes.Compare):
+        return None if has_template_parts(test) else builder.is_set(_operand(test, builder))
+    if len(test.ops) > 1:
+        raise ExpressionMistake("combine several comparisons with `and`", 0)
+    (operation,) = test.ops
+    if operation.op in _SIGNS:
+        if has_template_parts(test):
+            return None
+        right = _operand(operation.expr, builder)
+        return builder.compare(_operand(test.expr, builder), _SIGNS[operation.op], right)
+    one = _operand(test.expr, builder)
+    if isinstance(operation.expr, nodes.List):
+        words = [_operand(word, builder) for word in operation.expr.items]
+        condition = builder.is_one_of(one, words)
+    else:
+        condition = builder.contains(one, _operand(operation.expr, builder))
+    return Not(condition) if operation.op == "notin" else condition
+
+
+def has_template_parts(test: nodes.Node) -> bool:
+    """Whether a test has a part that only templates have, not conditions."""
+    from jinja2 import nodes
+
+    if isinstance(test, (nodes.Filter, nodes.Concat, nodes.CondExpr)):
+        return True
+    return _name_of(test) in {"origin", *PHRASES} or any(
+        map(has_template_parts, test.iter_child_nodes())
+    )
+
+
+def _operand(node: nodes.Expr, builder: Builder) -> Operand:
+    from jinja2 import nodes
+
+    if isinstance(node, nodes.Const) and node.value is not None:
+        return Operand(node.value, False, str(node.value), 0)
+    if isinstance(node, nodes.Name):
+        return builder.fact(node.name)
+    if isinstance(node, nodes.Call) and _name_of(node.node) == "value":
+        return builder.directive(_operand(node.args[0], builder))
+    raise ExpressionMistake("a comparison needs names, numbers or quoted text", 0)
+
+
+def _name_of(node: nodes.Node) -> str:
+    """The name that a node is; empty if it is anything else."""
+    from jinja2 import nodes
+
+    return node.name if isinstance(node, nodes.Name) else ""

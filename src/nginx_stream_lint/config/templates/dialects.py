@@ -134,7 +134,7 @@ JINJA = Dialect(
             closing="#}",
             start=r"\{\#[-+]?",
             kind="comment",
-            evidence=r"\{\#(?=[- ])[^\n]*\#\}",
+            evidence=r"\{\#(?=[- ])(?:(?!\{\#[- ])[^\n])*?\#\}",  # linear: to the next opening
             must_close=False,
         ),
         TagSyntax(

@@ -156,6 +156,7 @@ class _Finder:
         # Strings of a kind that start before this offset are not closed on their line.
         self.open_until = {'"': 0, "'": 0, "`": 0}
         self.strings_hide_ends = True
+        self.last: dict[str, int] = {}  # the last offsets of marks
         self.syntaxes: dict[str, list[TagSyntax]] = {}
         self.end_names: set[str] = set()
         for dialect in dialects:
@@ -221,15 +222,21 @@ class _Finder:
     def _end(self, syntax: TagSyntax, offset: int, start_end: int) -> int:
         """The offset after the closing of a tag; -1 if there is none."""
         if syntax.before_closing:
-            offset = max(self.text.find(syntax.before_closing, start_end), offset)
+            offset = max(self._find(syntax.before_closing, start_end), offset)
         if syntax.has_strings:
             return self._end_outside_strings(offset, syntax.closing)
-        end = self.text.find(syntax.closing, offset)
+        end = self._find(syntax.closing, offset)
         return end + len(syntax.closing) if end >= 0 else -1
+
+    def _find(self, mark: str, offset: int) -> int:
+        """The offset of a mark from an offset on; -1 if there is none, which is found out once."""
+        if mark not in self.last:
+            self.last[mark] = self.text.rfind(mark)
+        return self.text.find(mark, offset) if offset <= self.last[mark] else -1
 
     def _end_outside_strings(self, offset: int, closing: str) -> int:
         text = self.text
-        plain = text.find(closing, offset)
+        plain = self._find(closing, offset)
         if plain < 0 or not self.strings_hide_ends:
             return plain + len(closing) if plain >= 0 else -1
         interesting = re.compile(f"[\"'`]|{re.escape(closing)}")
