@@ -11,13 +11,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from nginx_stream_lint.analysis.twins import RULE as TWIN_RULE
 from nginx_stream_lint.report.blocks import Block, Code, Heading, Paragraph, Table, markdown
 from nginx_stream_lint.report.rule import rule_page
 from nginx_stream_lint.rules.facts import FACTS
-from nginx_stream_lint.rules.finding import SEVERITIES
 from nginx_stream_lint.rules.measured import measured
-from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.rule_form import schema as rule_schema
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.settings.page import settings_page
@@ -51,7 +48,8 @@ def pages() -> dict[str, str]:
             Table(
                 ("rule", "severity", "title"),
                 tuple(
-                    (f"[{rule.name}]({rule.name}.md)", _highest(rule), rule.title) for rule in rules
+                    (f"[{rule.name}]({rule.name}.md)", rule.highest_severity, rule.title)
+                    for rule in rules
                 ),
             ),
         ]
@@ -63,13 +61,6 @@ def pages() -> dict[str, str]:
     architecture = (DOCS / "architecture.md").read_text("utf-8")
     found["architecture.md"] = _with_facts(_with_modules(architecture))
     return found
-
-
-def _highest(rule: Rule) -> str:
-    """The highest severity of a rule. `analysis/twins.py` raises that of one rule."""
-    if rule.name == TWIN_RULE:
-        return SEVERITIES[0]
-    return rule.highest_severity
 
 
 def _with_facts(text: str) -> str:

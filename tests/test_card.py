@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from nginx_stream_lint.analysis.rule_examples import Case, cases, lint_text
+from nginx_stream_lint.probe import NginxBinary
+from nginx_stream_lint.rules.facts import REMARKS
+from nginx_stream_lint.rules.finding import Severity
+from nginx_stream_lint.rules.rule import STREAMS, Rule
+from nginx_stream_lint.rules.rule_file import load_rule
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from tests.checkout import ROOT
 from tests.command import run
 
@@ -98,22 +106,197 @@ def test_the_tree_is_what_crossplanes_parser_returns(
     assert set(found(tmp_path)) == {"short-read-timeout", "response-buffering"}
 
 
+def copied(folder: Path) -> Path:
+    """A copy of the sources with the rules, in a folder; returns that of the rules."""
+    package = Path("src/nginx_stream_lint")
+    shutil.copytree(
+        ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "tables")
+    )
+    shutil.copytree(ROOT / "rules", folder / "rules")
+    return folder / "rules"
+
+
+def rewrite(rule: Path, severity: Severity, message: str, **keys: object) -> None:
+    """Write another severity into each case of a rule file, another message, and other keys."""
+    document = yaml.safe_load(rule.read_text(encoding="utf-8"))
+    cases = [
+        severity if isinstance(one, str) else {severity: condition}
+        for one in document["severity"]
+        for condition in (one.values() if isinstance(one, dict) else [None])
+    ]
+    document |= {"severity": cases, "message": message, **keys}
+    rule.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
 def test_yaml_rules_decide(tmp_path: Path, use: Callable[[Path], None]) -> None:
     before = found(tmp_path)["short-read-timeout"]
     assert before["severity"] == "warning"
-    package = Path("src/nginx_stream_lint")
-    shutil.copytree(
-        ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "tables")
-    )
-    shutil.copytree(ROOT / "rules", tmp_path / "rules")
+    rules = copied(tmp_path)
     use(tmp_path / "src")
-    rule = tmp_path / "rules" / "short-read-timeout.yaml"
+    rule = rules / "short-read-timeout.yaml"
     text = rule.read_text(encoding="utf-8")
     assert "- warning:" in text
     rule.write_text(text.replace("- warning:", "- error:"), encoding="utf-8")
     assert found(tmp_path) == {"short-read-timeout": before | {"severity": "error"}}
     rule.unlink()
     assert found(tmp_path) == {}
+
+
+# A finding of each group: a rule, and what it reports on.
+OF_EACH_GROUP = {
+    STREAMS: "short-read-timeout",
+    "comments": "unused-ignore",
+    "blocks": "unmatchable-location",
+    "declarations": "unproxied-stream",
+    "tiers": "tier-timeout",
+    "twins": "controller-default",
+}
+OF_ALL_GROUPS = """\
+events {}
+http {
+    set_real_ip_from 10.0.0.0/8;
+    real_ip_header CF-Connecting-IP;
+    server {
+        location /events {
+            proxy_pass http://127.0.0.1:8000;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering off; # nginx-stream-lint: ignore[nagle-delay] not needed
+        }
+        location ^/events {
+            proxy_pass http://127.0.0.1:8000;
+        }
+    }
+}
+"""
+# Two controllers configure one path, and only the second one cuts its stream.
+TWINS = """\
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: old
+  annotations: {nginx.ingress.kubernetes.io/proxy-read-timeout: "3600"}
+spec:
+  ingressClassName: nginx
+  rules:
+    - host: llm.example.com
+      http: {paths: [{path: /events, backend: {service: {name: app, port: {number: 8000}}}}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: new
+  annotations: {nginx.org/proxy-buffering: "False"}
+spec:
+  ingressClassName: nginx
+  rules:
+    - host: llm.example.com
+      http: {paths: [{path: /events, backend: {service: {name: app, port: {number: 8000}}}}]}
+"""
+
+
+# No rule can know this value of Connection.
+UNKNOWN_HANDSHAKE = """\
+events {}
+http {
+    server {
+        listen 80;
+        location /ws {
+            proxy_pass http://127.0.0.1:8000;
+            proxy_http_version 1.1;
+            proxy_read_timeout 1h;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $request_id;
+        }
+    }
+}
+"""
+
+
+def of_each_group(folder: Path) -> dict[str, dict[str, Any]]:
+    """The findings about the two files above by rule, of the rules in `OF_EACH_GROUP`."""
+    (folder / "nginx.conf").write_text(OF_ALL_GROUPS, encoding="utf-8")
+    (folder / "twins.yaml").write_text(TWINS, encoding="utf-8")
+    files = ("nginx.conf", "twins.yaml")
+    done = run("lint", *files, "--stream", "/nowhere", "--format", "json", cwd=folder)
+    assert done.stderr == ""
+    findings = json.loads(done.stdout)["findings"]
+    return {one["rule"]: one for one in findings if one["rule"] in OF_EACH_GROUP.values()}
+
+
+def test_yaml_rules_decide_in_every_group(tmp_path: Path, use: Callable[[Path], None]) -> None:
+    assert set(OF_EACH_GROUP) == {STREAMS, *REMARKS} - {"handshakes"}, "the next test has these"
+    before = of_each_group(tmp_path)
+    assert set(before) == set(OF_EACH_GROUP.values())
+    rules = copied(tmp_path)
+    use(tmp_path / "src")
+    for name in before:
+        rewrite(rules / f"{name}.yaml", "note", f"A text about {name}")
+    after = of_each_group(tmp_path)
+    said = {name: (one["severity"], one["message"]) for name, one in after.items()}
+    assert said == {name: ("note", f"A text about {name}") for name in before}
+    assert {name: one["line"] for name, one in after.items()} == {
+        name: one["line"] for name, one in before.items()
+    }
+    rewrite(
+        rules / "controller-default.yaml", "note", "Another text", when='worse_severity == "error"'
+    )
+    assert set(of_each_group(tmp_path)) == set(before) - {"controller-default"}
+
+
+def test_yaml_rules_decide_about_measured_handshakes(
+    tmp_path: Path, use: Callable[[Path], None], binary: NginxBinary
+) -> None:
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(UNKNOWN_HANDSHAKE, encoding="utf-8")
+    rules = copied(tmp_path)
+    use(tmp_path / "src")
+
+    def measured() -> list[tuple[str, str]]:
+        found = json.loads(
+            lint(tmp_path, "--probe", "--nginx", str(binary.path), "--format", "json")
+        )
+        return [
+            (one["severity"], one["message"])
+            for one in found["findings"]
+            if one["rule"] == "websocket-upgrade"
+        ]
+
+    ((severity, message),) = measured()
+    assert severity == "error"
+    assert message.endswith("one gets status 400")
+    rewrite(rules / "websocket-upgrade.yaml", "note", "{{ refused_with }}, nginx {{ refused_by }}")
+    version = ".".join(map(str, binary.version))
+    assert measured() == [("note", f"status 400, nginx {version}")]
+    rewrite(rules / "websocket-upgrade.yaml", "note", "Another text", when="handshake")
+    assert measured() == []
+
+
+RULES = load_rules(builtin_folder())
+BAD = [case for case in cases(RULES) if case.kind == "bad"]
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: f"{case.rule.name}-{case.number}")
+def test_each_rule_file_has_the_severity_and_the_message(case: Case, tmp_path: Path) -> None:
+    name, text = case.rule.name, case.example.bad
+    assert text is not None
+
+    def said(rule: Rule) -> list[tuple[int, int, Severity, str]]:
+        rules = [rule if one.name == name else one for one in RULES]
+        report = lint_text(text, rules, case.example.nginx_version)
+        return [
+            (one.place.start, one.place.end, one.severity, one.message)
+            for one in report.findings
+            if one.rule == name
+        ]
+
+    before = said(case.rule)
+    severity: Severity = "warning" if {one[2] for one in before} == {"note"} else "note"
+    shutil.copy(ROOT / "rules" / f"{name}.yaml", tmp_path)
+    rule = tmp_path / f"{name}.yaml"
+    rewrite(rule, severity, "Another text")
+    assert before
+    assert said(load_rule(rule)) == [(*one[:2], severity, "Another text") for one in before]
 
 
 # Text in a template gets large vowels. The unit of a time changes so that its value does not.

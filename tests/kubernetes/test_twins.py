@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from nginx_stream_lint.probe import (
     write_certificate,
 )
 from nginx_stream_lint.probe.measure import STALLS, STREAMS
+from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.rules.rule_file import load_rule
 from tests.kubernetes.gateways import GATEWAY, ROUTE, RULES, checked, fixed, plans_of, write
 from tests.kubernetes.manifests import ingress, translate
 from tests.kubernetes.on_nginx import runnable, runnable_gateway
@@ -201,6 +205,54 @@ def test_without_the_rule_each_is_checked_alone(tmp_path: Path) -> None:
     rules = tuple(rule for rule in RULES if rule.name != "controller-default")
     report = lint(Workspace.on_disk(str(tmp_path)), options=Options(rules=rules))
     assert {one.rule for one in report.findings} == {"response-buffering", "short-read-timeout"}
+
+
+OWN = """\
+name: our-move
+title: The new controller does less
+when: worse_rule == "response-buffering" and worse_severity == "error"
+severity:
+  - error: better_severity == "error"
+  - warning
+message: >-
+  {{ worse_rule }} at {{ worse_controller }},
+  {{ better_severity if better_severity else "nothing" }} at {{ better_controller }}
+  ({{ better_place }}): {{ worse_reason }}
+why: We move.
+evidence: none
+examples: []
+"""
+
+
+def test_an_own_rule_compares_two_controllers(tmp_path: Path) -> None:
+    own = tmp_path / "our-move.yaml"
+    own.write_text(OWN, encoding="utf-8")
+    folder = tmp_path / "manifests"
+    write(folder, {"ingress.yaml": OLD, "gateway.yaml": GATEWAY, "route.yaml": ROUTE})
+
+    def said(rules: Iterable[Rule]) -> dict[str, list[Finding]]:
+        options = Options(rules=(*rules, load_rule(own)))
+        report = lint(Workspace.on_disk(str(folder)), options=options)
+        names = {one.rule for one in report.findings}
+        return {name: [one for one in report.findings if one.rule == name] for name in names}
+
+    found = said(rule for rule in RULES if rule.name != "controller-default")
+    assert set(found) == {"our-move", "short-read-timeout"}
+    (ours,) = found["our-move"]
+    assert ours.severity == "warning"
+    assert ours.message.startswith(
+        "response-buffering at NGINX Gateway Fabric, nothing at ingress-nginx"
+        f" ({folder / 'ingress.yaml'}:16): proxy_buffering is on"
+    )
+    # Beside the shipped rule, it has the same place and fix.
+    found = said(RULES)
+    assert set(found) == {"our-move", "controller-default"}
+    (ours,) = found["our-move"]
+    (theirs,) = (one for one in found["controller-default"] if "proxy_buffering" in one.message)
+    assert ours.place.line == theirs.place.line
+    assert ours.fix is not None
+    assert ours.fix == theirs.fix
+    assert ours.fix.edits
 
 
 @pytest.mark.parametrize("rule", ["response-buffering", "controller-default"])

@@ -81,11 +81,16 @@ def test_messages_read_well_and_offer_a_fix(case: Case) -> None:
 
 @pytest.mark.parametrize("case", BAD, ids=_name)
 def test_selected_alone_a_rule_says_the_same(case: Case) -> None:
-    """A rule does not lean on others to keep quiet about what it gets wrong."""
+    """A rule does not lean on others to keep quiet about what it gets wrong.
+
+    Only a rule about twins does: it compares what the others report.
+    """
     assert case.example.bad is not None
     version = case.example.nginx_version
     alone = lint_text(case.example.bad, (case.rule,), version)
-    assert _said(alone) == _said(lint_text(case.example.bad, RULES, version))
+    every = lint_text(case.example.bad, RULES, version)
+    if alone.findings or "twins" not in case.rule.about:
+        assert _said(alone) == _said(every)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.command import run, run_here
+from tests.command import findings, run, run_here
 
 from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.analysis.rule_examples import cases
@@ -210,6 +210,43 @@ def test_a_rule_about_streams_says_nothing_of_comments(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "short-limit" not in done.stdout
     assert "unused-ignore" in done.stdout
+
+
+SHORT = """\
+name: my-rule
+title: A short rule
+when: {when}
+severity: [warning]
+message: "{message}"
+why: We say so.
+evidence: none
+examples: []
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "says"),
+    [
+        ("tier != 'AWS'", ["Cloudflare"]),
+        ("not kind", []),
+        ("not buffered", ["a stream"]),
+        ("not buffered or tier", ["Cloudflare", "a stream"]),
+        ("buffered or not tier", []),
+        ("tier and (tier_cuts or tier_holds)", ["Cloudflare"]),
+    ],
+)
+def test_a_condition_is_about_one_thing_and_its_alternatives_about_several(
+    when: str, says: list[str], folder: Path
+) -> None:
+    """A part about streams says nothing of the proxy in front, whose facts streams lack."""
+    message = "{% if tier %}{{ tier }}{% else %}a stream{% endif %}"
+    _write(folder, SHORT.format(when=when, message=message), "my-rule.yaml")
+    conf = """server { real_ip_header CF-Connecting-IP; location /e { proxy_pass http://127.0.0.1:1;
+        proxy_buffering off; # nginx-stream-lint: stream sse
+    } }"""
+    (folder.parent / "nginx.conf").write_text(conf)
+    found = findings(folder.parent / "nginx.conf", "--rules", folder)
+    assert sorted(one["message"] for one in found if one["rule"] == "my-rule") == says
 
 
 def test_test_takes_nothing_else(folder: Path) -> None:
@@ -457,6 +494,11 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "comments and streams": (
         _condition("{not: {ignored_rules: {is_set: false}}}"),
         "6:3",
+        "a rule about comments can only use ignore_mistake and ignored_rules",
+    ),
+    "comments and streams in one alternative": (
+        _condition("kind == 'sse' or ignored_rules and buffered"),
+        "4:7",
         "a rule about comments can only use ignore_mistake and ignored_rules",
     ),
     "snippet over lines": (

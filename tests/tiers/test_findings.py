@@ -116,6 +116,50 @@ def test_a_limit_that_a_stream_survives_is_not_a_finding() -> None:
     assert lint(Workspace.in_memory({"nginx.conf": text}), ["nginx.conf"]).findings == []
 
 
+HAPROXY = """\
+defaults
+    {limit}
+frontend www
+    default_backend web
+backend web
+    server one web:80 check
+"""
+COMPOSE = """\
+services:
+  web:
+    image: nginx:1.31
+    volumes: ['./nginx.conf:/etc/nginx/nginx.conf']
+  proxy:
+    image: haproxy:2.6
+    volumes: ['./haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg']
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "path", "severity"),
+    [
+        ("timeout server 59s", "/events", "error"),
+        ("timeout server 60s", "/events", "warning"),
+        ("timeout server 60s", "/v1/messages", "error"),  # is known to be silent for 10 min
+        ("timeout server 61s", "/v1/messages", "warning"),
+        ("timeout server 400s", "/v1/messages", None),
+    ],
+)
+def test_an_error_is_a_limit_in_the_repository_that_is_certainly_too_short(
+    limit: str, path: str, severity: str | None
+) -> None:
+    conf = f"events {{}} http {{ server {{ listen 80; location {path} {{ {STREAMS} }} }} }}"
+    files = {
+        "compose.yaml": COMPOSE,
+        "nginx.conf": conf,
+        "haproxy.cfg": HAPROXY.format(limit=limit),
+    }
+    found = lint(Workspace.in_memory(files)).findings
+    assert [one.severity for one in found if one.rule == "tier-timeout"] == (
+        [] if severity is None else [severity]
+    )
+
+
 def test_a_shorter_limit_of_nginx_is_another_cause() -> None:
     text = HTTP.format(http=CLOUDFLARE, server="", location="", streams=STREAMS)
     text = text.replace("600s", "20s")

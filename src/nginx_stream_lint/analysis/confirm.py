@@ -23,12 +23,12 @@ from nginx_stream_lint.probe.run import probe
 from nginx_stream_lint.rules.filters import of_clients
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.judge import location_info, server_names
+from nginx_stream_lint.rules.remarks import remarks
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 
 _ABOUT_DELIVERY = ("delivery", "recording")
-_HANDSHAKES = "websocket-upgrade"
 
 
 class MeasuredDelivery(Struct, frozen=True):
@@ -102,6 +102,8 @@ def with_measurements(
     After them, findings about handshakes that fail although no rule reports it.
     """
     about = {rule.name for rule in rules if rule.evidence in _ABOUT_DELIVERY}
+    about_handshakes = [rule for rule in rules if "handshakes" in rule.about]
+    names = {rule.name for rule in about_handshakes}
     version = ".".join(map(str, binary.version))
     result: list[Finding] = []
     for finding in findings:
@@ -113,7 +115,7 @@ def with_measurements(
             and one.level.directive.source is finding.location.place.source
             and one.level.directive.start == finding.location.place.start
         ]
-        if finding.rule == _HANDSHAKES:
+        if finding.rule in names:
             result.append(_about_handshake(finding, seen, version))
             continue
         held_or_not = [one for one in seen if one.streams or one.stalls]
@@ -134,8 +136,7 @@ def with_measurements(
         else:
             said = f". On nginx {version} it streams today for {of_clients(streams)}"
             result.append(replace(finding, message=finding.message + said))
-    if any(rule.name == _HANDSHAKES for rule in rules):
-        result += _unreported(findings, locations, measured, version)
+    result += _unreported(findings, about_handshakes, locations, measured, version)
     return result
 
 
@@ -163,15 +164,17 @@ def _about_handshake(finding: Finding, seen: Sequence[MeasuredDelivery], version
 
 def _unreported(
     findings: Sequence[Finding],
+    rules: Sequence[Rule],
     locations: Sequence[ProxiedLocation],
     measured: dict[Level, MeasuredDelivery],
     version: str,
 ) -> list[Finding]:
     """Findings about handshakes that fail on a real nginx although no rule reports it."""
+    names = {rule.name for rule in rules}
     known = {
         (one.location.place.source, one.location.place.start)
         for one in findings
-        if one.rule == _HANDSHAKES
+        if one.rule in names
     }
     result: list[Finding] = []
     for one in locations:
@@ -181,10 +184,12 @@ def _unreported(
         info = location_info(one.level, server_names(one.server))
         if (info.place.source, info.place.start) not in known:
             known.add((info.place.source, info.place.start))
-            message = f"WebSocket handshakes fail here: on nginx {version} one gets {refused}"
             stream = _websocket(one)
             assert stream is not None
-            result.append(Finding(_HANDSHAKES, "error", message, info.place, info, stream))
+            result += (
+                Finding(remark.rule.name, remark.severity, remark.message, info.place, info, stream)
+                for remark in remarks(rules, {"refused_with": refused, "refused_by": version})
+            )
     return result
 
 

@@ -24,7 +24,6 @@ from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.tiers.in_front import proxies_in_front
 from nginx_stream_lint.tiers.products import Limits, Product, product_named
 
-_EARLY_S = 60.0
 # What an app can send in a silence, by the kind of stream.
 _HEARTBEATS: dict[Kind, str] = {
     "sse": "a comment line",
@@ -64,7 +63,7 @@ def tier_findings(
     declared: Iterable[DeclaredProxy] = (),
 ) -> Iterator[Finding]:
     """The findings of one configuration; a stream should survive a silence of `minimum_s`."""
-    rules = [one for one in rules if one.about == "tiers"]
+    rules = [one for one in rules if "tiers" in one.about]
     if not rules:
         return
     named = [_declared(one) for one in declared if _is_behind(configuration, one)]
@@ -190,18 +189,14 @@ def _cuts(limit: _Limit, stream: Stream, minimum_s: float) -> bool:
 def _cutting(product: Product, limit: _Limit, stream: Stream, minimum_s: float) -> dict[str, Any]:
     """The facts about a limit that cuts a stream."""
     heartbeat = _HEARTBEATS.get(stream.kind) if limit.of == "silence" else None
-    is_early = limit.seconds < _EARLY_S or (
-        limit.seconds <= _EARLY_S
-        and stream.silence_s is not None
-        and limit.seconds < stream.silence_s
-    )
     remedy = limit.to_raise.format(seconds=f"{minimum_s:.0f}", minutes=f"{-(-minimum_s // 60):.0f}")
     return {
         "tier": product.title,
         "tier_cuts": limit.of,
         "tier_cuts_after_s": limit.seconds,
         "tier_cuts_by_s": limit.by_s,
-        "tier_cuts_early": limit.is_known and is_early,
+        "tier_limit_is_known": limit.is_known,
+        "tier_silence_s": stream.silence_s,
         "tier_setting": limit.what,
         "tier_setting_is_default": limit.is_default,
         "tier_remedy": remedy or None,

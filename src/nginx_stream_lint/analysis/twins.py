@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.location_match import match_of
-from nginx_stream_lint.rules.finding import Finding, Related
+from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Related, Severity
 from nginx_stream_lint.rules.judge import FindingWithContext, place_of
+from nginx_stream_lint.rules.remarks import Remark, remarks
+from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.detect import ProxiedLocation
 
 if TYPE_CHECKING:
     from nginx_stream_lint.analysis.lint import Detected, Options, VerdictCaches
 
-RULE = "controller-default"
-# Findings of these rules matter at any severity if the other controller has none.
-_CUTS = frozenset({"short-read-timeout"})
 _ANY_HOST = frozenset({"", "_", "~^"})
 
 
@@ -38,11 +38,12 @@ class _ControllerServer(Struct, eq=False):
 def controller_differences(
     every: Sequence[Detected], options: Options, caches: VerdictCaches
 ) -> Iterator[tuple[FindingWithContext, FindingWithContext]]:
-    """Findings about locations whose twin lets the stream through.
+    """Findings about locations whose twin has no such finding, or a milder one.
 
-    Each comes with the finding of `controller-default` that replaces it.
+    Each comes with the finding of a rule about twins that replaces it.
     """
-    if not any(rule.name == RULE for rule in options.rules):
+    rules = [rule for rule in options.rules if "twins" in rule.about]
+    if not rules:
         return
     servers = _servers(every)
     by_host: dict[str, dict[str, list[_ControllerServer]]] = {}  # by controller
@@ -64,7 +65,7 @@ def controller_differences(
     for server in servers:
         for other in others[id(server)].values():
             for proxied, twin in _pairs(server, other):
-                yield from _compared(proxied, twin, options, caches)
+                yield from _compared(proxied, twin, rules, options, caches)
 
 
 def _covering(host: str) -> Iterator[str]:
@@ -108,7 +109,11 @@ def _pairs(
 
 
 def _compared(
-    new: ProxiedLocation, old: ProxiedLocation, options: Options, caches: VerdictCaches
+    new: ProxiedLocation,
+    old: ProxiedLocation,
+    rules: Sequence[Rule],
+    options: Options,
+    caches: VerdictCaches,
 ) -> Iterator[tuple[FindingWithContext, FindingWithContext]]:
     from nginx_stream_lint.analysis.lint import judge_places
 
@@ -116,34 +121,50 @@ def _compared(
     if not (new.is_stream or old.is_stream):
         return
     here = judge_places([replace(new, streams=streams)], options, caches)
-    if not any(map(_matters, here)):
+    if not here:
         return
-    there = judge_places([replace(old, streams=streams)], options, caches)
-    breaks = {one.finding.rule for one in there if _matters(one)}
+    there = {
+        one.finding.rule: one.finding.severity
+        for one in judge_places([replace(old, streams=streams)], options, caches)
+    }
     for one in here:
-        if _matters(one) and one.finding.rule not in breaks:
-            finding = _difference(one.finding, new, old)
-            yield one, FindingWithContext(finding, one.verdict, one.proxied)
+        better = there.get(one.finding.rule)
+        if better is None or SEVERITIES.index(one.finding.severity) < SEVERITIES.index(better):
+            for remark in remarks(rules, _values(one.finding, better, new, old)):
+                finding = _replaced(one.finding, remark, old)
+                yield one, FindingWithContext(finding, one.verdict, one.proxied)
 
 
-def _matters(one: FindingWithContext) -> bool:
-    return one.finding.severity == "error" or one.finding.rule in _CUTS
+def _values(
+    finding: Finding, better: Severity | None, new: ProxiedLocation, old: ProxiedLocation
+) -> dict[str, Any]:
+    """The facts about a finding of `new`, whose rule reports less for `old`."""
+    directive = _directive(old)
+    return {
+        "worse_controller": _controller(new),
+        "worse_rule": finding.rule,
+        "worse_severity": finding.severity,
+        "worse_reason": re.split(r"\.\s", finding.message, maxsplit=1)[0],
+        "better_controller": _controller(old),
+        "better_place": f"{directive.source.name}:{directive.line}",
+        "better_severity": better,
+    }
 
 
-def _difference(finding: Finding, new: ProxiedLocation, old: ProxiedLocation) -> Finding:
-    """Convert a finding for `controller-default`: `old` lets the stream through, `new` does not."""
-    directive = old.level.directive or old.handler.directive
-    reason = re.split(r"\.\s", finding.message, maxsplit=1)[0]
-    where = f"{directive.source.name}:{directive.line}"
-    related = Related(place_of(directive), f"{_controller(old)} lets the stream through")
+def _replaced(finding: Finding, remark: Remark, old: ProxiedLocation) -> Finding:
+    """A finding as a rule about twins reports it; its place and its fix stay."""
+    related = Related(place_of(_directive(old)), f"{_controller(old)} configures the same path")
     return replace(
         finding,
-        rule=RULE,
-        severity="error",
-        message=f"{_controller(old)} lets this stream through ({where}), {_controller(new)} does"
-        f" not: {reason}",
+        rule=remark.rule.name,
+        severity=remark.severity,
+        message=remark.message,
         related=(related, *finding.related),
     )
+
+
+def _directive(proxied: ProxiedLocation) -> Directive:
+    return proxied.level.directive or proxied.handler.directive
 
 
 def _controller(proxied: ProxiedLocation) -> str | None:

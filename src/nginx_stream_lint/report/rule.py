@@ -32,6 +32,8 @@ _SUBJECTS = {
     "comments": "ignore comments",
     "blocks": "locations that proxy requests",
     "declarations": "declared streams",
+    "handshakes": "handshakes that fail on a real nginx (`--probe`)",
+    "twins": "paths that two controllers configure",
 }
 
 
@@ -82,8 +84,8 @@ def _full(rule: Rule, measured: Measurements) -> Iterator[Block]:
     kinds = listed([f"`{kind}`" for kind in rule.kinds])
     word = "kind" if len(rule.kinds) == 1 else "kinds"
     streams = "of every kind" if set(rule.kinds) == set(KINDS) else f"of the {word} {kinds}"
-    about = _SUBJECTS.get(rule.about, f"streams {streams}")
-    yield Paragraph(f"Severity: {severities}. Applies to {about}.")
+    about = dict.fromkeys(_SUBJECTS.get(one, f"streams {streams}") for one in rule.about)
+    yield Paragraph(f"Severity: {severities}. Applies to {', and to '.join(about)}.")
     yield Heading("Why")
     yield Paragraph(rule.why)
     bad = [example for example in rule.examples if example.bad]

@@ -116,6 +116,13 @@ class Comparison(Struct, frozen=True, tag=True):
 Condition: TypeAlias = All | AnyOf | Not | Comparison
 
 
+def alternatives(condition: Condition | None) -> list[Condition]:
+    """The conditions that a condition joins with `or`; without a condition, one that holds."""
+    if isinstance(condition, AnyOf):
+        return [one for part in condition.parts for one in alternatives(part)]
+    return [All(()) if condition is None else condition]
+
+
 def comparisons_of(condition: Condition | None) -> list[Comparison]:
     """The comparisons in a condition."""
     if isinstance(condition, (All, AnyOf)):

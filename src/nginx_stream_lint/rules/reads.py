@@ -23,7 +23,7 @@ from nginx_stream_lint.rules.facts.base import (
 )
 from nginx_stream_lint.rules.facts.delivery import DELIVERY
 from nginx_stream_lint.rules.facts.other_inputs import INPUTS, LOCATION
-from nginx_stream_lint.rules.rule import Rule, Template
+from nginx_stream_lint.rules.rule import STREAMS, Rule, Template
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.util.data import table as data_table
 
@@ -109,7 +109,10 @@ def read() -> ReadNames:
 
 def _reads_together(rules: Iterable[Rule]) -> Reads:
     return _closure(
-        read for rule in rules if not (rule.about or rule.shadowed) for read in _reads_of_rule(rule)
+        read
+        for rule in rules
+        if STREAMS in rule.about and not rule.shadowed
+        for read in _reads_of_rule(rule)
     )
 
 

@@ -35,6 +35,7 @@ class _Subjects:
 def remarks(rules: Sequence[Rule], values: Mapping[str, Any]) -> Iterator[Remark]:
     """Apply rules to the facts `values`, which belong to one group of `facts.REMARKS`."""
     subjects = _Subjects(values)
+    group = next(name for name, facts in REMARKS.items() if values.keys() <= facts)
 
     def rendered(template: Template) -> str:
         from nginx_stream_lint.rules.templates import plain, render
@@ -42,10 +43,7 @@ def remarks(rules: Sequence[Rule], values: Mapping[str, Any]) -> Iterator[Remark
         return plain(render(template, subjects))
 
     for rule in rules:
-        group = REMARKS.get(rule.about)
-        if group is None or not values.keys() <= group:
-            continue
-        if rule.when is not None and rule.when.holds(subjects) is True:
+        if rule.when_about(group).holds(subjects) is True:
             plan = rule.fix
             fix = None
             if plan is not None:

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.rules.conditions import Condition, subjects_of
+from nginx_stream_lint.rules.conditions import AnyOf, Condition, alternatives, subjects_of
 from nginx_stream_lint.rules.facts import REMARKS
 from nginx_stream_lint.rules.finding import SEVERITIES, Applicability, Severity
 from nginx_stream_lint.streams.stream import Kind
@@ -123,7 +123,20 @@ class Rule(Struct, frozen=True):
         return min((severity for severity, _ in self.severity), key=SEVERITIES.index)
 
     @property
-    def about(self) -> str:
-        """The rule's group of `facts.REMARKS`; empty if it is about streams."""
-        asked = subjects_of(self.when)
-        return next((group for group, facts in REMARKS.items() if asked & facts), "")
+    def about(self) -> list[str]:
+        """What the rule is about: `streams`, or groups of `facts.REMARKS`, without repeats."""
+        return list(dict.fromkeys(map(group_of, alternatives(self.when))))
+
+    def when_about(self, group: str) -> Condition:
+        """The alternatives of `when` that are about `STREAMS`, or a group of `facts.REMARKS`."""
+        return AnyOf(tuple(one for one in alternatives(self.when) if group_of(one) == group))
+
+
+# What a condition is about that uses no facts of `facts.REMARKS`.
+STREAMS = "streams"
+
+
+def group_of(condition: Condition) -> str:
+    """The group of `facts.REMARKS` whose facts a condition uses, or `STREAMS`."""
+    asked = subjects_of(condition)
+    return next((group for group, facts in REMARKS.items() if asked & facts), STREAMS)

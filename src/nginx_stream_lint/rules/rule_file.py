@@ -28,6 +28,7 @@ from nginx_stream_lint.rules.conditions import (
     Condition,
     ExpressionMistake,
     Not,
+    alternatives,
     comparisons_of,
     number,
     subjects_of,
@@ -39,12 +40,14 @@ from nginx_stream_lint.rules.finding import SEVERITIES, Applicability, Severity
 from nginx_stream_lint.rules.patterns import mistake as pattern_mistake
 from nginx_stream_lint.rules.rule import (
     NO_TEXT,
+    STREAMS,
     Example,
     FixPlan,
     Rule,
     RuleMistake,
     Step,
     Template,
+    group_of,
 )
 from nginx_stream_lint.rules.rule_form import (
     Action,
@@ -236,25 +239,33 @@ class _Reader:
             references=tuple(self.reference(item) for item in self.sequence(raw.get("references"))),
             examples=tuple(self.example(item) for item in self.sequence(raw["examples"])),
         )
-        if rule.about and self.check_texts:
-            self.only_about(rule.about, raw, rule)
+        if rule.about != [STREAMS] and self.check_texts:
+            self.only_about(raw, rule)
         return rule
 
-    def only_about(self, group: str, raw: Mapping[str, yaml.Node], rule: Rule) -> None:
-        """Refuse stream facts in a rule that is not about streams, such as one about comments."""
+    def only_about(self, raw: Mapping[str, yaml.Node], rule: Rule) -> None:
+        """Refuse stream facts in a rule that is not about streams, such as one about comments.
+
+        A rule about both may use both, but not in one alternative of its condition.
+        """
         from nginx_stream_lint.rules.template_check import names
 
-        texts = [] if rule.fix is None else [rule.fix.title, *rule.fix.snippet]
-        asked = {
-            "when": subjects_of(rule.when),
-            "severity": frozenset().union(*(subjects_of(one) for _, one in rule.severity)),
-            "message": names(rule.message.text),
-            "fix": frozenset().union(*(names(one.text) for one in texts)),
-        }
-        for key, found in asked.items():
-            if found - REMARKS[group]:
-                known = " and ".join(sorted(REMARKS[group]))
-                raise self.fail(raw[key], f"a rule about {group} can only use {known}")
+        about = rule.about
+        asked = [
+            ("when", [group], subjects_of(one))
+            for one in alternatives(rule.when)
+            if (group := group_of(one)) != STREAMS
+        ]
+        if STREAMS not in about:
+            texts = [] if rule.fix is None else [rule.fix.title, *rule.fix.snippet]
+            asked += [("severity", about, subjects_of(one)) for _, one in rule.severity]
+            asked += [("message", about, names(rule.message.text))]
+            asked += [("fix", about, names(one.text)) for one in texts]
+        for key, groups, found in asked:
+            allowed = frozenset().union(*(REMARKS[group] for group in groups))
+            if found - allowed:
+                words, known = " and ".join(groups), " and ".join(sorted(allowed))
+                raise self.fail(raw[key], f"a rule about {words} can only use {known}")
 
     def rule_name(self, node: yaml.Node) -> str:
         name = self.text(node)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
@@ -12,7 +14,7 @@ from nginx_stream_lint.rules.cache import LocationCache, behaviour
 from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.rules.finding import SEVERITIES, Severity
 from nginx_stream_lint.rules.reads import reads_in_doubt, reads_of, reads_of_rule
-from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.rules.rule import STREAMS, Rule
 from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import CONFIDENCES, Stream
 
@@ -29,6 +31,7 @@ class VerdictCache:
         self, rules: Sequence[Rule], version: Version | None, min_read_timeout_s: float
     ) -> None:
         reads = reads_of(rules)
+        about_streams = list(_about_streams(rules))
         by_version: dict[str, bool] = {}
 
         def differs_by_version(rule: Rule) -> bool:
@@ -42,12 +45,27 @@ class VerdictCache:
         def compute(proxied: ProxiedLocation) -> list[Verdict]:
             # Pointers to directives that are read are the same for equal keys.
             return verdicts(
-                proxied, rules, version, min_read_timeout_s, reads.directives, differs_by_version
+                proxied,
+                about_streams,
+                version,
+                min_read_timeout_s,
+                reads.directives,
+                differs_by_version,
             )
 
         # Not a method: the cycle would keep all locations until a garbage collection.
         in_doubt = partial(reads_in_doubt, rules)
         self.verdicts = LocationCache(compute, version, reads, in_doubt).get
+
+
+def _about_streams(rules: Iterable[Rule]) -> Iterator[Rule]:
+    """The rules about streams, without the alternatives of their conditions about other things."""
+    for rule in rules:
+        about = rule.about
+        if about == [STREAMS]:
+            yield rule
+        elif STREAMS in about:
+            yield replace(rule, when=rule.when_about(STREAMS))
 
 
 def verdicts(

@@ -15,6 +15,7 @@ from nginx_stream_lint.rules.facts import (  # noqa: F401
     no_stream,
     tiers,
     timeouts,
+    twins,
     upstream_request,
     websocket,
 )

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 from nginx_stream_lint.rules.facts.base import Facts, fact
 
-# The facts by group: a rule uses the facts of one group only, or of none.
+# The facts by group: a condition uses the facts of one group only, or of none.
 REMARKS = {
     "comments": frozenset({"ignore_mistake", "ignored_rules"}),
     "blocks": frozenset({"never_matches", "meant"}),
     "declarations": frozenset({"declared", "nginx_answers", "absent_include"}),
+    "handshakes": frozenset({"refused_with", "refused_by"}),
     "tiers": frozenset(
         {
-            *("tier", "tier_cuts", "tier_cuts_after_s", "tier_cuts_by_s", "tier_cuts_early"),
+            *("tier", "tier_cuts", "tier_cuts_after_s", "tier_cuts_by_s", "tier_silence_s"),
             *("tier_setting", "tier_setting_is_default", "tier_remedy", "tier_heartbeat"),
-            *("tier_heartbeat_s", "tier_holds", "tier_word"),
+            *("tier_heartbeat_s", "tier_holds", "tier_word", "tier_limit_is_known"),
+        }
+    ),
+    "twins": frozenset(
+        {
+            *("worse_controller", "worse_rule", "worse_severity", "worse_reason"),
+            *("better_controller", "better_place", "better_severity"),
         }
     ),
 }

@@ -33,9 +33,15 @@ def tier_cuts_by_s(_: Facts) -> float | None:
 
 
 @fact()
-def tier_cuts_early(_: Facts) -> bool:
-    """Whether a limit in the repository is so short that it is an error."""
+def tier_limit_is_known(_: Facts) -> bool:
+    """Whether that limit is in the repository, not a default of the product."""
     return False
+
+
+@fact()
+def tier_silence_s(_: Facts) -> float | None:
+    """The longest known silence of the app, in seconds."""
+    return None
 
 
 @fact()

@@ -1,4 +1,7 @@
-"""Facts about WebSocket handshakes."""
+"""Facts about WebSocket handshakes.
+
+`analysis/confirm.py` provides the values of those that a measurement gives.
+"""
 
 from __future__ import annotations
 
@@ -77,3 +80,18 @@ def added_variable(facts: Facts) -> str | None:
         return None
     name: str | None = facts.elsewhere(NEW_VARIABLE)
     return name
+
+
+@fact()
+def refused_with(_: Facts) -> str | None:
+    """The response to a handshake that fails on a real nginx (--probe), such as status 400.
+
+    It is none in rules about streams, and where another finding is about the handshakes.
+    """
+    return None
+
+
+@fact()
+def refused_by(_: Facts) -> str | None:
+    """The version of that nginx."""
+    return None
