@@ -199,7 +199,17 @@ def test_values_are_compared_as_nginx_reads_them(expression: str, place: int, tr
     assert _is_said(f"not ({expression})", PLACES[place]) is (truth is False)
 
 
-@pytest.mark.parametrize("other", ["holds | length > 0", 'kind ~ "!" == "sse!"', "delivery_words"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        "holds | length > 0",
+        'kind ~ "!" == "sse!"',
+        "delivery_words",
+        '"here" in origin("proxy_http_version")',
+        '"h2" not in clients | without("h2")',
+        'kind in ["s" ~ "se"]',
+    ],
+)
 @pytest.mark.parametrize("known", ["kind", "not kind"])
 def test_what_only_templates_have_combines_with_the_rest(other: str, known: str) -> None:
     """Unknown parts are false in both directions, at every depth."""
@@ -225,7 +235,9 @@ def test_what_only_templates_have_combines_with_the_rest(other: str, known: str)
         ('{% if value("proxy_method") == 1 %}a{% endif %}', 'of a directive is text: "1"'),
         ('{% if value("proxy_method") ~ "" < "1h" %}a{% endif %}', "are only for numbers"),
         ("{% if holds | length < held_bytes %}a{% endif %}", "are only for numbers"),
-        ('{% if "h1" in clients | without("h2") %}a{% endif %}', "needs names, numbers or"),
+        ('{% if kind in clients | without("h2") %}a{% endif %}', "is only for text"),
+        ('{% if "1" in holds | length %}a{% endif %}', "is only for text"),
+        ('{% if 1 in origin("proxy_buffering") %}a{% endif %}', "is only for text"),
         ("{% if true %}a{% endif %}", "must start with a name"),
         ("{% if kind is defined %}a{% endif %}", "only `is none` is supported"),
         ("{% if matches(kind) %}a{% endif %}", "matches needs a name and a pattern"),

@@ -57,6 +57,7 @@ _NODES = {
 # What only the test of an `if` may be.
 _TESTS = {"And": '"and"', "Compare": "a comparison", "Not": '"not"', "Or": '"or"', "Test": '"is"'}
 _ORDERS = {"lt", "gt", "lteq", "gteq"}
+_NUMBER_FILTERS = ("int", "length", "max")
 _HAS = (
     'facts, value("directive"), origin("directive"), delivery_words, held_words, if with the'
     f" conditions of `when`, ~, and the filters {', '.join(FILTERS)}"
@@ -229,7 +230,7 @@ class _Checker:
         except ExpressionMistake as mistake:
             raise _Refused(f"in a condition of this template: {mistake.message}") from None
         if condition is None and kind == "Compare":
-            _check_order(test)
+            _check_template_comparison(test)
 
     def _check_matches(self, call: Any, depth: int) -> None:
         if len(call.args) != 2 or call.kwargs or call.dyn_args or call.dyn_kwargs:
@@ -261,13 +262,22 @@ def _sides(comparison: Any) -> list[Any]:
     return [comparison.expr, *(one.expr for one in comparison.ops)]
 
 
-def _check_order(comparison: Any) -> None:
-    """Refuse <, >, <= and >= between anything but numbers: Jinja would compare texts by letters."""
-    is_order = comparison.ops[0].op in _ORDERS
-    if is_order and not all(map(_is_number, _sides(comparison))):
+def _check_template_comparison(comparison: Any) -> None:
+    """Refuse those comparisons with which Jinja would fail, or compare texts by their letters."""
+    (operation,) = comparison.ops
+    left, right = comparison.expr, operation.expr
+    if operation.op in _ORDERS and not (_is_number(left) and _is_number(right)):
         raise _Refused(
             "<, >, <= and >= with a filter or ~ are only for numbers: facts that are always a"
             " number, and the filters length, max and int"
+        )
+    if operation.op not in ("in", "notin") or type(right).__name__ == "List":
+        return
+    is_list = type(right).__name__ == "Filter" and right.name == "without"
+    if not _is_text(left) or not (is_list or _is_text(right)):
+        raise _Refused(
+            "`in` with a filter, ~ or origin is only for text:"
+            ' "default" in origin("proxy_buffering"), "h2" in clients | without("h3")'
         )
 
 
@@ -277,7 +287,16 @@ def _is_number(node: Any) -> bool:
         return node.name in FACTS and set(FACTS[node.name].kinds) <= {"int", "float"}
     if kind == "Const":
         return isinstance(node.value, (int, float)) and not isinstance(node.value, bool)
-    return kind == "Filter" and node.name in ("length", "max", "int")
+    return kind == "Filter" and node.name in _NUMBER_FILTERS
+
+
+def _is_text(node: Any) -> bool:
+    kind = type(node).__name__
+    if kind == "Filter":
+        return node.name not in (*_NUMBER_FILTERS, "without")
+    if kind == "Const":
+        return isinstance(node.value, str)
+    return kind in ("Call", "Concat") or (kind == "Name" and node.name in PHRASES)
 
 
 def _check_is_none(node: Any) -> None:

@@ -268,14 +268,14 @@ def condition_of(test: nodes.Expr, builder: Builder) -> Condition | None:
     if isinstance(test, nodes.Call) and _name_of(test.node) == "matches":
         left, pattern = test.args
         return builder.matches(_operand(left, builder), _operand(pattern, builder))
-    if not isinstance(test, nodes.Compare):
-        return None if has_template_parts(test) else builder.is_set(_operand(test, builder))
-    if len(test.ops) > 1:
+    if isinstance(test, nodes.Compare) and len(test.ops) > 1:
         raise ExpressionMistake("combine several comparisons with `and`", 0)
+    if has_template_parts(test):
+        return None
+    if not isinstance(test, nodes.Compare):
+        return builder.is_set(_operand(test, builder))
     (operation,) = test.ops
     if operation.op in _SIGNS:
-        if has_template_parts(test):
-            return None
         right = _operand(operation.expr, builder)
         return builder.compare(_operand(test.expr, builder), _SIGNS[operation.op], right)
     one = _operand(test.expr, builder)
