@@ -350,6 +350,7 @@ NO_DIALECT = {
     "nginx/caching.py": "a type",
     "rules/jinja.py": "the templates of our own messages",
     "rules/rule_form.py": "the templates of our own messages",
+    "rules/template_check.py": "the templates of our own messages",
     "rules/template_names.py": "the templates of our own messages",
     "settings/toml.py": "TOML",
 }
