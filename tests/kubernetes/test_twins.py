@@ -210,7 +210,7 @@ def test_without_the_rule_each_is_checked_alone(tmp_path: Path) -> None:
 OWN = """\
 name: our-move
 title: The new controller does less
-when: worse_rule == "response-buffering" and worse_severity == "error"
+when: worse_rule == "response-buffering" and worse_severity == "error" or kind == "grpc"
 severity:
   - error: better_severity == "error"
   - warning
@@ -218,6 +218,12 @@ message: >-
   {{ worse_rule }} at {{ worse_controller }},
   {{ better_severity if better_severity else "nothing" }} at {{ better_controller }}
   ({{ better_place }}): {{ worse_reason }}
+fix:
+  title: Set {{ value("grpc_read_timeout") }}
+  applicability: safe
+  steps:
+    - set: grpc_read_timeout
+      to: 1h
 why: We move.
 evidence: none
 examples: []

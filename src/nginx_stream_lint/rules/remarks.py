@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from nginx_stream_lint.rules.facts import REMARKS
 from nginx_stream_lint.rules.finding import Fix, Severity
-from nginx_stream_lint.rules.rule import Rule, Template
+from nginx_stream_lint.rules.rule import STREAMS, Rule, Template
 
 
 class Remark(Struct, frozen=True):
@@ -44,7 +44,8 @@ def remarks(rules: Sequence[Rule], values: Mapping[str, Any]) -> Iterator[Remark
 
     for rule in rules:
         if rule.when_about(group).holds(subjects) is True:
-            plan = rule.fix
+            # The fix of a rule that is also about streams is for these.
+            plan = None if STREAMS in rule.about else rule.fix
             fix = None
             if plan is not None:
                 lines = [one for one in map(rendered, plan.snippet) if one]
