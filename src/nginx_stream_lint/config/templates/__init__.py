@@ -45,14 +45,18 @@ def readings_within(reading: MappedText) -> list[MappedText]:
     return masking.readings_within(reading)
 
 
-@latest_remembered(2)
 def template_tags(source: Source) -> Sequence[Tag]:
     """The tags of template languages in a source, in order."""
-    if not any(opening in source.text for opening in OPENINGS):
+    return _tags(source.name, source.text)
+
+
+@latest_remembered(2)
+def _tags(name: str, text: str) -> Sequence[Tag]:
+    if not any(opening in text for opening in OPENINGS):
         return ()
     from nginx_stream_lint.config.templates import tags
 
-    return tags.find(MappedText(source, source.text), []).tags
+    return tags.find(MappedText(Source(name, text), text), []).tags
 
 
 def yaml_reading(source: Source) -> MappedText:
