@@ -22,7 +22,7 @@ from nginx_stream_lint.report.github import step_summary
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix, LocationInfo, Place, Related
 from nginx_stream_lint.streams.stream import Stream
-from nginx_stream_lint.util.sinks import printable
+from nginx_stream_lint.util.escaping import printable
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 REFUSALS = (AssertionError, ValueError, jsonschema.ValidationError, etree.DocumentInvalid)

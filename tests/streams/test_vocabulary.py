@@ -18,7 +18,7 @@ from nginx_stream_lint.streams.evidence import responds_at_once
 from nginx_stream_lint.streams.evidence_words import EvidenceWord, evidence_words
 from nginx_stream_lint.streams.word_classes import normalized, normalized_pattern
 from nginx_stream_lint.streams.word_lists import spellings
-from nginx_stream_lint.util.sinks import MARKS
+from nginx_stream_lint.util.escaping import MARKS
 
 LISTS = tuple(where for where in evidence_words() if where not in ("general", "usual"))
 ROWS = [(where, row) for where in (*LISTS, "general") for row in evidence_words()[where]]

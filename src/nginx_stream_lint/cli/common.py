@@ -18,7 +18,7 @@ from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.report.wrapping import WIDTH
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules, shipped_rules
-from nginx_stream_lint.util.sinks import (
+from nginx_stream_lint.util.escaping import (
     has_commands,
     printable,
     terminal,
@@ -173,7 +173,7 @@ def _colour(flag: bool | None) -> bool | None:
 
 
 def safe(text: str, commands: bool = False) -> str:
-    """Escape text for any terminal, see `sinks.terminal`; placeholders become what was written."""
+    """Escape text for any terminal (`escaping.terminal`), with placeholders as they are written."""
     return terminal(without_marks(text), commands)
 
 

@@ -27,6 +27,7 @@ from nginx_stream_lint.config.tree import (
 )
 from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.util.escaping import printable
 from nginx_stream_lint.util.problems import (
     Absent,
     LeadsOut,
@@ -35,7 +36,6 @@ from nginx_stream_lint.util.problems import (
     Unreadable,
     unexpected,
 )
-from nginx_stream_lint.util.sinks import printable
 
 if TYPE_CHECKING:
     from nginx_stream_lint.config.inputs import InputOptions

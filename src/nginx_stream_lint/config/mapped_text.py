@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from nginx_stream_lint.files.source import FILLER, Source
+from nginx_stream_lint.util.escaping import MARKS
 from nginx_stream_lint.util.problems import Problem
-from nginx_stream_lint.util.sinks import MARKS
 
 # A character of a placeholder, whose value is unknown.
 PLACEHOLDER = MARKS[0]

@@ -25,9 +25,9 @@ from msgspec import Struct
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER, MappedText
 from nginx_stream_lint.files.source import ENCODING, ERRORS, FILLER
+from nginx_stream_lint.util.escaping import printable
 from nginx_stream_lint.util.problems import Problem, Unreadable
 from nginx_stream_lint.util.remembering import forgotten
-from nginx_stream_lint.util.sinks import printable
 
 # ngx_conf_file.c: NGX_CONF_BUFFER
 _BUFFER = 4096

@@ -9,8 +9,8 @@ from itertools import accumulate
 
 from msgspec import Struct
 
+from nginx_stream_lint.util.escaping import MARKS, printable
 from nginx_stream_lint.util.problems import Problem, Unreadable
-from nginx_stream_lint.util.sinks import MARKS, printable
 
 # With more lookups than this, an index of line starts is faster.
 _FEW = 20

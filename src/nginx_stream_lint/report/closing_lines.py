@@ -6,7 +6,7 @@ from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.config.deployed import Deployed, version_words
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.report.words import counted
-from nginx_stream_lint.util.sinks import printable
+from nginx_stream_lint.util.escaping import printable
 
 # Name at most this many places, and count the others.
 _MOST_PLACES = 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nginx_stream_lint.report.run import Run
-from nginx_stream_lint.util.sinks import printable
+from nginx_stream_lint.util.escaping import printable
 
 
 def concise(run: Run) -> str:

@@ -10,8 +10,8 @@ from msgspec import Struct
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.report.wrapping import WIDTH
 from nginx_stream_lint.rules.finding import Place
+from nginx_stream_lint.util.escaping import printable
 from nginx_stream_lint.util.remembering import latest_remembered
-from nginx_stream_lint.util.sinks import printable
 
 _TAB = 4
 # Columns around a line of source: its number, the bar, and the marks for omitted text.

@@ -26,7 +26,7 @@ from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration, li
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.messages import default_words
 from nginx_stream_lint.tiers.records import ProductBehaviour, ProxyTier
-from nginx_stream_lint.util.sinks import printable, shown_line
+from nginx_stream_lint.util.escaping import printable, shown_line
 
 # How handlers other than an app treat streams.
 _STREAMING = {

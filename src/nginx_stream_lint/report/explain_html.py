@@ -13,7 +13,7 @@ from nginx_stream_lint.report.explain import (
     tier_words,
 )
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.util.sinks import in_html
+from nginx_stream_lint.util.escaping import in_html
 
 _STYLE = """
 :root { --page: #fff; --text: #1f2328; --faint: #59636e; --line: #d1d9e0; --box: #f6f8fa;

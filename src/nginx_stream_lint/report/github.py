@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.report.words import counted
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding
-from nginx_stream_lint.util.sinks import printable, workflow_data, workflow_property
+from nginx_stream_lint.util.escaping import printable, workflow_data, workflow_property
 
 _COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 # A summary may have 1 MB. This is far below it, and enough for any reader.

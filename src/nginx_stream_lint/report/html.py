@@ -23,7 +23,7 @@ from nginx_stream_lint.rules.filters import CLIENTS, listed
 from nginx_stream_lint.rules.finding import MOST_SERVERS, SEVERITIES, Finding
 from nginx_stream_lint.streams.upstreams import deployed_app
 from nginx_stream_lint.util.data import data_text
-from nginx_stream_lint.util.sinks import shown_line
+from nginx_stream_lint.util.escaping import shown_line
 
 if TYPE_CHECKING:
     from jinja2 import Template

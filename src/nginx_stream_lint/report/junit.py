@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding
-from nginx_stream_lint.util.sinks import in_xml
+from nginx_stream_lint.util.escaping import in_xml
 
 
 def junit(run: Run) -> str:

@@ -14,8 +14,8 @@ from nginx_stream_lint.report.svg import STYLE, label, ticks
 from nginx_stream_lint.report.words import clipped, counted, rounded, timeline
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENTS
+from nginx_stream_lint.util.escaping import printable
 from nginx_stream_lint.util.json_text import json_text
-from nginx_stream_lint.util.sinks import printable
 
 _COLOURS = {"streams": "green", "unclear": "yellow"}
 _BAR = 60  # columns of a timeline

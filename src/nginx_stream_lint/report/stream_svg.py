@@ -9,7 +9,7 @@ from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.report.stream_path import Arrival, HoldStage, StreamPath
 from nginx_stream_lint.report.words import clipped
 from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES, amount, duration
-from nginx_stream_lint.util.sinks import printable
+from nginx_stream_lint.util.escaping import printable
 
 _WIDTH = 380
 _LEFT = 128  # left edge of the lanes; the names are left of it

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from xml.sax.saxutils import escape
 
-from nginx_stream_lint.util.sinks import printable
+from nginx_stream_lint.util.escaping import printable
 
 STYLE = """
     svg { font: 13px system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif }

@@ -10,7 +10,7 @@ from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.report.words import SEVERITY_COLOURS, counted
 from nginx_stream_lint.report.wrapping import wrapped
 from nginx_stream_lint.rules.finding import MOST_SERVERS, Finding, Place
-from nginx_stream_lint.util.sinks import printable, shown_line
+from nginx_stream_lint.util.escaping import printable, shown_line
 
 _SEVERITIES = {
     word: click.style(word, fg=colour, bold=True) for word, colour in SEVERITY_COLOURS.items()

@@ -16,8 +16,8 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ
 from nginx_stream_lint.trace.verdict import Judgement
+from nginx_stream_lint.util.escaping import printable
 from nginx_stream_lint.util.json_text import json_text
-from nginx_stream_lint.util.sinks import printable
 
 Hide = Callable[[str], str]
 

@@ -16,7 +16,7 @@ from nginx_stream_lint.rules.filters import CLIENTS
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ
 from nginx_stream_lint.trace.verdict import Judgement
-from nginx_stream_lint.util.sinks import in_html, printable
+from nginx_stream_lint.util.escaping import in_html, printable
 
 _CUT = "cut ✕"
 _MOST_NUMBERS = 8  # labelled bars in one lane

@@ -11,7 +11,7 @@ from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.known_words import NOT_SHOWN
 from nginx_stream_lint.trace.recording import FAILED, LIMIT, UNOFFERED
 from nginx_stream_lint.trace.verdict import Judgement
-from nginx_stream_lint.util.sinks import printable
+from nginx_stream_lint.util.escaping import printable
 
 _VERBS = {STALLS: "stalls", REPLAYS: "is replayed", CUT: "is cut", NO_STREAM: "is rejected"}
 _MOST_BURSTS = 6

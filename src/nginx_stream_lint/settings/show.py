@@ -12,7 +12,7 @@ from msgspec import Struct
 from nginx_stream_lint.settings.keys import KEYS, OVERRIDE_KEYS
 from nginx_stream_lint.settings.load import Settings
 from nginx_stream_lint.settings.node import Misplaced, Node, plain_node, yaml_node
-from nginx_stream_lint.util.sinks import printable
+from nginx_stream_lint.util.escaping import printable
 
 # Words that some YAML readers do not read as text.
 _AMBIGUOUS = {"on", "off", "yes", "no", "y", "n", "null", "~"}

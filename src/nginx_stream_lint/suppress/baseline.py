@@ -14,9 +14,9 @@ from nginx_stream_lint.config import File
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.rules.finding import Finding, Suppressed
 from nginx_stream_lint.rules.fingerprint import fingerprints, portable
+from nginx_stream_lint.util.escaping import printable
 from nginx_stream_lint.util.json_text import json_text
 from nginx_stream_lint.util.problems import Unreadable
-from nginx_stream_lint.util.sinks import printable
 
 _TOOL = "nginx-stream-lint"
 # Version of schema/baseline.schema.json; CONTRIBUTING.md says when it changes.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from nginx_stream_lint.util.sinks import in_json
+from nginx_stream_lint.util.escaping import in_json
 
 _MANY = 100  # records that are encoded at once: fresh memory for 1,000 takes 5 ms
 

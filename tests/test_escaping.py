@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from nginx_stream_lint.report import FORMATS
-from nginx_stream_lint.util import sinks
+from nginx_stream_lint.util import escaping
 from tests.command import run
 
 EVIL = (
@@ -41,29 +41,29 @@ def is_harmless(text: str) -> bool:
 @example("\ufe0f ::error::x")
 @example(":::error::x")
 def test_a_terminal_gets_lines_that_do_nothing(text: str) -> None:
-    shown = sinks.terminal(text)
+    shown = escaping.terminal(text)
     for one in (shown, click.unstyle(shown)):
         assert COMMAND.search(one) is None
     assert is_harmless(re.sub("\x1b\\[[0-9]+m", "", shown))
     shown.encode()
-    assert sinks.terminal(shown) == shown
+    assert escaping.terminal(shown) == shown
     if is_harmless(text) and ":" not in text and "#" not in text:
         assert shown == text
 
 
 @given(TEXTS)
 def test_colours_of_our_own_stay(text: str) -> None:
-    line = click.style(sinks.printable(text), fg="red", bold=True)
-    assert sinks.terminal(f"x{line}").count("\x1b[") == 3
+    line = click.style(escaping.printable(text), fg="red", bold=True)
+    assert escaping.terminal(f"x{line}").count("\x1b[") == 3
 
 
 @given(TEXTS)
 def test_json_stays_the_same_document(text: str) -> None:
-    document = sinks.in_json(json.dumps({text: [text]}, ensure_ascii=False, indent=2))
+    document = escaping.in_json(json.dumps({text: [text]}, ensure_ascii=False, indent=2))
     assert json.loads(document) == {text: [text]}
     assert is_harmless(document)
     document.encode()
-    assert sinks.terminal(document) == document
+    assert escaping.terminal(document) == document
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\ufffe\uffff")))
@@ -71,7 +71,7 @@ def test_xml_stays_the_same_document(text: str) -> None:
     text = "".join(one for one in text if one >= " ")
     element = etree.Element("a", b=text)
     element.text = text
-    document = sinks.in_xml(etree.tostring(element, encoding="unicode"))
+    document = escaping.in_xml(etree.tostring(element, encoding="unicode"))
     assert is_harmless(document)
     read = etree.fromstring(document)
     assert (read.get("b"), read.text or "") == (text, text)
@@ -79,14 +79,14 @@ def test_xml_stays_the_same_document(text: str) -> None:
 
 @given(TEXTS)
 def test_xml_is_valid_for_any_text(text: str) -> None:
-    document = sinks.in_xml(f"<a b={quoteattr(text)}>{escape(text)}</a>")
+    document = escaping.in_xml(f"<a b={quoteattr(text)}>{escape(text)}</a>")
     assert is_harmless(document)
     etree.fromstring(document)
 
 
 @given(TEXTS)
 def test_a_workflow_command_holds_its_text(text: str) -> None:
-    data, value = sinks.workflow_data(text), sinks.workflow_property(text)
+    data, value = escaping.workflow_data(text), escaping.workflow_property(text)
     assert is_harmless(data + value)
     assert not set("\n\r") & set(data + value)
     assert not set(":,") & set(value)
