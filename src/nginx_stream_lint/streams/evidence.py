@@ -236,11 +236,17 @@ def streams_of_path(
     return streams if kinds and said[0].kind not in kinds else said
 
 
-def _reasons_in_pattern(location: Level) -> set[str]:
+def _reasons_in_pattern(location: Level) -> frozenset[str]:
     """The evidence in a location's own path, in words."""
     match = match_of(location.nearest("location") or location)
-    own = _path(match.modifier, normalized_pattern(match.pattern))
-    return {clue.because for clue in (*own.clues, *own.talk)}
+    return _reasons(match.modifier, normalized_pattern(match.pattern))
+
+
+@latest_remembered(256)
+def _reasons(modifier: str, pattern: str) -> frozenset[str]:
+    """The evidence in a normalized pattern, in words."""
+    own = _path(modifier, pattern)
+    return frozenset(clue.because for clue in (*own.clues, *own.talk))
 
 
 def stream_of_url(streams: Sequence[Stream], target: str, location: Level) -> Stream | None:
