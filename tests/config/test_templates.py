@@ -784,9 +784,9 @@ def test_the_time_it_takes_grows_with_the_length_only(
         read_as(source)
         return time.process_time() - start
 
-    # The best of three: what else runs makes the processor slower, and nothing makes it faster.
+    # One of three is enough: other work makes the processor slower, and nothing makes it faster.
     short = max(min(seconds(20_000) for _ in range(3)), 0.005)
-    assert min(seconds(160_000) for _ in range(3)) < 8 * short * 4
+    assert any(seconds(160_000) < 8 * short * 4 for _ in range(3))
 
 
 def test_what_is_no_template_takes_little_time() -> None:
@@ -799,5 +799,5 @@ def test_what_is_no_template_takes_little_time() -> None:
         assert reading.text is source.text
         return time.process_time() - start
 
-    # The best of three: what else runs makes the processor slower, and nothing makes it faster.
-    assert min(seconds() for _ in range(3)) < 1
+    # One of three is enough: other work makes the processor slower, and nothing makes it faster.
+    assert any(seconds() < 1 for _ in range(3))
