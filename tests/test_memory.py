@@ -29,7 +29,7 @@ BUDGET = 200_000
 FEW = {
     "family: str", "family: str | None", "name: str",
     "endpoint: Endpoint", "words: str", "parts: tuple[str, ...]", "pattern: str", "message: str",
-    "text: str", "holds: tuple[bool, ...]",
+    "text: str",
 }  # fmt: skip
 FOR_EVER = {
     "nginx/pcre_syntax.py": {"_property"},
@@ -37,7 +37,7 @@ FOR_EVER = {
     "analysis/explainer.py": {"_names"},
     "rules/facts/base.py": {"directives_meant"},
     "rules/patterns.py": {"_compiled"},
-    "rules/templates.py": {"_parsed", "compiled"},
+    "rules/templates.py": {"compiled"},
     "streams/endpoint_names.py": {"_others"},
     "streams/evidence.py": {"_known"},
     "streams/catalogue.py": {"app_by_name", "example_path", "pattern_regex"},

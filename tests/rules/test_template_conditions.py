@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2.nodes import Template
 
 from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.files import Workspace
@@ -26,7 +28,7 @@ from nginx_stream_lint.rules.facts import FACTS, Facts
 from nginx_stream_lint.rules.rule_file import EXPRESSION_CHECKS
 from nginx_stream_lint.rules.template_check import mistake
 from nginx_stream_lint.rules.template_names import template
-from nginx_stream_lint.rules.templates import plain, render
+from nginx_stream_lint.rules.templates import CompiledTemplate, environment, plain, render
 
 # Times, sizes, flags, lists, unset directives, and values that only a request decides.
 CONF = """\
@@ -252,3 +254,31 @@ def test_a_template_has_no_other_comparisons(text: str, says: str) -> None:
     found = mistake(template(text), EXPRESSION_CHECKS)
     assert found is not None
     assert says in found
+
+
+NAMES = ("buffered", "is_endless", "app_asks_for_buffering", "closes_upstream_connections", "kind")
+
+
+def test_a_template_is_compiled_only_so_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An own rule may have many conditions, and a configuration many locations."""
+    text = "".join(
+        f"{{% if {name} %}}{at}{{% elif not kind %}}-{{% else %}}"
+        f"{{{{ 'b' if {name} else 'c' if kind else 'd' }}}}{{% endif %}}"
+        for at, name in enumerate(NAMES)
+    )
+    program = CompiledTemplate(text)
+    compile_it = environment().from_string
+    bodies: list[object] = []
+
+    def counted(body: Template) -> object:
+        bodies.append(body)
+        return compile_it(body)
+
+    monkeypatch.setattr(environment(), "from_string", counted)
+    for values in product((True, False), repeat=len(NAMES)):
+        has = dict(zip(NAMES, values, strict=True))
+        expected = [
+            str(at) if has[name] else "c" if has["kind"] else "-" for at, name in enumerate(NAMES)
+        ]
+        assert list(map(str, program.render({}, Values(has)))) == expected
+    assert len(bodies) == 17  # of 32: sixteen of their own, and the whole for all others

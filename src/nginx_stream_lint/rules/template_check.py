@@ -25,11 +25,11 @@ from nginx_stream_lint.rules.messages import PHRASES
 from nginx_stream_lint.rules.rule import Template
 from nginx_stream_lint.rules.templates import (
     Origin,
+    compiled,
     condition_of,
     environment,
     extract_conditions,
     parts,
-    rendered,
 )
 from nginx_stream_lint.util.problems import nearest_words, short_word
 
@@ -382,4 +382,4 @@ def _try_out(template: Template) -> None:
     said |= {"value": str, "origin": str if found.compares_origins else Origin}
     for number in range(max(map(len, values.values()), default=1)):
         tried = {name: every[number % len(every)] for name, every in values.items()}
-        tuple(parts(rendered(template.text, said | tried, _Samples(tried))))
+        tuple(parts(compiled(template.text).render(said | tried, _Samples(tried))))

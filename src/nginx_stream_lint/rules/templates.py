@@ -5,7 +5,7 @@ example because it prints a list without `listed`, the error is a mistake in the
 place.
 
 Jinja compares Python values. `when` compares times, sizes and flags as nginx does, and knows
-unknown values. So an `if` calls the conditions of `when`, except for the comparisons that only
+unknown values. So an `if` has the conditions of `when`, except for the comparisons that only
 templates have: those with a filter, `~`, `origin` or a phrase.
 
 Jinja is imported on the first rendering, because that takes 30 ms.
@@ -36,11 +36,13 @@ from nginx_stream_lint.rules.rule import Template
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
 if TYPE_CHECKING:
+    import jinja2
     from jinja2 import nodes
     from jinja2.nativetypes import NativeEnvironment
 
 # Jinja's operators that compare two values.
 _SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "gt": ">", "lteq": "<=", "gteq": ">="}
+_MOST_CHOICES = 16
 _MAX_RENDERED = 64 * 1024  # characters: a few values of directives, which are short
 
 
@@ -76,7 +78,7 @@ def render(template: Template, facts: Facts | Subjects) -> Parts:
         origin_of = _words_here if found.compares_origins else _origin
         values["origin"] = lambda name: origin_of(facts, name)
     try:
-        return tuple(parts(rendered(text, values, facts)))
+        return tuple(parts(compiled(text).render(values, facts)))
     except TemplateMistake as mistake:
         message = f"this template cannot be rendered: {mistake}"
         raise Unreadable(Problem(*template.place, message, "correct the rule")) from None
@@ -146,40 +148,42 @@ def environment() -> NativeEnvironment:
     return env
 
 
-def rendered(text: str, values: dict[str, Any], subjects: Subjects) -> Iterable[object]:
-    """Render a template value by value, with the values of its names.
-
-    `subjects` are those of its conditions.
-    """
-    _, conditions = _parsed(text)
-    return compiled(text, tuple(one.holds(subjects) is True for one in conditions))(values)
-
-
 @lru_cache(1024)  # rules have few templates, whatever the checked files contain
-def _parsed(text: str) -> tuple[nodes.Template, list[Condition]]:
-    parsed = environment().parse(text)
-    return parsed, extract_conditions(parsed)
+def compiled(text: str) -> CompiledTemplate:
+    """A template, compiled by Jinja where it is rendered."""
+    return CompiledTemplate(text)
 
 
-@lru_cache(1024)
-def compiled(text: str, holds: tuple[bool, ...]) -> Callable[[dict[str, Any]], Iterable[object]]:
-    """A template compiled by Jinja, from the values of its names to its text value by value.
+class CompiledTemplate:
+    """A template that Jinja compiles in the parts that its conditions choose.
 
-    `holds` says which of its conditions are true. Only the parts under these are compiled: that
-    takes half the time, which is as long as all rules take to check ten locations.
+    A part takes half the time of the whole, and a lint of few locations needs one part of each
+    template. After `_MOST_CHOICES` parts, the whole is compiled.
     """
-    from jinja2 import nodes
 
-    template, _ = _parsed(text)
-    chosen = nodes.Template(_chosen(template.body, holds), lineno=1)
-    compiled = environment().from_string(chosen)
+    def __init__(self, text: str) -> None:
+        self._parsed = environment().parse(text)
+        self._conditions = extract_conditions(self._parsed)
+        # By the conditions that are true; the whole template by none.
+        self._compiled: dict[tuple[bool, ...], jinja2.Template] = {}
 
-    def values_of(values: dict[str, Any]) -> Iterable[object]:
-        # Conditions inside other expressions are left.
-        context = compiled.new_context(values | {"condition": holds.__getitem__})
-        return compiled.root_render_func(context)
+    def render(self, values: dict[str, Any], subjects: Subjects) -> Iterable[object]:
+        """Render it value by value, with the values of its names and the subjects of conditions."""
+        holds = tuple(one.holds(subjects) is True for one in self._conditions)
+        is_known = holds in self._compiled
+        choice = holds if is_known or len(self._compiled) < _MOST_CHOICES else ()
+        template = self._compiled.get(choice)
+        if template is None:
+            template = self._compiled[choice] = self._compile(choice)
+        # The whole template asks for each condition.
+        context = template.new_context(values | {"condition": holds.__getitem__})
+        return template.root_render_func(context)
 
-    return values_of
+    def _compile(self, holds: Sequence[bool]) -> jinja2.Template:
+        from jinja2 import nodes
+
+        body = _chosen(self._parsed.body, holds) if holds else self._parsed.body
+        return environment().from_string(nodes.Template(body, lineno=1))
 
 
 def _chosen(body: Iterable[nodes.Node], holds: Sequence[bool]) -> list[nodes.Node]:
