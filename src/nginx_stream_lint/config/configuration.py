@@ -92,7 +92,7 @@ class Configuration(Struct, eq=False):
     includes without a file, which may set anything. `guessed`: only its text suggests that it is an
     nginx file. `deployed` is the nginx of the deployment that reads it; `beside` are all of the
     deployment, if a controller generates this configuration. `is_for_comparison`: the user
-    did not name it, so it is only compared with others.
+    did not name it; the linter only compares named ones with it.
     """
 
     path: str

@@ -101,8 +101,7 @@ class MappedText(Struct, eq=False):
     `read_only`: nginx text cannot simply be inserted into the source, as in a YAML string with
     escapes. `author` is the generator of the text, if the source is not nginx text.
     `is_definition`: the text is defined here but used elsewhere. `is_inlined`: a generator includes
-    the text instead of writing it, because the source differs; so it is not shared by the places
-    that include it.
+    the text because it stands in another source. Each place that includes it has its own.
     """
 
     source: Source
